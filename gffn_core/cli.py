@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from gffn_core import data, experiments
+from gffn_core import data, experiments, training
 from gffn_core.store import Store
 
 
@@ -46,6 +46,10 @@ def _parser():
     command.set_defaults(command=_sweep)
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument("--workers", type=int, default=1, metavar="N", help="processes of one thread each")
+    command.add_argument(
+        "--precision", choices=("auto", *training.PRECISIONS), default="auto",
+        help="of the training steps; auto: what a short measurement shows to be faster",
+    )
     _add_root(command)
 
     command = commands.add_parser("status", parents=[grid], help="say which runs the store holds")
@@ -100,7 +104,8 @@ def _sweep(args):
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     runs = _runs(args)
     trained = experiments.sweep(
-        runs, Store(args.results), device=args.device, root=args.root, workers=args.workers
+        runs, Store(args.results), device=args.device, root=args.root,
+        workers=args.workers, precision=args.precision,
     )
     print(f"{args.profile}: trained {trained}, {len(runs) - trained} were in the store")
 

@@ -1,5 +1,6 @@
 """Everything that is measured on a trained model, as plain data."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,7 @@ BINNINGS = {"uniform10": (10, "uniform"), "uniform15": (15, "uniform"), "quantil
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 HISTOGRAM_BINS = 60
 ROC_POINTS = 101
+COVERAGES = tuple(i / 20 for i in range(1, 21))
 
 
 @torch.no_grad()
@@ -39,14 +41,17 @@ def evaluate(
     confidence, predicted = probs.max(-1)
     confidence = confidence.clamp(max=1)  # rounding of the softmax can exceed 1 by one bit
     ln_z = metrics.log_px(train, label_space=label_space)
+    correct = predicted == dataset.test_y
     bins_by_name = {
-        name: metrics.calibration_bins(
-            confidence, predicted == dataset.test_y, n_bins=n_bins, scheme=scheme
-        )
+        name: metrics.calibration_bins(confidence, correct, n_bins=n_bins, scheme=scheme)
         for name, (n_bins, scheme) in BINNINGS.items()
     }
+    risk = metrics.selective_risk(confidence, correct)
+    temperature = metrics.fit_temperature(val, dataset.val_y)
+    scaled = test.double() / temperature
     out = {
         "train_accuracy": metrics.accuracy(train, dataset.train_y),
+        "train_nll": metrics.negative_log_likelihood(train, dataset.train_y),
         "val_accuracy": metrics.accuracy(val, dataset.val_y),
         "test_accuracy": metrics.accuracy(test, dataset.test_y),
         "nll": metrics.negative_log_likelihood(test, dataset.test_y),
@@ -56,11 +61,16 @@ def evaluate(
             name: {key: value.tolist() for key, value in bins._asdict().items()}
             for name, bins in bins_by_name.items()
         },
-        "ece": {
-            name: metrics.expected_calibration_error(
-                probs, dataset.test_y, n_bins=n_bins, scheme=scheme
-            )
-            for name, (n_bins, scheme) in BINNINGS.items()
+        "ece": _ece(probs, dataset.test_y),
+        "scaled": {
+            "temperature": temperature,
+            "nll": metrics.negative_log_likelihood(scaled, dataset.test_y),
+            "brier": metrics.brier_score(scaled.softmax(-1), dataset.test_y),
+            "ece": _ece(scaled.softmax(-1), dataset.test_y),
+        },
+        "risk_coverage": {
+            "aurc": risk.mean().item(),
+            "risk": [risk[math.ceil(share * len(risk)) - 1].item() for share in COVERAGES],
         },
         "mce": metrics.maximum_calibration_error(probs, dataset.test_y),
         "train_log_px": {
@@ -79,6 +89,13 @@ def evaluate(
             "scores": {name: _detection(inside[name], outside[name]) for name in SCORES},
         }
     return out, kept
+
+
+def _ece(probs, target):
+    return {
+        name: metrics.expected_calibration_error(probs, target, n_bins=n_bins, scheme=scheme)
+        for name, (n_bins, scheme) in BINNINGS.items()
+    }
 
 
 def scores(logits: Tensor, label_space: str, mean_log_px: float) -> dict[str, Tensor]:

@@ -100,6 +100,42 @@ def maximum_calibration_error(probs, target, *, n_bins: int = 10, scheme: str = 
     return (bins.accuracy - bins.confidence).abs()[bins.count > 0].max().item()
 
 
+def fit_temperature(logits, target) -> float:
+    """The T in [0.01, 100] at which softmax(logits / T) has the lowest NLL (Guo et al., 2017).
+
+    ``logits (N, K)``, ``target (N,)`` indices, of validation data. The NLL is convex in 1 / T, so
+    bisection on its slope finds the minimum; without one (all examples correct, say) T is a bound.
+    """
+    logits, target = _scores(logits, target)
+    own = logits.gather(-1, target[:, None]).mean()
+    low, high = math.log(0.01), math.log(100)
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        expected = (logits * (logits / math.exp(middle)).softmax(-1)).sum(-1).mean()
+        # Where the expected logit exceeds the label's, the net is too sure: T has to grow.
+        low, high = (middle, high) if expected > own else (low, middle)
+    return math.exp((low + high) / 2)
+
+
+def selective_risk(confidence, correct) -> Tensor:
+    """Error rate among the k most confident examples, k = 1..N: the risk-coverage curve, (N,) -> (N,).
+
+    Its mean is the area under the curve (AURC; Geifman and El-Yaniv, 2017). Tied examples are
+    accepted together, in expectation over their order.
+    """
+    confidence = _float64(confidence)
+    wrong = 1 - _float64(correct)
+    if confidence.ndim != 1 or confidence.shape != wrong.shape or len(confidence) == 0:
+        raise ValueError(
+            "confidence and correct must be non-empty vectors of one length, got shapes "
+            f"{tuple(confidence.shape)} and {tuple(correct.shape)}"
+        )
+    _, index, count = torch.unique(-confidence, return_inverse=True, return_counts=True)
+    rate = torch.bincount(index, wrong) / count  # of each group of ties, most confident first
+    k = torch.arange(1, len(wrong) + 1, dtype=torch.float64)
+    return rate.repeat_interleave(count).cumsum(0) / k
+
+
 def max_softmax(logits) -> Tensor:
     """max_y p(y|x), the baseline score (thesis 5.3.1; Hendrycks and Gimpel, 2016). (N, K) -> (N,)."""
     return _float64(logits).softmax(-1).amax(-1)

@@ -13,7 +13,9 @@ HIDDEN = 512  # units of the fully connected layer
 
 
 class ConvNet(nn.Module):
-    """Three times 3x3 convolution, ReLU and 2x2 max pooling, then two fully connected layers.
+    """Three times 3x3 convolution, 2x2 max pooling and ReLU, then two fully connected layers.
+
+    Pooling comes first because it commutes with ReLU and leaves it a quarter of the work.
 
     Channels are ``width``, 2 and 4 times ``width``; the hidden layer has 512 units.
     The first convolution pads the image with zeros to the next multiple of 8 (28 -> 32, 32 -> 32),
@@ -32,14 +34,14 @@ class ConvNet(nn.Module):
             raise ValueError(f"image_size={image_size} must be a positive even number")
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, padding=1 + (padded - image_size) // 2),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Conv2d(width, 2 * width, 3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Conv2d(2 * width, 4 * width, 3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
         )
         self.head = nn.Sequential(
             nn.Flatten(),

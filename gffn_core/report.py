@@ -8,10 +8,8 @@ from scipy import stats
 
 from gffn_core.evaluation import SCORES
 from gffn_core.model import WIDTHS
-from gffn_core.training import SCHEMES
+from gffn_core.training import FITTED, SCHEMES
 
-# Long scheme: "training accuracies of close to 100 %" (thesis 5.1). Below this a cell is underfit.
-FITTED = 0.99
 CELL = ["dataset", "title", "scheme", "label_space", "batch_size"]
 
 

@@ -11,7 +11,7 @@ import json
 import math
 import warnings
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +19,25 @@ import numpy as np
 from gffn_core.files import write_atomically
 from gffn_core.training import Result, Run
 
-FORMAT = 1
+FORMAT = 2
 DIGITS = 6  # significant digits kept of a float; float32 has about 7
 
 
 def record_key(run: Run, data_sha256: str) -> str:
-    """16 hexadecimal digits that name a run on exactly this data."""
-    return _sha256([asdict(run), data_sha256])[:16]
+    """16 hexadecimal digits that name a run on exactly this data.
+
+    Fields at their default are left out, so a field that is added later leaves old keys alone.
+    """
+    defaults = {field.name: field.default for field in fields(run)}
+    named = {name: value for name, value in asdict(run).items() if value != defaults[name]}
+    return _sha256([named, data_sha256])[:16]
 
 
 class Store:
     """The records under ``root``: those of finished runs and the published ones.
 
-    A record is a dict with ``run``, ``data``, ``curves``, ``evaluations``, ``provenance`` and
-    ``key``. Files are written under another name and then moved, so a record is whole or absent.
+    A record is a dict with ``run``, ``data``, ``curves``, ``evaluations``, ``diverged``,
+    ``provenance`` and ``key`` (see ``training.Result``). Files are written under another name and then moved, so a record is whole or absent.
     A damaged file is reported as a warning and counts as absent, so its run is computed again.
     """
 
@@ -51,6 +56,7 @@ class Store:
                 "data": result.data,
                 "curves": result.curves,
                 "evaluations": result.evaluations,
+                "diverged": result.diverged,
                 "provenance": result.provenance,
             }
         )

@@ -151,11 +151,12 @@ def test_sweep_scores_the_partner_data_set(store):
     assert "long_ood" in store.logits(record)
 
 
-def test_failed_run_ends_the_sweep_and_keeps_the_others(store):
-    bad = dataclasses.replace(RUNS[1], learning_rate=float("inf"))
-    with pytest.raises(FloatingPointError):
-        sweep([RUNS[0], bad, RUNS[1]], store)
-    assert list(store.select(RUNS)) == RUNS[:1]
+def test_diverged_run_is_recorded_and_the_others_go_on(store):
+    bad = dataclasses.replace(RUNS[1], learning_rate=1e30)
+    assert sweep([RUNS[0], bad, RUNS[1]], store) == 3
+    records = store.select([RUNS[0], bad, RUNS[1]])
+    assert [record["diverged"] for record in records.values()] == [None, {"epoch": 1, "step": 2}, None]
+    assert sweep([bad], store) == 0
 
 
 def test_results_without_training_are_read_only(store):

@@ -202,10 +202,12 @@ def test_batch_larger_than_the_data(tiny):
         ("epochs", -1),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
         ("batch_size", 2.5),
         ("seed", "0"),
         ("patience", 0),
         ("patience_steps", 0),
+        ("fitted_epochs", 0),
         ("width", 0),
     ),
 )
@@ -217,9 +219,42 @@ def test_refused_runs(field, value):
 
 @pytest.mark.parametrize("loss", ("conditional", "joint"))
 @pytest.mark.parametrize("batch_size", (25, 100), ids=("four steps", "one step"))
-@pytest.mark.parametrize("learning_rate", (1e30, float("inf")))
-def test_divergence_is_an_error_that_names_the_run(tiny, loss, batch_size, learning_rate):
+@pytest.mark.parametrize("learning_rate", (1e30, 1e38))
+def test_divergence_is_a_result_that_names_the_step(tiny, loss, batch_size, learning_rate):
     """The weights are beyond float32 after the first step, also where it is the epoch's only one."""
     run = Run("digits", loss, batch_size=batch_size, epochs=2, learning_rate=learning_rate)
-    with pytest.raises(FloatingPointError, match=r"Run\(dataset='digits'.*epoch [12]"):
-        train(run, tiny)
+    result = train(run, tiny, out_of_distribution=tiny)
+    steps = 100 // batch_size
+    assert result.diverged["epoch"] in (1, 2)
+    assert 1 <= result.diverged["step"] - (result.diverged["epoch"] - 1) * steps <= steps
+    assert result.diverged["step"] <= 2
+    assert not result.evaluations and not result.logits
+
+
+@pytest.mark.parametrize("fitted_epochs, ends", ((1, 5), (2, 6), (3, 8)))
+def test_long_ends_once_flat_and_fitted(tiny, monkeypatch, fitted_epochs, ends):
+    """Validation is flat at epoch 4; training accuracy is above FITTED at 1, 2, and from 5 on."""
+    val = iter([0.5, 0.4, 0.3, 0.2] + [0.1] * 4)
+    given = SimpleNamespace(**vars(metrics) | {"accuracy": lambda logits, target: next(val)})
+    monkeypatch.setattr(training, "metrics", given)
+    right = iter([100, 99, 10, 98, 99, 99, 50, 100])
+    add_epoch = training.Course.add_epoch
+    monkeypatch.setattr(
+        training.Course, "add_epoch",
+        lambda course, losses, correct, *rest: add_epoch(course, losses, torch.tensor(next(right)), *rest),
+    )
+    run = Run("digits", "joint", batch_size=25, epochs=8, patience_steps=1, fitted_epochs=fitted_epochs)
+    result = train(run, tiny)
+    assert result.evaluations["long"]["epoch"] == len(result.curves["val_nll"]) == ends
+    assert result.evaluations["early"]["stopped_at"] == 4
+
+
+def test_bfloat16_stays_near_float32(digits):
+    """Half precision changes the forward and backward pass, not what is learned or how it is measured."""
+    run = Run("digits", "joint", batch_size=64, epochs=3)
+    full, half = (train(run, digits, precision=p) for p in ("float32", "bfloat16"))
+    assert weights(full) != weights(half)
+    assert full.curves["val_nll"] == pytest.approx(half.curves["val_nll"], rel=0.05)
+    assert half.provenance["precision"] == "bfloat16"
+    with pytest.raises(ValueError, match="precision='half' is unknown"):
+        train(run, digits, precision="half")
