@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"gffn: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("gffn: interrupted; finished runs are kept, start again to go on", file=sys.stderr)
+        print("gffn: interrupted; nothing finished is lost, start again to go on", file=sys.stderr)
         return 130
 
 
@@ -49,6 +49,10 @@ def _parser():
     command.add_argument(
         "--precision", choices=("auto", *training.PRECISIONS), default="auto",
         help="of the training steps; auto: what a short measurement shows to be faster",
+    )
+    command.add_argument(
+        "--stack", type=int, metavar="M",
+        help="train at most M runs together (default: what fits a GPU's free memory; 1 on a CPU)",
     )
     _add_root(command)
 
@@ -101,11 +105,13 @@ def _data(args):
 def _sweep(args):
     if args.workers < 1:
         raise ValueError(f"--workers {args.workers} must be at least 1")
+    if args.stack is not None and args.stack < 1:
+        raise ValueError(f"--stack {args.stack} must be at least 1")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     runs = _runs(args)
     trained = experiments.sweep(
         runs, Store(args.results), device=args.device, root=args.root,
-        workers=args.workers, precision=args.precision,
+        workers=args.workers, precision=args.precision, stack_size=args.stack,
     )
     print(f"{args.profile}: trained {trained}, {len(runs) - trained} were in the store")
 

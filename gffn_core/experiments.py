@@ -5,12 +5,13 @@ thesis, ``colab`` what a lent GPU finishes within minutes, ``digits`` the whole 
 scikit-learn's digits.
 """
 
+import contextlib
 import ctypes
+import functools
 import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -21,8 +22,9 @@ import torch
 
 from gffn_core.data import Dataset, load_dataset
 from gffn_core.model import WIDTHS
+from gffn_core.stack import bytes_per_run, choose_execution, shape_key, train_stack
 from gffn_core.store import Store, record_key
-from gffn_core.training import PRECISIONS, Normalise, Run, initial_model, stepper, train
+from gffn_core.training import Run
 
 # Thesis 5.3.1 sets CIFAR-10 against SVHN. It leaves MNIST against Fashion-MNIST out as too
 # different; the book shows it beside the others.
@@ -178,15 +180,21 @@ def sweep(
     device: str = "auto",
     root: str | Path | None = None,
     workers: int = 1,
-    precision: str = "auto",
+    precision: str = "float32",
+    stack_size: int | None = None,
+    checkpoint_seconds: float = 60,
 ) -> int:
     """Train those of ``runs`` that the store lacks, with a progress bar; returns how many these were.
 
-    device: "auto" takes a GPU if there is one. workers: processes; 1 trains in this one. A run has
-    one thread either way, because the order of sums, and so the weights, depend on the threads.
-    Interrupting loses at most the runs in progress: finished ones are in the store, and starting
-    again goes on from there. The first failure stops the sweep; a run that diverges is no failure.
-    precision: as in ``train``, or "auto", see ``choose_precision``.
+    device: "auto" takes a GPU if there is one. workers: processes; 1 trains in this one. On a CPU
+    each has one thread, because the order of sums, and so the weights, depend on the threads.
+    precision: as in ``train``, or "auto": what a short measurement shows to be faster.
+    stack_size: how many runs at most are trained together; by default as many as fit into a GPU's
+    free memory, and one on a CPU, which gains nothing by more.
+
+    Interrupted or killed, it loses at most the last ``checkpoint_seconds``: finished runs are in the store, the
+    others have checkpoints there, and starting again goes on from both. A run that diverges is
+    recorded as such; any other failure stops the sweep.
     """
     from tqdm import tqdm
 
@@ -196,51 +204,139 @@ def sweep(
     missing = [run for run in runs if record_key(run, datasets[run.dataset].sha256) not in stored]
     if not missing:
         return 0
-    images = {name: len(dataset.train_x) for name, dataset in datasets.items()}
-    _keep_freed_memory()
-    precisions = choose_precisions(missing, datasets, device, precision)
-    total = sum(run.epochs * images[run.dataset] for run in missing)
-    with tqdm(total=total, unit=" images", unit_scale=True, smoothing=0) as bar:
+    with _one_thread(device):
+        jobs = _jobs(missing, store, datasets, device, precision, stack_size)
+    common = {"store": store, "device": device, "root": root, "checkpoint_seconds": checkpoint_seconds}
+    with tqdm(total=sum(map(_images, missing, [datasets] * len(missing))), unit=" images",
+              unit_scale=True, smoothing=0) as bar:
         done = 0
 
-        def finished():
+        def report(images, ended=False):
+            """Images that were trained on; for a run that ended those of its budget that were not."""
             nonlocal done
-            done += 1
-            bar.set_description(f"{done}/{len(missing)} runs on {device}")
+            if ended:
+                done += 1
+                bar.total -= images
+                bar.set_description(f"{done}/{len(missing)} runs on {device}")
+            else:
+                bar.update(images)
 
         if workers == 1:
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            try:
-                for run in missing:
-                    _train_one(
-                        run, store, device, root, precisions[run], datasets,
-                        lambda epoch, n=images[run.dataset]: bar.update(n),
-                    )
-                    finished()
-            finally:
-                torch.set_num_threads(threads)
-            return len(missing)
-        others = set(multiprocessing.active_children())
-        spawn = multiprocessing.get_context("spawn")  # forking is unsafe once torch has threads
-        pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker)
-        try:
-            futures = {
-                pool.submit(_train_one, run, store, device, root, precisions[run]): run
-                for run in missing
-            }
-            for future in as_completed(futures):
-                future.result()
-                bar.update(futures[future].epochs * images[futures[future].dataset])
-                finished()
-        except BaseException:
-            # Not to wait for runs of minutes; a record is whole or absent whenever they end.
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+            with _one_thread(device):
+                for job in jobs:
+                    _train(*job, **common, datasets=datasets, report=report)
+        else:
+            _train_in_processes(jobs, workers, common, report)
     return len(missing)
+
+
+def _jobs(runs, store, datasets, device, precision, stack_size):
+    """The runs as stacks, each with the way to compute it, in the order of ``runs``."""
+    stacks = {}
+    for run in runs:
+        # Only runs that are at the same step can go on together.
+        checkpoint = store.checkpoint(record_key(run, datasets[run.dataset].sha256))
+        stacks.setdefault((shape_key(run), _position(checkpoint)), []).append(run)
+    jobs, chosen = [], {}
+    for (shape, _), members in stacks.items():
+        dataset = datasets[shape.dataset]
+        size = stack_size or _stack_size(shape, dataset, device)
+        for start in range(0, len(members), size):
+            part = members[start : start + size]
+            case = dataset.train_x.shape[1:], shape.width, shape.batch_size, len(part)
+            if case not in chosen:
+                chosen[case] = choose_execution(part, dataset, device, precision)
+            jobs.append((part, chosen[case]))
+    return jobs
+
+
+def _stack_size(run, dataset, device):
+    if device == "cpu":
+        return 1
+    free, _ = torch.cuda.mem_get_info()
+    return max(1, int(0.8 * free / bytes_per_run(run, dataset)))
+
+
+def _position(checkpoint):
+    return (checkpoint["course"]["epoch"], checkpoint["within"]["position"]) if checkpoint else (0, 0)
+
+
+def _images(run, datasets):
+    """How many images a run trains on at most."""
+    return run.epochs * (len(datasets[run.dataset].train_x) // run.batch_size) * run.batch_size
+
+
+def _train(runs, execution, *, store, device, root, checkpoint_seconds, report, datasets=None):
+    """Train a stack into the store. Where the device's memory does not suffice, in two halves."""
+    common = {"store": store, "device": device, "root": root, "checkpoint_seconds": checkpoint_seconds}
+    datasets = datasets or _datasets(runs, root)
+    dataset = datasets[runs[0].dataset]
+    keys = {run: record_key(run, dataset.sha256) for run in runs}
+    checkpoints = [store.checkpoint(keys[run]) for run in runs]
+    begun = {}
+    for run, checkpoint in zip(runs, checkpoints):
+        epoch, step = _position(checkpoint)
+        begun[run] = epoch * _images(run, datasets) // run.epochs + step * run.batch_size
+    left = list(runs)
+    try:
+        for result in train_stack(
+            runs, dataset, device,
+            execution=execution,
+            out_of_distribution=datasets.get(OUT_OF_DISTRIBUTION.get(dataset.name)),
+            checkpoints=checkpoints,
+            save_checkpoint=lambda run, checkpoint: store.save_checkpoint(keys[run], checkpoint),
+            checkpoint_seconds=checkpoint_seconds,
+            on_images=report,
+        ):
+            store.save(result)
+            left.remove(result.run)
+            over = result.run.epochs - len(result.curves["val_nll"])
+            report(begun[result.run] + over * _images(result.run, datasets) // result.run.epochs, True)
+        return
+    except torch.OutOfMemoryError:
+        if len(left) == 1:
+            raise
+    torch.cuda.empty_cache()
+    for half in (left[: len(left) // 2], left[len(left) // 2 :]):
+        _train(half, execution, **common, report=report, datasets=datasets)
+
+
+def _train_in_processes(jobs, workers, common, report):
+    others = set(multiprocessing.active_children())
+    spawn = multiprocessing.get_context("spawn")  # forking is unsafe once torch has threads
+    messages = spawn.SimpleQueue()
+    pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker, initargs=(messages,))
+    listener = threading.Thread(target=lambda: [report(*m) for m in iter(messages.get, None)], daemon=True)
+    listener.start()
+    try:
+        for future in as_completed([pool.submit(_train_job, job, common) for job in jobs]):
+            future.result()
+    except BaseException:
+        # Not to wait for runs of minutes; a record is whole or absent whenever they end.
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        messages.put(None)
+        listener.join()
+
+
+def _train_job(job, common):
+    _train(*job, **common, report=lambda *message: _messages.put(message))
+
+
+@contextlib.contextmanager
+def _one_thread(device):
+    """On a CPU: one thread, and memory that stays; as in a worker."""
+    threads = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+        keep_freed_memory()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def choose_device(device: str) -> str:
@@ -252,48 +348,7 @@ def choose_device(device: str) -> str:
     return device
 
 
-def choose_precisions(
-    runs: Sequence[Run], datasets: dict[str, Dataset], device: str, precision: str = "auto"
-) -> dict[Run, str]:
-    """The precision of each run: the named one, or for "auto" the faster by a short measurement.
-
-    On a CPU, bfloat16 is chosen per image size, width and batch size where it makes a step at
-    least a tenth faster than float32 (0.5 to 3 s per choice). Which it was is in each record.
-    """
-    if precision != "auto" or device != "cpu":
-        return dict.fromkeys(runs, "float32" if precision == "auto" else precision)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    found = {}
-    try:
-        for run in runs:
-            cell = datasets[run.dataset].train_x.shape[1:], run.width, run.batch_size
-            if cell not in found:
-                seconds = {name: _seconds_a_step(run, datasets[run.dataset], name) for name in PRECISIONS}
-                faster = seconds["bfloat16"] < 0.9 * seconds["float32"]
-                found[cell] = "bfloat16" if faster else "float32"
-    finally:
-        torch.set_num_threads(threads)
-    return {
-        run: found[datasets[run.dataset].train_x.shape[1:], run.width, run.batch_size] for run in runs
-    }
-
-
-def _seconds_a_step(run, dataset, precision):
-    images, labels = dataset.train_x[: run.batch_size], dataset.train_y[: run.batch_size]
-    prepare = Normalise(images, torch.device("cpu"))
-    model = initial_model(run, dataset).to(memory_format=torch.channels_last)
-    take_step = stepper(run, model, prepare, precision)
-    take_step(images, labels)
-    times = []
-    for _ in range(3 + 200 // run.batch_size):
-        started = time.perf_counter()
-        take_step(images, labels)
-        times.append(time.perf_counter() - started)
-    return min(times)
-
-
-def _keep_freed_memory():
+def keep_freed_memory():
     """Have the C library keep freed memory instead of handing it back to the system.
 
     glibc maps every large tensor afresh, and the system fills it with zeros, page by page; at batch
@@ -308,10 +363,12 @@ def _keep_freed_memory():
     mallopt(m_trim_threshold, -1)
 
 
-def _start_worker():
+def _start_worker(messages):
     """One thread, deaf to Ctrl-C (the parent decides), and gone when the parent is."""
+    global _messages
+    _messages = messages
     torch.set_num_threads(1)
-    _keep_freed_memory()
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -322,18 +379,11 @@ def _start_worker():
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _train_one(run, store, device, root, precision, datasets=None, on_epoch=lambda epoch: None):
-    datasets = datasets or _datasets([run], root)
-    foreign = datasets.get(OUT_OF_DISTRIBUTION.get(run.dataset))
-    store.save(
-        train(
-            run, datasets[run.dataset], device,
-            precision=precision, out_of_distribution=foreign, on_epoch=on_epoch,
-        )
-    )
-
-
 def _datasets(runs, root) -> dict[str, Dataset]:
     names = {run.dataset for run in runs}
     names |= {OUT_OF_DISTRIBUTION[name] for name in names if name in OUT_OF_DISTRIBUTION}
-    return {name: load_dataset(name, root=root) for name in sorted(names)}
+    return {name: _load_dataset(name, root) for name in sorted(names)}
+
+
+# A worker trains many runs; reading and hashing takes a second each time.
+_load_dataset = functools.lru_cache(maxsize=None)(lambda name, root: load_dataset(name, root=root))

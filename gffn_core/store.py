@@ -1,7 +1,7 @@
 """Results on disk: one file a run while working, one small file a profile once published.
 
 ``<root>/runs/<key>.json`` holds a record and its checksum, ``<root>/runs/<key>.npz`` the logits it
-was computed from (not published). ``<root>/published/<profile>.jsonl.gz`` holds a profile's
+was computed from (not published), ``<root>/runs/<key>.checkpoint`` an unfinished run. ``<root>/published/<profile>.jsonl.gz`` holds a profile's
 records, one a line, which is all that a reader needs.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from gffn_core.files import write_atomically
 from gffn_core.training import Result, Run
@@ -65,7 +66,23 @@ class Store:
         write_atomically(path.with_suffix(".npz"), lambda file: np.savez(file, **result.logits))
         text = json.dumps({"sha256": _sha256(record), "record": record})
         write_atomically(path, lambda file: file.write(text.encode()))
+        path.with_suffix(".checkpoint").unlink(missing_ok=True)
         return record
+
+    def save_checkpoint(self, key: str, checkpoint: dict):
+        """Keep what a run needs to go on (plain data and tensors) until its record is saved."""
+        path = self.runs / f"{key}.checkpoint"
+        write_atomically(path, lambda file: torch.save(checkpoint, file))
+
+    def checkpoint(self, key: str) -> dict | None:
+        """The latest checkpoint of an unfinished run. A damaged one is a warning and counts as none."""
+        path = self.runs / f"{key}.checkpoint"
+        if not path.exists():
+            return None
+        try:
+            return torch.load(path, weights_only=True)
+        except Exception as error:  # a damaged file can raise almost anything
+            warnings.warn(f"{path} is damaged, its run starts anew ({error})", stacklevel=2)
 
     def records(self) -> list[dict]:
         """All records, each once; a finished run here comes before its published copy."""

@@ -130,7 +130,8 @@ def train(
             loss_of_step, correct, predict(model, dataset.val_x, prepare), model.state_dict()
         )
         on_epoch(course.epoch)
-    return course.result(model, prepare, out_of_distribution, precision, time.perf_counter() - started)
+    course.seconds = time.perf_counter() - started
+    return course.result(model, prepare, out_of_distribution, {"precision": precision})
 
 
 def stepper(run: Run, model: ConvNet, prepare: Callable, precision: str = "float32") -> Callable:
@@ -174,6 +175,11 @@ class Course:
         self.early = {"epoch": 0, "val_accuracy": -1.0, "weights": {}}
         self.flattened = None  # the epoch at which patience ran out
         self.diverged = None
+        self.seconds = 0.0  # of training so far
+
+    def state(self) -> dict:
+        """All but what the run is: plain data and tensors, which ``vars(course).update`` takes back."""
+        return {name: value for name, value in vars(self).items() if name not in ("run", "dataset", "steps")}
 
     @property
     def finished(self) -> bool:
@@ -218,14 +224,9 @@ class Course:
                 self.flattened = self.epoch
 
     def result(
-        self,
-        model: ConvNet,
-        prepare: Callable,
-        out_of_distribution: Dataset | None,
-        precision: str,
-        seconds: float,
+        self, model: ConvNet, prepare: Callable, out_of_distribution: Dataset | None, how: dict
     ) -> Result:
-        """Evaluate both schemes. ``model`` holds the weights at the end; ``seconds`` it took so far."""
+        """Evaluate both schemes. ``model`` holds the weights at the end; ``how`` goes to the provenance."""
         started = time.perf_counter()
         evaluations, logits, hashes = {}, {}, {}
         for scheme, epoch in (("long", self.epoch), ("early", self.early["epoch"])):
@@ -241,11 +242,10 @@ class Course:
                 evaluations[scheme]["stopped_at"] = self.flattened
             logits |= {f"{scheme}_{part}": value.half().numpy() for part, value in kept.items()}
             hashes[scheme] = weights_sha256(model)
-        device = next(model.parameters()).device
-        seconds += time.perf_counter() - started
+        where = provenance(next(model.parameters()).device, self.seconds + time.perf_counter() - started)
         return Result(
             self.run, self.dataset.provenance(), self.curves, evaluations, self.diverged,
-            provenance(device, seconds) | {"precision": precision, "weights_sha256": hashes}, logits,
+            where | how | {"weights_sha256": hashes}, logits,
         )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -144,6 +145,57 @@ def test_a_stopped_sweep_leaves_no_worker(tmp_path, stop):
         Store(tmp_path).records()
 
 
+SWEEP = """
+import sys
+from gffn_core.experiments import sweep
+from gffn_core.store import Store
+from gffn_core.training import Run
+runs = [Run("digits", loss, batch_size=16, epochs=4, seed=seed) for seed in (0, 1) for loss in ("conditional", "joint")]
+if __name__ == "__main__":
+    sweep(runs, Store(sys.argv[1]), workers=2, device="cpu", checkpoint_seconds=0.05)
+"""
+
+
+def test_killed_at_random_and_started_again_a_sweep_ends_the_same(tmp_path):
+    script = tmp_path / "sweep.py"
+    script.write_text(SWEEP)
+    root = Path(__file__).resolve().parents[1]
+
+    def start(store):
+        return psutil.Popen([sys.executable, str(script), str(store)], stderr=subprocess.DEVNULL,
+                            env=os.environ | {"PYTHONPATH": str(root)})
+
+    assert start(tmp_path / "whole").wait(120) == 0
+    whole = Store(tmp_path / "whole").records()
+    assert len(whole) == 4
+
+    draw, kills = random.Random(0), 0
+    while True:
+        running = start(tmp_path / "killed")
+        try:
+            # The workers need some seconds before they train; kill before, during and after.
+            code = running.wait(draw.uniform(3, 9) if kills < 2 else 120)
+            assert code == 0
+            break
+        except psutil.TimeoutExpired:
+            workers = running.children(recursive=True)
+            running.kill()
+            _, alive = psutil.wait_procs([running, *workers], timeout=20)
+            assert not alive
+            kills += 1
+    assert kills
+    store = Store(tmp_path / "killed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing half-written
+        found = store.records()
+    for records in (found, whole):
+        for record in records:
+            for field in ("seconds", "finished"):
+                del record["provenance"][field]
+    assert sorted(found, key=lambda r: r["key"]) == sorted(whole, key=lambda r: r["key"])
+    assert not list(store.runs.glob("*.checkpoint"))
+
+
 def test_sweep_scores_the_partner_data_set(store):
     run = Run("digits_0_4", "joint", batch_size=256, epochs=1)
     record = results([run], store, train_missing=True)[run]
@@ -206,6 +258,7 @@ def test_sweep_status_publish(small, store, capsys):
         (["sweep", "nope"], "digits, colab, cpu, thesis"),
         (["status", "digits", "--datasets", "svhn"], "has no datasets"),
         (["sweep", "digits", "--workers", "0"], "--workers 0"),
+        (["sweep", "digits", "--stack", "0"], "--stack 0"),
         (["data", "nope"], "unknown data set 'nope'"),
     ),
 )
@@ -237,17 +290,17 @@ def test_data_command_goes_on_after_a_failure(tmp_path, monkeypatch, capsys):
 
 
 def test_interrupted_sweep_keeps_finished_runs(small, store, monkeypatch, capsys):
-    train, calls = experiments.train, []
+    save, calls = Store.save, []
 
-    def interrupted(*args, **kwargs):
+    def interrupted(self, result):
         if calls:
             raise KeyboardInterrupt
         calls.append(1)
-        return train(*args, **kwargs)
+        return save(self, result)
 
-    monkeypatch.setattr(experiments, "train", interrupted)
+    monkeypatch.setattr(Store, "save", interrupted)
     assert main(["sweep", "small", "--results", str(store.root)]) == 130
-    assert "finished runs are kept" in capsys.readouterr().err
+    assert "nothing finished is lost" in capsys.readouterr().err
     assert len(store.select(small.runs())) == 1
 
 

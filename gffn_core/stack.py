@@ -1,0 +1,389 @@
+"""Many runs of equal shapes, trained side by side: the fast way to do what ``training.train`` does.
+
+A run's step is the plain loop's (``training.stepper``): same examples, same loss, same optimiser.
+Here the steps of many runs are one computation, so that small batches fill a GPU and its launch
+overhead is paid once, and on CUDA the whole step is one captured graph. Nothing of a run depends
+on the others in its stack, beyond rounding.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gffn_core.data import Dataset
+from gffn_core.evaluation import predict
+from gffn_core.model import ConvNet
+from gffn_core.training import (
+    LOSSES, PRECISIONS, Course, Normalise, Result, Run, epoch_order, initial_model,
+)
+
+CONVOLUTIONS = ("grouped", "unfolded")
+MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's, as PyTorch calls them
+
+
+class Execution(NamedTuple):
+    """How a stack is computed. What it computes stays the same up to rounding.
+
+    precision: see ``training.train``. convolution: "grouped" (one convolution, a group of channels
+    per model) or "unfolded" (patches as matrices, one batched product). together: models that share
+    loss and learning rate form one branch; else each is a branch. On CUDA the branches of a step
+    run at the same time, each on a stream of its own.
+    """
+
+    precision: str = "float32"
+    convolution: str = "grouped"
+    together: bool = True
+
+
+def _branch(run):
+    return run.loss, run.label_space, run.learning_rate
+
+
+def shape_key(run: Run) -> Run:
+    """Equal for runs that can share a stack: they differ in seed, loss, label space or learning rate."""
+    return replace(run, seed=0, loss="joint", label_space="categorical", learning_rate=1.0)
+
+
+def stacked_logits(
+    model: ConvNet, parameters: dict[str, Tensor], images: Tensor, convolution: str = "grouped"
+) -> Tensor:
+    """Logits (M, B, K) of M models on their own images (M, B, C, H, W).
+
+    model: one of them, for its layers; parameters: by name, each (M, *shape).
+    """
+    models, batch = images.shape[:2]
+    grouped = convolution == "grouped"
+    # Grouped: (B, M * C, H, W), the models as groups of channels. Unfolded: (M * B, C, H, W).
+    x = images.transpose(0, 1).flatten(1, 2) if grouped else images.flatten(0, 1)
+    # One model is computed to the bit as in the plain loop: same layout, same products.
+    layout = torch.channels_last if models == 1 else torch.contiguous_format
+    for name, layer in model.named_modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+        if isinstance(layer, nn.Conv2d) and grouped:
+            weight = weight.flatten(0, 1).clone(memory_format=layout)
+            x = F.conv2d(x, weight, bias.flatten(), padding=layer.padding, groups=models)
+        elif isinstance(layer, nn.Conv2d):
+            size = [n + 2 * p - k + 1 for n, p, k in zip(x.shape[2:], layer.padding, layer.kernel_size)]
+            patches = F.unfold(x, layer.kernel_size, padding=layer.padding).unflatten(0, (models, batch))
+            x = torch.matmul(weight.flatten(2)[:, None], patches) + bias[:, None, :, None]
+            x = x.flatten(0, 1).unflatten(2, size)
+        elif isinstance(layer, nn.Linear) and models == 1:
+            x = F.linear(x.squeeze(0), weight.squeeze(0), bias.squeeze(0))[None]
+        elif isinstance(layer, nn.Linear):
+            # In this order the weight's gradient comes out as it is stored, without a transposition.
+            x = torch.baddbmm(bias[..., None], weight, x.mT).mT
+        elif isinstance(layer, nn.Flatten):  # to (M, B, features)
+            x = x.unflatten(1, (models, -1)).transpose(0, 1) if grouped else x.unflatten(0, (models, batch))
+            x = x.flatten(2)
+        elif not list(layer.children()):
+            x = layer(x)
+    return x
+
+
+class Branch(NamedTuple):
+    """Models of one loss and learning rate, computed together. parameters: by name, each (M, *shape)."""
+
+    rows: slice
+    run: Run
+    parameters: dict[str, Tensor]
+
+
+class Stack:
+    """Runs of one ``shape_key`` on the device of the data, all at the same step of the same epoch.
+
+    states: for each run weights and moments by name, and ``step``, as ``fresh_state`` and ``state``
+    give them. model: a ConvNet of the runs' shape on the device, for its layers. prepare: uint8
+    images to floats. train_x (N, C, H, W), train_y (N,): the data on the device.
+    """
+
+    def __init__(
+        self, runs: Sequence[Run], states: Sequence[dict], model: ConvNet, prepare: Callable,
+        train_x: Tensor, train_y: Tensor, execution: Execution = Execution(),
+    ):
+        if len({shape_key(run) for run in runs}) != 1:
+            raise ValueError("the runs of a stack may differ in seed, loss, label space and learning rate alone")
+        if execution.precision not in PRECISIONS or execution.convolution not in CONVOLUTIONS:
+            raise ValueError(f"{execution} is unknown; use one of {PRECISIONS} and of {CONVOLUTIONS}")
+        self.runs, self.model, self.prepare, self.execution = list(runs), model, prepare, execution
+        self.train_x, self.train_y, self.device = train_x, train_y, train_x.device
+        cuda = self.device.type == "cuda"
+        count, batch_size = len(self.runs), self.runs[0].batch_size
+        self.steps = len(train_x) // batch_size
+
+        def stacked(key, rows):
+            return {name: torch.stack([state[key][name] for state in states[rows]]).to(self.device)
+                    for name in states[0][key]}
+
+        self.branches, groups = [], []
+        for _, indices in groupby(
+            range(count), key=lambda i: _branch(self.runs[i]) if execution.together else i
+        ):
+            indices = list(indices)
+            rows = slice(indices[0], indices[-1] + 1)
+            parameters = {name: value.requires_grad_() for name, value in stacked("weights", rows).items()}
+            self.branches.append(Branch(rows, self.runs[indices[0]], parameters))
+            groups.append({"params": list(parameters.values()), "lr": self.runs[indices[0]].learning_rate})
+        self.optimizer = torch.optim.Adam(groups, fused=True, capturable=cuda)
+        for branch in self.branches:
+            moments = {key: stacked(key, branch.rows) for key in MOMENTS}
+            for name, value in branch.parameters.items():
+                self.optimizer.state[value] = {key: moments[key][name] for key in MOMENTS} | {
+                    "step": torch.tensor(float(states[0]["step"]), device=self.device)
+                }
+        # Where the epoch is and what it left, on the device, so that a step needs nothing of the host.
+        self.position = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self.order = torch.zeros(self.steps, count, batch_size, dtype=torch.int64, device=self.device)
+        self.losses = torch.zeros(self.steps, count, device=self.device)
+        self.right = torch.zeros(count, dtype=torch.int64, device=self.device)
+        self.streams = [torch.cuda.Stream() for _ in self.branches] if cuda else []
+        self.step = self._capture() if cuda else self._step
+
+    def begin_epoch(self, epoch: int):
+        """Draw each run's order for this epoch (1, 2, ...) and start counting anew."""
+        n = self.steps * self.runs[0].batch_size
+        orders = {run.seed: epoch_order(run.seed, epoch, len(self.train_x))[:n] for run in self.runs}
+        self.order.copy_(torch.stack([orders[run.seed].view(self.steps, -1) for run in self.runs], 1))
+        for counter in (self.position, self.losses, self.right):
+            counter.zero_()
+
+    def state(self, i: int) -> dict:
+        """Copies on the CPU of all that run i needs to go on: weights, Adam's moments, step."""
+        branch = next(branch for branch in self.branches if i < branch.rows.stop)
+        row = i - branch.rows.start
+        states = {name: self.optimizer.state[value] for name, value in branch.parameters.items()}
+        return {
+            "weights": {name: _copy(value, row) for name, value in branch.parameters.items()},
+            **{key: {name: _copy(state[key], row) for name, state in states.items()} for key in MOMENTS},
+            "step": int(next(iter(states.values()))["step"]),
+        }
+
+    def weights(self, i: int) -> dict[str, Tensor]:
+        """Run i's weights by name, on the device; they change with the next step."""
+        branch = next(branch for branch in self.branches if i < branch.rows.stop)
+        return {name: value.detach()[i - branch.rows.start] for name, value in branch.parameters.items()}
+
+    def within(self, i: int) -> dict:
+        """Where run i is in its epoch, and what it has counted there."""
+        return {"position": int(self.position), "losses": _copy(self.losses.T, i), "right": _copy(self.right, i)}
+
+    def go_on_within(self, within: Sequence[dict]):
+        """Skip to where ``within`` was taken, after ``begin_epoch``."""
+        if within[0]["position"]:
+            self.position.fill_(within[0]["position"])
+            self.losses.copy_(torch.stack([epoch["losses"] for epoch in within], 1))
+            self.right.copy_(torch.stack([epoch["right"] for epoch in within]))
+
+    def _step(self):
+        index = self.order.index_select(0, self.position)[0]
+        images, labels = self.train_x[index], self.train_y[index]
+        images = self.prepare(images.flatten(0, 1)).unflatten(0, index.shape)
+        losses, right = torch.empty_like(self.losses[0]), torch.empty_like(self.right)
+        for number, branch in enumerate(self.branches):
+            with self._stream(number):
+                losses[branch.rows], right[branch.rows] = self._backward(
+                    branch, images[branch.rows], labels[branch.rows]
+                )
+        for stream in self.streams:
+            torch.cuda.current_stream().wait_stream(stream)
+        self.optimizer.step()
+        self.losses[self.position] = losses
+        self.right += right
+        self.position += 1
+
+    def _backward(self, branch, images, labels):
+        half = self.execution.precision == "bfloat16"
+        # Each weight is used once, so a cache of half precision copies would only cost memory.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+            logits = stacked_logits(self.model, branch.parameters, images, self.execution.convolution)
+        losses = LOSSES[branch.run.loss](logits, labels, label_space=branch.run.label_space)
+        # Each model's loss depends on its own weights alone, so the sum's gradient is theirs.
+        gradients = torch.autograd.grad(losses.sum(), list(branch.parameters.values()))
+        for value, gradient in zip(branch.parameters.values(), gradients):
+            value.grad = gradient.contiguous()  # fused Adam walks both as they lie in memory
+        return losses.detach(), (logits.argmax(-1) == labels).sum(-1)
+
+    def _stream(self, number):
+        if not self.streams:
+            return contextlib.nullcontext()
+        self.streams[number].wait_stream(torch.cuda.current_stream())
+        return torch.cuda.stream(self.streams[number])
+
+    def _capture(self):
+        """The step as one CUDA graph. Warming up takes real steps, which are taken back."""
+        tensors = [self.position, self.losses, self.right]
+        for value, state in self.optimizer.state.items():
+            tensors += [value.detach(), *state.values()]
+        before = [tensor.clone() for tensor in tensors]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self._step()
+                self.position.zero_()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._step()
+        for tensor, old in zip(tensors, before):
+            tensor.copy_(old)
+        return graph.replay
+
+
+def fresh_state(run: Run, dataset: Dataset) -> dict:
+    """The state of a run before its first step."""
+    weights = dict(initial_model(run, dataset).state_dict())
+    zeros = {key: {name: torch.zeros_like(value) for name, value in weights.items()} for key in MOMENTS}
+    return {"weights": weights, "step": 0, **zeros}
+
+
+def _copy(tensor, row):
+    return tensor.detach()[row].cpu().clone()
+
+
+def train_stack(
+    runs: Sequence[Run],
+    dataset: Dataset,
+    device: str | torch.device = "cpu",
+    *,
+    execution: Execution = Execution(),
+    out_of_distribution: Dataset | None = None,
+    checkpoints: Sequence[dict | None] = (),
+    save_checkpoint: Callable[[Run, dict], object] = lambda run, checkpoint: None,
+    checkpoint_seconds: float = 60,
+    on_images: Callable[[int], object] = lambda count: None,
+) -> Iterator[Result]:
+    """Train runs of one ``shape_key`` as a stack and yield each one's result as soon as it has ended.
+
+    Every ``checkpoint_seconds``, also within an epoch, each run's checkpoint is handed over: plain
+    data and tensors, from which this function goes on exactly where it was. checkpoints: those to
+    go on from, one a run or None, all taken at the same step. on_images: told after each epoch
+    how many images were trained on. Raises as ``train``.
+    """
+    device = torch.device(device)
+    # Runs of one loss side by side, so that they form one branch.
+    pairs = sorted(zip(runs, checkpoints or [None] * len(runs)), key=lambda pair: _branch(pair[0]))
+    courses = [Course(run, dataset) for run, _ in pairs]
+    states, within = [], []
+    for course, (run, checkpoint) in zip(courses, pairs):
+        states.append(checkpoint["state"] if checkpoint else fresh_state(run, dataset))
+        within.append(checkpoint["within"] if checkpoint else {"position": 0})
+        vars(course).update(checkpoint["course"] if checkpoint else {})
+    if len({(course.epoch, epoch["position"]) for course, epoch in zip(courses, within)}) > 1:
+        raise ValueError("the checkpoints of a stack must have been taken at the same step")
+
+    model = initial_model(pairs[0][0], dataset).to(device, memory_format=torch.channels_last)
+    prepare = Normalise(dataset.train_x, device)
+    train_x, train_y = dataset.train_x.to(device), dataset.train_y.to(device)
+    how = execution._asdict() | {"stack": len(courses)}
+    clock = saved = time.perf_counter()
+
+    def share_time():
+        nonlocal clock
+        elapsed, clock = time.perf_counter() - clock, time.perf_counter()
+        for course in courses:
+            course.seconds += elapsed / len(courses)
+
+    while courses:
+        stack = Stack([c.run for c in courses], states, model, prepare, train_x, train_y, execution)
+        while not any(course.finished for course in courses):
+            stack.begin_epoch(courses[0].epoch + 1)
+            stack.go_on_within(within)
+            for position in range(within[0]["position"], stack.steps):
+                stack.step()
+                if time.perf_counter() - saved >= checkpoint_seconds:
+                    share_time()
+                    for i, course in enumerate(courses):
+                        save_checkpoint(course.run, {
+                            "course": course.state(), "state": stack.state(i), "within": stack.within(i),
+                        })
+                    saved = time.perf_counter()
+            on_images((stack.steps - within[0]["position"]) * stack.order[0].numel())
+            within = [{"position": 0}] * len(courses)
+            for i, course in enumerate(courses):
+                model.load_state_dict(stack.weights(i))
+                val = predict(model, dataset.val_x, prepare)
+                course.add_epoch(stack.losses[:, i].cpu(), stack.right[i].cpu(), val, model.state_dict())
+            share_time()
+        for i, course in enumerate(courses):
+            if course.finished:
+                model.load_state_dict(stack.weights(i))
+                yield course.result(model, prepare, out_of_distribution, how)
+        clock = time.perf_counter()  # the result has counted its own seconds
+        states = [stack.state(i) for i, course in enumerate(courses) if not course.finished]
+        courses = [course for course in courses if not course.finished]
+        within = within[: len(courses)]
+
+
+def bytes_per_run(run: Run, dataset: Dataset) -> int:
+    """Device memory that a run adds to a stack, estimated: layer outputs, parameters, and what backward adds."""
+    with torch.device("meta"):
+        model = initial_model(run, dataset)
+        x = torch.empty(run.batch_size, *dataset.train_x.shape[1:])
+        outputs = x.numel()
+        for layer in model.modules():
+            if not list(layer.children()):
+                x = layer(x)
+                outputs += x.numel()
+    parameters = sum(value.numel() for value in model.parameters())
+    # Outputs, their gradients, workspace; parameters, gradients, two moments, the two copies of a checkpoint.
+    return 4 * (3 * outputs + 6 * parameters)
+
+
+def choose_execution(
+    runs: Sequence[Run], dataset: Dataset, device: str | torch.device, precision: str = "auto"
+) -> Execution:
+    """The fastest way to compute a stack of these runs here, by a measurement of a few seconds.
+
+    precision: the named one, or for "auto" also bfloat16 where it saves a tenth of the time.
+    """
+    precisions = PRECISIONS if precision == "auto" else (precision,)
+    ways = [("grouped", True)] if len(runs) == 1 else [("grouped", True), ("grouped", False), ("unfolded", True)]
+    candidates = [Execution(name, *way) for name in precisions for way in ways]
+    if len(candidates) == 1:
+        return candidates[0]
+    found = {}
+    for execution in candidates:
+        with contextlib.suppress(torch.OutOfMemoryError):
+            seconds = seconds_a_step(runs, dataset, device, execution)
+            found[execution] = seconds * (1.1 if execution.precision == "bfloat16" else 1)
+    if not found:
+        raise torch.OutOfMemoryError(f"a stack of {len(runs)} runs does not fit into the device's memory")
+    return min(found, key=found.get)
+
+
+def seconds_a_step(
+    runs: Sequence[Run], dataset: Dataset, device: str | torch.device, execution: Execution
+) -> float:
+    """Shortest time of a step of a new stack, over half a second and at least three steps after a first."""
+    stack = new_stack(runs, dataset, device, execution)
+    times, until = [], time.perf_counter() + 0.5
+    while len(times) < 4 or time.perf_counter() < until:
+        started = time.perf_counter()
+        stack.step()
+        stack.position.zero_()  # on CUDA queued behind the step
+        if stack.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+    return min(times[1:])
+
+
+def new_stack(
+    runs: Sequence[Run], dataset: Dataset, device: str | torch.device, execution: Execution
+) -> Stack:
+    """A stack at the start of its first epoch, on the first few batches of the data: to measure."""
+    device = torch.device(device)
+    n = 4 * runs[0].batch_size
+    train_x, train_y = dataset.train_x[:n].to(device), dataset.train_y[:n].to(device)
+    model = initial_model(runs[0], dataset).to(device, memory_format=torch.channels_last)
+    states = [fresh_state(run, dataset) for run in runs]
+    stack = Stack(runs, states, model, Normalise(train_x, device), train_x, train_y, execution)
+    stack.begin_epoch(1)
+    return stack

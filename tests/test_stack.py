@@ -1,0 +1,187 @@
+"""Stacks of runs against the plain loop: equal up to rounding, and nothing lost when they stop."""
+
+import dataclasses
+import itertools
+import json
+
+import pytest
+import torch
+
+from gffn_core import experiments, stack
+from gffn_core.data import load_dataset
+from gffn_core.experiments import PROFILES, sweep
+from gffn_core.stack import (
+    CONVOLUTIONS, Execution, Stack, bytes_per_run, choose_execution, fresh_state, stacked_logits, train_stack,
+)
+from gffn_core.store import Store
+from gffn_core.training import LOSSES, Normalise, Run, epoch_order, initial_model, stepper, train
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+WAYS = [Execution(convolution=c, together=t) for c in CONVOLUTIONS for t in (True, False)]
+MIXED = [
+    Run("digits", loss, batch_size=20, epochs=3, seed=seed, label_space=space, learning_rate=rate)
+    for loss, (seed, space, rate) in itertools.product(
+        LOSSES, ((0, "categorical", 1e-3), (1, "binary", 1e-3), (2, "categorical", 3e-3))
+    )
+]
+
+
+def by_run(results):
+    return {result.run: result for result in results}
+
+
+def hashes(results):
+    return {run: result.provenance["weights_sha256"] for run, result in by_run(results).items()}
+
+
+@pytest.mark.parametrize("execution", WAYS, ids=str)
+def test_fifty_steps_in_float64_agree_with_the_plain_loop(digits, execution):
+    runs = [dataclasses.replace(run, epochs=1) for run in MIXED]
+    normalise = Normalise(digits.train_x, torch.device("cpu"))
+    prepare = lambda images: normalise(images).double()
+    states = [fresh_state(run, digits) for run in runs]
+    for state in states:
+        for key in ("weights", *stack.MOMENTS):
+            state[key] = {name: value.double() for name, value in state[key].items()}
+    model = initial_model(runs[0], digits).double()
+    found = Stack(runs, states, model, prepare, digits.train_x, digits.train_y, execution)
+    found.begin_epoch(1)
+    for _ in range(50):
+        found.step()
+    for i, run in enumerate(runs):
+        plain = initial_model(run, digits).double()
+        take_step = stepper(run, plain, prepare)
+        for batch in epoch_order(run.seed, 1, len(digits.train_x)).split(run.batch_size)[:50]:
+            take_step(digits.train_x[batch], digits.train_y[batch])
+        for name, value in plain.named_parameters():
+            torch.testing.assert_close(found.weights(i)[name], value, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("execution", WAYS, ids=str)
+def test_first_epoch_in_float32_agrees_with_the_plain_loop(digits, execution):
+    runs = [dataclasses.replace(run, epochs=1, patience=1) for run in MIXED]
+    found = by_run(train_stack(runs, digits, execution=execution))
+    for run in runs:
+        plain = train(run, digits)
+        assert found[run].curves["train_loss"] == pytest.approx(plain.curves["train_loss"], abs=1e-4)
+        assert found[run].curves["val_nll"] == pytest.approx(plain.curves["val_nll"], abs=1e-4)
+
+
+@pytest.mark.parametrize("precision", ("float32", "bfloat16"))
+def test_a_stack_of_one_is_the_plain_loop_to_the_bit(digits, precision):
+    run = Run("digits", "joint", batch_size=64, epochs=3)
+    plain = train(run, digits, precision=precision)
+    (found,) = train_stack([run], digits, execution=Execution(precision))
+    assert found.provenance["weights_sha256"] == plain.provenance["weights_sha256"]
+    assert found.curves == plain.curves
+    assert json.dumps(found.evaluations) == json.dumps(plain.evaluations)  # NaN where a bin is empty
+
+
+def test_models_of_a_stack_have_their_own_images():
+    digits = load_dataset("digits")
+    run = Run("digits", "joint", batch_size=5, epochs=1)
+    models = [initial_model(dataclasses.replace(run, seed=seed), digits) for seed in range(3)]
+    parameters = {name: torch.stack([dict(m.named_parameters())[name] for m in models])
+                  for name, _ in models[0].named_parameters()}
+    images = torch.rand(3, 5, 1, 8, 8)
+    for convolution in CONVOLUTIONS:
+        found = stacked_logits(models[0], parameters, images, convolution)
+        expected = torch.stack([model(own) for model, own in zip(models, images)])
+        torch.testing.assert_close(found, expected)
+
+
+def test_runs_leave_the_stack_when_they_end_and_the_others_go_on(tiny):
+    """One run diverges, one is fitted early, the others use their budget: each as if it were alone."""
+    run = Run("digits", "joint", batch_size=20, epochs=12, patience=1, patience_steps=1, fitted_epochs=1)
+    runs = [dataclasses.replace(run, learning_rate=rate) for rate in (1e30, 1e-2, 1e-3, 1e-5)]
+    found = by_run(train_stack(runs, tiny))
+    assert next(iter(found)) == runs[0] and set(found) == set(runs)
+    assert found[runs[0]].diverged and not found[runs[0]].evaluations
+    lengths = [len(found[r].curves["val_nll"]) for r in runs]
+    assert lengths[1] < lengths[3] == 12
+    for one in runs:
+        alone = train(one, tiny)
+        assert alone.diverged == found[one].diverged
+        for key in alone.curves:
+            assert found[one].curves[key] == pytest.approx(alone.curves[key], abs=1e-4)
+        for scheme, evaluation in alone.evaluations.items():
+            assert evaluation["epoch"] == found[one].evaluations[scheme]["epoch"]
+
+
+def test_goes_on_from_any_checkpoint_to_the_same_weights(tiny, tmp_path):
+    """Checkpoints after every step, through files as a sweep writes them."""
+    runs = [Run("digits", loss, batch_size=30, epochs=2, seed=1) for loss in LOSSES]
+    kept = []
+    whole = hashes(train_stack(
+        runs, tiny, checkpoint_seconds=0,
+        save_checkpoint=lambda run, checkpoint: kept.append((run, checkpoint)),
+    ))
+    assert len(kept) == 2 * 6
+    store = Store(tmp_path)
+    for step in range(6):
+        pair = dict(kept[2 * step : 2 * step + 2])
+        for run, checkpoint in pair.items():
+            store.save_checkpoint(run.loss, checkpoint)
+        checkpoints = [store.checkpoint(run.loss) for run in runs]
+        assert hashes(train_stack(runs, tiny, checkpoints=checkpoints)) == whole
+    with pytest.raises(ValueError, match="at the same step"):
+        list(train_stack(runs, tiny, checkpoints=[kept[0][1], kept[3][1]]))
+
+
+def test_refused_stacks(tiny):
+    run = Run("digits", "joint", batch_size=20, epochs=1)
+    with pytest.raises(ValueError, match="may differ in seed, loss"):
+        list(train_stack([run, dataclasses.replace(run, epochs=2)], tiny))
+    with pytest.raises(ValueError, match="'half'.*float32"):
+        list(train_stack([run], tiny, execution=Execution("half")))
+
+
+def test_execution_is_measured_or_named(tiny):
+    runs = MIXED[:2]
+    assert choose_execution(runs[:1], tiny, "cpu", "bfloat16") == Execution("bfloat16")
+    assert choose_execution(runs, tiny, "cpu", "float32").precision == "float32"
+    assert choose_execution(runs[:1], tiny, "cpu", "auto") in map(Execution, ("float32", "bfloat16"))
+
+
+def test_sixteen_gigabytes_hold_every_cell_of_the_thesis(tiny):
+    """A Colab T4: by the estimate that a stack's size is chosen by."""
+    images = dataclasses.replace(tiny, train_x=torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    for run in PROFILES["thesis"].runs(["cifar10"], seeds=[0]):
+        assert bytes_per_run(run, images) < 0.8 * 14e9
+
+
+def test_a_stack_too_large_for_the_memory_is_split(tmp_path, monkeypatch):
+    sizes = []
+
+    def limited(runs, *args, **kwargs):
+        sizes.append(len(runs))
+        if len(runs) > 2:
+            raise torch.OutOfMemoryError("too large")
+        return train_stack(runs, *args, **kwargs)
+
+    monkeypatch.setattr(experiments, "train_stack", limited)
+    runs = [Run("digits", "joint", batch_size=256, epochs=1, seed=seed) for seed in range(5)]
+    store = Store(tmp_path)
+    assert sweep(runs, store, stack_size=5) == 5
+    assert list(store.select(runs)) == runs
+    assert sizes == [5, 2, 3, 1, 2]
+
+
+@needs_cuda
+@pytest.mark.parametrize("execution", WAYS, ids=str)
+def test_the_captured_graph_agrees_with_the_cpu(digits, execution):
+    torch.backends.cudnn.allow_tf32 = False
+    runs = [dataclasses.replace(run, epochs=1) for run in MIXED]
+    there = by_run(train_stack(runs, digits, "cuda", execution=execution))
+    here = by_run(train_stack(runs, digits, execution=execution))
+    for run in runs:
+        assert there[run].curves["train_loss"] == pytest.approx(here[run].curves["train_loss"], abs=1e-3)
+
+
+@needs_cuda
+def test_equal_stacks_give_equal_weights_on_cuda(digits):
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        assert hashes(train_stack(MIXED, digits, "cuda")) == hashes(train_stack(MIXED, digits, "cuda"))
+    finally:
+        torch.use_deterministic_algorithms(False)
