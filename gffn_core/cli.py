@@ -1,13 +1,15 @@
 """The command ``gffn``."""
 
 import argparse
+import json
 import os
 import signal
 import sys
 from collections import Counter
 from pathlib import Path
 
-from gffn_core import data, experiments, training
+from gffn_core import bench, data, experiments, model, training
+from gffn_core.files import write_atomically
 from gffn_core.store import Store
 
 
@@ -58,6 +60,13 @@ def _parser():
 
     command = commands.add_parser("status", parents=[grid], help="say which runs the store holds")
     command.set_defaults(command=_status)
+
+    command = commands.add_parser("bench", help="measure training speed here, beside plain PyTorch")
+    command.set_defaults(command=_bench)
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument("--net", choices=model.WIDTHS, default="narrow")
+    command.add_argument("--seconds", type=float, default=1.0, metavar="S", help="per measurement (default: 1)")
+    command.add_argument("--json", type=Path, metavar="FILE", help="also write everything that was measured")
 
     command = commands.add_parser("publish", help="write the profile's records to results/published")
     command.set_defaults(command=_publish)
@@ -125,6 +134,15 @@ def _status(args):
     for cell, wanted in cells.items():
         print(f"{cell[0]:14} {cell[1]:6}  {cell[2]:12} {done[cell]:>3}/{wanted}")
     print(f"{args.profile}: {len(found)} of {len(runs)} runs")
+
+
+def _bench(args):
+    device = experiments.choose_device(args.device)
+    found = bench.bench(device, model.WIDTHS[args.net], seconds=args.seconds)
+    print(bench.text(found))
+    if args.json:
+        content = json.dumps(found, indent=1).encode()
+        write_atomically(args.json, lambda file: file.write(content))
 
 
 def _publish(args):

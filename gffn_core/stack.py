@@ -352,38 +352,45 @@ def choose_execution(
     found = {}
     for execution in candidates:
         with contextlib.suppress(torch.OutOfMemoryError):
-            seconds = seconds_a_step(runs, dataset, device, execution)
+            seconds = best_time(first_step_again(runs, dataset, device, execution), device)
             found[execution] = seconds * (1.1 if execution.precision == "bfloat16" else 1)
     if not found:
         raise torch.OutOfMemoryError(f"a stack of {len(runs)} runs does not fit into the device's memory")
     return min(found, key=found.get)
 
 
-def seconds_a_step(
+def first_step_again(
     runs: Sequence[Run], dataset: Dataset, device: str | torch.device, execution: Execution
-) -> float:
-    """Shortest time of a step of a new stack, over half a second and at least three steps after a first."""
-    stack = new_stack(runs, dataset, device, execution)
-    times, until = [], time.perf_counter() + 0.5
-    while len(times) < 4 or time.perf_counter() < until:
-        started = time.perf_counter()
-        stack.step()
-        stack.position.zero_()  # on CUDA queued behind the step
-        if stack.device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
-    return min(times[1:])
-
-
-def new_stack(
-    runs: Sequence[Run], dataset: Dataset, device: str | torch.device, execution: Execution
-) -> Stack:
-    """A stack at the start of its first epoch, on the first few batches of the data: to measure."""
+) -> Callable[[], None]:
+    """To measure: a function that takes a step of a new stack, always on the first batch."""
     device = torch.device(device)
-    n = 4 * runs[0].batch_size
+    n = 2 * runs[0].batch_size
     train_x, train_y = dataset.train_x[:n].to(device), dataset.train_y[:n].to(device)
     model = initial_model(runs[0], dataset).to(device, memory_format=torch.channels_last)
     states = [fresh_state(run, dataset) for run in runs]
     stack = Stack(runs, states, model, Normalise(train_x, device), train_x, train_y, execution)
     stack.begin_epoch(1)
-    return stack
+
+    def step():
+        stack.step()
+        stack.position.zero_()  # on CUDA queued behind the step
+
+    return step
+
+
+def best_time(step: Callable[[], object], device: str | torch.device, seconds: float = 0.5) -> float:
+    """The shortest time of a call, in seconds, after a first one: of as many as fit, at least three."""
+    step()
+    times, until = [], time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < until:
+        times.append(timed(step, device))
+    return min(times)
+
+
+def timed(step: Callable[[], object], device: str | torch.device) -> float:
+    """The time of a call in seconds, on CUDA until the device has done it."""
+    started = time.perf_counter()
+    step()
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
