@@ -24,7 +24,7 @@ DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cach
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from gffn_core import experiments, plots, report
+from gffn_core import bench, claims, experiments, plots, report
 from gffn_core.store import Store
 
 runs = experiments.profile(PROFILE).runs()
@@ -95,11 +95,32 @@ plots.show(
 )
 
 # %% [markdown]
+# ## The claims of the thesis, one by one
+#
+# Every statement that can be tested has a test, a threshold and a verdict, which is computed from the runs shown here (and only from
+# them: a claim about seeds needs several, a claim about a trend needs most batch sizes). *Inconclusive* means that the interval
+# allows both. Each chapter ends with its part, with the tests.
+
+# %% tags=["hide-input"]
+ledger = claims.ledger(records, bench.step_ratios(RESULTS))
+order = ["reproduced", "not reproduced", "inconclusive", "no data"]
+counts = ledger.groupby(["chapter", "verdict"], sort=False).size().unstack(fill_value=0)
+counts = counts.reindex(columns=order, fill_value=0)
+rows = [[chapter, *map(str, row)] for chapter, row in zip(counts.index, counts.to_numpy())]
+rows.append(["**all**", *(f"**{count}**" for count in counts.sum())])
+display(Markdown(report.markdown_table(["chapter", *order], rows)))
+
+# %% tags=["hide-input", "hide-output"]
+display(Markdown(claims.short(ledger)))
+
+# %% [markdown]
 # ## How to read this book
 #
 # - New to it? [Background](background.md) is two screens; [the theory](../notebooks/01_theory.ipynb) derives and checks everything.
 # - Here for results? [Accuracy](../notebooks/02_batch_size.ipynb), [calibration](../notebooks/03_calibration.ipynb) and
 #   [out-of-distribution detection](../notebooks/04_ood.ipynb) each end with the thesis's statements beside ours.
+# - Several devices, or many runs? [One batch on several processes](../notebooks/05_distributed.ipynb) and
+#   [how fast it trains](../notebooks/06_speed.ipynb).
 # - Want to run it? [How to rerun](rerun.md): one command for everything, or any chapter on Colab.
 # - Want the loss? `from gffn_core.losses import JointCrossEntropyLoss`, in place of `torch.nn.CrossEntropyLoss`.
 #

@@ -5,15 +5,16 @@ turns, so that a busy moment of the machine meets them all. On a CPU ours is a p
 with one thread each, the others one process with all threads; on a GPU all are one process.
 """
 
+import json
 import multiprocessing
 import os
 import resource
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -61,6 +62,16 @@ def bench(device: str, width: int, *, seconds: float = 1.0, rounds: int = 3, sta
     found["precision"] = _precision(device, width)
     found["provenance"] = provenance(torch.device(device), time.perf_counter() - started)
     return found
+
+
+def published(root: str | Path) -> list[dict]:
+    """What ``bench`` found on several machines: ``bench_*.json`` in the published results of a store."""
+    return [json.loads(path.read_text()) for path in sorted((Path(root) / "published").glob("bench_*.json"))]
+
+
+def step_ratios(root: str | Path) -> list[float]:
+    """All published ``joint_over_conditional``."""
+    return [row["joint_over_conditional"] for found in published(root) for row in found["overhead"]]
 
 
 def made_up(batch_size: int, batches: int = 8) -> Dataset:

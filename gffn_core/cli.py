@@ -61,6 +61,11 @@ def _parser():
     command = commands.add_parser("status", parents=[grid], help="say which runs the store holds")
     command.set_defaults(command=_status)
 
+    command = commands.add_parser("claims", help="test the thesis's claims on the profile's runs")
+    command.set_defaults(command=_claims)
+    command.add_argument("profile", metavar="PROFILE")
+    _add_results(command)
+
     command = commands.add_parser("bench", help="measure training speed here, beside plain PyTorch")
     command.set_defaults(command=_bench)
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -134,6 +139,15 @@ def _status(args):
     for cell, wanted in cells.items():
         print(f"{cell[0]:14} {cell[1]:6}  {cell[2]:12} {done[cell]:>3}/{wanted}")
     print(f"{args.profile}: {len(found)} of {len(runs)} runs")
+
+
+def _claims(args):
+    from gffn_core import claims  # pandas and SciPy, which training does not need
+
+    runs = experiments.profile(args.profile).runs()
+    records = Store(args.results).select(runs)
+    print(f"{args.profile}: {len(records)} of {len(runs)} runs")
+    print(claims.text(claims.ledger(records.values(), bench.step_ratios(args.results))))
 
 
 def _bench(args):

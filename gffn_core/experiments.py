@@ -192,9 +192,9 @@ def sweep(
     stack_size: how many runs at most are trained together; by default as many as fit into a GPU's
     free memory, and one on a CPU, which gains nothing by more.
 
-    Interrupted or killed, it loses at most the last ``checkpoint_seconds``: finished runs are in the store, the
-    others have checkpoints there, and starting again goes on from both. A run that diverges is
-    recorded as such; any other failure stops the sweep.
+    Interrupted or killed, it loses at most the last ``checkpoint_seconds``: finished runs are in the
+    store, the others have checkpoints there, and starting again goes on from both. A run that
+    diverges is recorded as such; any other failure stops the sweep.
     """
     from tqdm import tqdm
 

@@ -120,7 +120,7 @@ def fit_temperature(logits, target) -> float:
 def selective_risk(confidence, correct) -> Tensor:
     """Error rate among the k most confident examples, k = 1..N: the risk-coverage curve, (N,) -> (N,).
 
-    Its mean is the area under the curve (AURC; Geifman and El-Yaniv, 2017). Tied examples are
+    Its mean is the area under the curve (AURC; Geifman et al., 2019). Tied examples are
     accepted together, in expectation over their order.
     """
     confidence = _float64(confidence)

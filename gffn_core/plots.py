@@ -3,6 +3,7 @@
 import html
 import io
 import re
+from collections.abc import Callable
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -103,8 +104,11 @@ def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> pl
     return figure
 
 
-def curves(records: list[dict], metric: str, label: str) -> plt.Figure:
-    """One panel per data set and batch size: a curve against epochs; dots mark the early weights."""
+def curves(records: list[dict], metric: str | Callable[[dict], list], label: str) -> plt.Figure:
+    """One panel per data set and batch size: a curve against epochs; dots mark the early weights.
+
+    metric: one of the record's curves, or a function that makes one of a record.
+    """
     titles = list(dict.fromkeys(r["data"]["title"] for r in records))
     batches = sorted({r["run"]["batch_size"] for r in records})
     with matplotlib.rc_context(STYLE):
@@ -115,7 +119,7 @@ def curves(records: list[dict], metric: str, label: str) -> plt.Figure:
         for record in records:
             run = record["run"]
             axis = axes[titles.index(record["data"]["title"]), batches.index(run["batch_size"])]
-            values = record["curves"][metric]
+            values = metric(record) if callable(metric) else record["curves"][metric]
             style = LOSS_STYLE[run["loss"]]
             axis.plot(range(1, len(values) + 1), values, color=style["color"],
                       linestyle=style["linestyle"], linewidth=1.5)

@@ -17,10 +17,13 @@ def frame(records: Iterable[dict]) -> pd.DataFrame:
     """One row per run and scheme, ordered as ``records``.
 
     Accuracies and calibration errors are fractions. ``overconfidence`` is mean confidence minus
-    accuracy. ``underfit`` marks long runs whose training accuracy stayed below ``FITTED``.
+    accuracy. ``scaled_*`` are those after temperature scaling. ``underfit`` marks long runs whose
+    training accuracy stayed below ``FITTED``. Runs that diverged have no rows.
     """
     rows = []
     for record in records:
+        if record["diverged"]:
+            continue
         for scheme in SCHEMES:
             found = record["evaluations"][scheme]
             row = {key: record["run"][key] for key in ("dataset", "loss", "label_space",
@@ -29,7 +32,9 @@ def frame(records: Iterable[dict]) -> pd.DataFrame:
             row |= {key: found[key] for key in ("epoch", "step", "train_accuracy", "val_accuracy",
                                                 "test_accuracy", "nll", "brier", "mce", "confidence")}
             row |= {"ece": found["ece"]["uniform10"], "ece_uniform15": found["ece"]["uniform15"],
-                    "ece_quantile10": found["ece"]["quantile10"]}
+                    "ece_quantile10": found["ece"]["quantile10"], "aurc": found["risk_coverage"]["aurc"],
+                    "temperature": found["scaled"]["temperature"], "scaled_nll": found["scaled"]["nll"],
+                    "scaled_ece": found["scaled"]["ece"]["uniform10"], "official": record["data"]["official"]}
             row["overconfidence"] = row["confidence"] - row["test_accuracy"]
             row["underfit"] = scheme == "long" and row["train_accuracy"] < FITTED
             for score in SCORES if "ood" in found else ():

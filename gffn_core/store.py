@@ -1,8 +1,9 @@
 """Results on disk: one file a run while working, one small file a profile once published.
 
 ``<root>/runs/<key>.json`` holds a record and its checksum, ``<root>/runs/<key>.npz`` the logits it
-was computed from (not published), ``<root>/runs/<key>.checkpoint`` an unfinished run. ``<root>/published/<profile>.jsonl.gz`` holds a profile's
-records, one a line, which is all that a reader needs.
+was computed from (not published), ``<root>/runs/<key>.checkpoint`` an unfinished run.
+``<root>/published/<profile>.jsonl.gz`` holds a profile's records, one a line, which is all that a
+reader needs.
 """
 
 import gzip
@@ -38,8 +39,9 @@ class Store:
     """The records under ``root``: those of finished runs and the published ones.
 
     A record is a dict with ``run``, ``data``, ``curves``, ``evaluations``, ``diverged``,
-    ``provenance`` and ``key`` (see ``training.Result``). Files are written under another name and then moved, so a record is whole or absent.
-    A damaged file is reported as a warning and counts as absent, so its run is computed again.
+    ``provenance`` and ``key`` (see ``training.Result``). Files are written under another name and
+    then moved, so a record is whole or absent. A damaged file is reported as a warning and counts as
+    absent, so its run is computed again.
     """
 
     def __init__(self, root: str | Path):

@@ -32,7 +32,7 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from gffn_core import experiments, plots, report
+from gffn_core import bench, claims, experiments, plots, report
 from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
 from gffn_core.model import ConvNet
 from gffn_core.store import Store
@@ -347,14 +347,13 @@ display(
 # %% [markdown]
 # ## The thesis and this chapter
 #
-# | | thesis | here |
-# |---|---|---|
-# | gradients (1.5), (1.10) | derived [4.15, 4.17] | hold to rounding, in both label spaces |
-# | batch of one | both approaches equal (chapter 4, end) | equal to the last bit |
-# | overhead | not relevant (chapter 4) | measured above |
-# | meaning of the change | a weighted instead of a plain average | also: plus KL(uniform ‖ p′), (1.12) |
-# | label space | derivation binary, outputs softmax | both, named |
-#
+# The thesis calls the change a weighted instead of a plain average; it is also a penalty, KL(uniform ‖ p′), (1.12). Its derivation
+# has binary labels, its outputs are a softmax; both readings are here, by name. What can be tested:
+
+# %% tags=["hide-input"]
+display(Markdown(claims.markdown(claims.ledger(records, bench.step_ratios(RESULTS)), "theory")))
+
+# %% [markdown]
 # **Limits.** The checks are exact but small: they show that the code computes what the formulas say, not that the
 # approximation (1.9) of the sum over all images is a good one. It cannot be tested directly, because $Z(\theta)$
 # is unknown; the following chapters look at its consequences.

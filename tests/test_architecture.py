@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "gffn_core"
-CORE = ("losses", "metrics", "model", "training")
+CORE = ("losses", "metrics", "model", "training", "stack")
 # Everything that is installed for data, figures, notebooks and the command.
 OPTIONAL = (
     "pandas", "matplotlib", "seaborn", "scipy", "sklearn", "torchvision", "tqdm", "platformdirs",
@@ -81,6 +81,6 @@ def test_foundations_import_nothing_above_them(module, allowed):
     assert imported(module) <= allowed
 
 
-@pytest.mark.parametrize("module", ("evaluation", "training"))
+@pytest.mark.parametrize("module", ("evaluation", "training", "stack"))
 def test_training_knows_nothing_of_storage_and_display(module):
     assert not imported(module) & {"store", "experiments", "cli", "report", "plots"}

@@ -1,0 +1,1168 @@
+"""The claims of the thesis as data, each with its test, and the ledger of verdicts on our runs.
+
+What a test rests on:
+
+Pairs. The unit is a pair: the nets of both losses with the same data set, batch size and seed. A
+cell is a data set at a batch size; its seeds are averaged. Effects have the direction of the claim:
+where it is one, positive means that the thesis is right.
+
+Means over cells have a hierarchical bootstrap (cells, then seeds), see ``average``. Trends are the
+slope against log2 B of the cells, with the t interval of the regression, see ``slope``.
+
+The margin. Less than one standard error of an accuracy on that many test images counts as nothing:
+it cannot be told from luck with the test set. About 0.001 for MNIST, 0.005 for CIFAR-10; used for
+accuracies and for calibration errors. For slopes it is divided by the nine doublings from B = 4 to
+2048, so that a drift within the margin over the whole range counts as constant.
+
+Verdicts. *Not reproduced*: the 95 % interval lies outside what is claimed (a direction that is
+claimed has to exceed the margin). Else *reproduced*: p < 0.05 after Holm's correction over the whole
+ledger. Else *inconclusive*, or *no data*. p is the share of draws of the effect that contradict the
+claim: one-sided for a direction, the larger of the two sides for an equality (TOST).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import optimize, stats
+
+from gffn_core import report
+from gffn_core.evaluation import SCORES
+from gffn_core.losses import LABEL_SPACES, joint_nll, log_partition
+from gffn_core.training import FITTED, LOSSES, SCHEMES
+
+DRAWS = 4999
+DOUBLINGS = 9  # from batch size 4 to 2048, the thesis's range
+SMALL = 64  # the largest batch size of the lower half of that range, on a log scale
+FAR = 2  # doublings: a batch size farther from the one a claim names does not stand for it
+# An area under the ROC curve: differences that the thesis calls "close", and luck with the images.
+CLOSE, LUCK = 0.05, 0.01
+NAMES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "svhn": "SVHN"}
+PAIR = ["label_space", "dataset", "batch_size", "seed"]
+METRICS = ("key", "title", "official", "margin", "train_accuracy", "test_accuracy", "overconfidence",
+           "ece", "scaled_ece", "nll", "brier", "aurc", "bins", *(f"auroc_{score}" for score in SCORES))
+
+
+class Estimate(NamedTuple):
+    """An effect and draws (DRAWS,) from its confidence distribution; NaN where the runs give none."""
+
+    effect: float
+    draws: np.ndarray
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An effect with its 95 % interval, and what it says about the claim (see the module)."""
+
+    effect: float
+    low: float
+    high: float
+    p: float
+    refuted: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A testable statement of the thesis and its test.
+
+    measure: table of pairs -> what was measured; None where there is too little. The table holds the
+    pairs of ``datasets`` (none named: all) at the batch size nearest to ``batch_size`` (None: all),
+    if that is within a factor of four.
+    fitted: only pairs whose nets both fit their training images in the long scheme.
+    nets: the losses whose nets are measured; none where the measurement needs no runs, and gets the
+    step ratios instead of a table.
+    """
+
+    number: str
+    chapter: str  # "theory", "batch size", "calibration" or "ood"
+    section: str
+    statement: str
+    test: str
+    unit: str
+    measure: Callable[[pd.DataFrame], Measured | None]
+    datasets: tuple[str, ...] = ()
+    batch_size: int | None = None
+    fitted: bool = False
+    nets: tuple[str, ...] = tuple(LOSSES)
+
+
+def ledger(records: Iterable[dict], step_ratios: Sequence[float] = ()) -> pd.DataFrame:
+    """One row per claim, in the order of ``CLAIMS``: the claim, its verdict, and what it rests on.
+
+    ``records`` are those of one profile; runs that diverged are left out. ``effect``, ``low`` and
+    ``high`` (95 % interval) are in ``unit``; ``runs`` counts the nets used. step_ratios: times of a
+    step, joint over conditional, which ``bench.step_ratios`` reads.
+    """
+    table = pairs(records)
+    rows = []
+    for claim in CLAIMS:
+        used = evidence(table, claim)
+        measured = None
+        if not claim.nets:
+            measured = claim.measure(step_ratios)
+        elif len(used):
+            measured = claim.measure(used)
+        found = measured or Measured(np.nan, np.nan, np.nan, np.nan, False)
+        row = {key: getattr(claim, key) for key in ("number", "chapter", "section", "statement", "test")}
+        row |= {key: getattr(found, key) for key in ("effect", "low", "high", "p", "refuted")}
+        row |= {"unit": claim.unit, "runs": len(used) * len(claim.nets) if measured else 0}
+        notes = (found.note, *(_notes(used, claim) if measured else ()))
+        row["note"] = "; ".join(filter(None, notes))
+        rows.append(row)
+    out = pd.DataFrame(rows)
+    out["p_holm"] = holm(out.pop("p").to_numpy())
+    out["verdict"] = [verdict(p, refuted) for p, refuted in zip(out["p_holm"], out.pop("refuted"))]
+    return out[["number", "chapter", "section", "statement", "test", "verdict", "effect", "low", "high",
+                "unit", "runs", "p_holm", "note"]]
+
+
+def verdict(p: float, refuted: bool) -> str:
+    """The one rule for all claims; ``p`` is Holm's, NaN without data."""
+    if np.isnan(p):
+        return "no data"
+    if refuted:
+        return "not reproduced"
+    return "reproduced" if p < 0.05 else "inconclusive"
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's step-down adjustment of p-values (m,); NaN are no tests and stay."""
+    p = np.asarray(p, dtype=float)
+    order = np.argsort(p)[: np.isfinite(p).sum()]  # NaN sort last
+    adjusted = np.full_like(p, np.nan)
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
+    return adjusted
+
+
+def markdown(table: pd.DataFrame, chapter: str | None = None) -> str:
+    """The ledger, or a chapter's part of it, as a Markdown table."""
+    rows = table if chapter is None else table[table["chapter"] == chapter]
+    return report.markdown_table(
+        ["", "claim", "test", "verdict", "effect, 95 % interval", "runs", "note"],
+        (
+            (row.number, f"{row.statement} [{row.section}]", row.test, f"**{row.verdict}**",
+             _effect(row), str(row.runs), row.note)
+            for row in rows.itertuples()
+        ),
+    )
+
+
+def short(table: pd.DataFrame) -> str:
+    """The whole ledger as a Markdown table without tests and notes."""
+    return report.markdown_table(
+        ["", "claim", "verdict", "effect, 95 % interval", "runs"],
+        (
+            (row.number, f"{row.statement} [{row.section}]", row.verdict, _effect(row), str(row.runs))
+            for row in table.itertuples()
+        ),
+    )
+
+
+def text(table: pd.DataFrame) -> str:
+    """The ledger for the terminal: how many claims have which verdict, then three lines a claim."""
+    counts = table["verdict"].value_counts()
+    lines = [", ".join(f"{count} {name}" for name, count in counts.items())]
+    for row in table.itertuples():
+        p = "" if np.isnan(row.p_holm) else f", p {row.p_holm:.2g}"
+        runs = f"{row.runs} {'run' if row.runs == 1 else 'runs'}"
+        lines += ["", f"{row.number:>4}  {row.verdict.upper()}  {_effect(row)} ({runs}{p})"]
+        lines += [f"      [{row.section}] {row.statement}", f"      Test: {row.test}"]
+        lines += [f"      Note: {row.note}"] if row.note else []
+    return "\n".join(lines)
+
+
+def _effect(row):
+    if np.isnan(row.effect):
+        return "-"
+    interval = "" if np.isnan(row.low) else f" [{_rounded(row.low)}, {_rounded(row.high)}]"
+    return f"{_rounded(row.effect)}{interval} {row.unit}"
+
+
+def _rounded(value):
+    """Two digits of what is small, three decimals of what is not."""
+    return "0" if abs(value) < 1e-6 else f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"
+
+
+# The evidence
+
+
+def pairs(records: Iterable[dict]) -> pd.DataFrame:
+    """One row per label space, data set, batch size and seed; columns (metric, loss, scheme).
+
+    NaN where a net is absent or lacks the metric. ``bins`` are those of the reliability diagram.
+    """
+    records = [record for record in records if record["diverged"] is None]
+    columns = pd.MultiIndex.from_product([METRICS, LOSSES, SCHEMES])
+    if not records:
+        index = pd.MultiIndex.from_arrays([[]] * len(PAIR), names=PAIR)
+        return pd.DataFrame(index=index, columns=columns)
+    found = [record["evaluations"][scheme] for record in records for scheme in SCHEMES]
+    data = [record["data"] for record in records for scheme in SCHEMES]
+    accuracy = np.array([one["test_accuracy"] for one in found])
+    table = report.frame(records).assign(
+        bins=[one["calibration"]["uniform10"] for one in found],
+        margin=np.sqrt(accuracy * (1 - accuracy) / [one["test"] for one in data]),
+    )
+    return table.pivot(index=PAIR, columns=["loss", "scheme"]).reindex(columns=columns).sort_index()
+
+
+def evidence(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """The rows of ``pairs`` that a claim is about and that have all the nets it needs."""
+    used = table[table["key"][list(claim.nets)].notna().all(axis=1)]
+    if claim.datasets:
+        used = used[used.index.get_level_values("dataset").isin(claim.datasets)]
+    if claim.fitted:
+        fits = [used["train_accuracy", loss, "long"] >= FITTED for loss in claim.nets]
+        used = used[np.logical_and.reduce(fits)]
+    if claim.batch_size is not None and len(used):
+        sizes = used.index.get_level_values("batch_size")
+        distance = np.abs(np.log2(sizes.to_numpy(float) / claim.batch_size))
+        # The smaller one of a tie: sizes are sorted within a data set.
+        used = used[(sizes == sizes[distance.argmin()]) & (distance <= FAR)]
+    return used
+
+
+def _notes(used, claim):
+    """What the reader of a verdict has to know of the runs under it."""
+    if not claim.nets:
+        return
+    sizes = used.index.get_level_values("batch_size").unique()
+    if claim.batch_size is not None and claim.batch_size not in sizes:
+        yield f"B = {sizes[0]} stands for {claim.batch_size}"
+    about = used.xs((claim.nets[0], "long"), axis=1, level=(1, 2))
+    yield from sorted(about.loc[~about["official"].astype(bool), "title"].unique())
+    if claim.chapter == "calibration" and not claim.fitted:
+        underfit = sum((used["train_accuracy", loss, "long"] < FITTED).sum() for loss in claim.nets)
+        if underfit:
+            yield f"{underfit} of {len(used) * len(claim.nets)} nets underfit"
+
+
+def on(p: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    return p[p.index.get_level_values("dataset") == dataset]
+
+
+# Values: a table with a row per pair, columns ``value`` and ``margin``
+
+
+def net(p: pd.DataFrame, metric: str, loss: str, scheme: str = "long") -> pd.DataFrame:
+    """A metric of the nets of one loss."""
+    return _values(p, p[metric, loss, scheme])
+
+
+def nets(p: pd.DataFrame, metric: str, scheme: str = "long") -> pd.DataFrame:
+    """The mean of a metric over both nets of a pair."""
+    return _values(p, p[metric].xs(scheme, axis=1, level=1).astype(float).mean(axis=1))
+
+
+def gain(p: pd.DataFrame, metric: str, *schemes: str) -> pd.DataFrame:
+    """Joint minus conditional; the mean over ``schemes``, which are points of one training."""
+    gains = [p[metric, "joint", scheme] - p[metric, "conditional", scheme] for scheme in schemes]
+    return _values(p, sum(gains) / len(gains))
+
+
+def lower(p: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Conditional minus joint in the long scheme: positive where the joint net's metric is lower."""
+    return _values(p, p[metric, "conditional", "long"] - p[metric, "joint", "long"])
+
+
+def minus(values: pd.DataFrame, others: pd.DataFrame | pd.Series | float) -> pd.DataFrame:
+    others = others["value"] if isinstance(others, pd.DataFrame) else others
+    return values.assign(value=values["value"] - others)
+
+
+def opposite(values: pd.DataFrame) -> pd.DataFrame:
+    return values.assign(value=-values["value"])
+
+
+def apart(names: Iterable[str], values: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+    """The values of several schemes or losses side by side, as cells of their own."""
+    return pd.concat({name: values(name) for name in names}, names=["which"])
+
+
+def _values(p, series):
+    margin = p["margin"].astype(float).mean(axis=1)
+    return pd.DataFrame({"value": series.astype(float), "margin": margin}).dropna()
+
+
+# Estimates
+
+
+def average(values: pd.DataFrame, image_noise: float = 0.0) -> Estimate:
+    """The mean over cells, by a hierarchical bootstrap: cells are drawn, then seeds within each.
+
+    Cells are drawn within their data set, as the data sets are fixed. A bootstrap of n cells knows
+    its own spread with few degrees of freedom and too small by sqrt((n - 1) / n), so its deviations
+    are turned into Student's t (Satterthwaite's degrees of freedom, as spreads differ between data
+    sets). Where each data set has one cell the seeds are the units; with one seed the cells are; with
+    neither there is no interval.
+    image_noise: standard error of a value due to the test images, for claims about single cells,
+    where seeds alone would miss it.
+    """
+    keys = [name for name in values.index.names if name in PAIR]
+    table = values["value"].groupby(level=keys).mean().unstack("seed")
+    matrix = np.sort(table.to_numpy(), axis=1)  # NaN, seeds that are missing, go last
+    runs = np.isfinite(matrix).sum(1)
+    means = np.nanmean(matrix, axis=1)
+    fixed = [name for name in table.index.names if name != "batch_size"]
+    stratum = table.groupby(level=fixed).ngroup().to_numpy()
+    size = np.bincount(stratum)[stratum]
+    first = np.searchsorted(stratum, stratum)
+
+    rng = np.random.default_rng(0)
+    cell = first + (rng.random((DRAWS, len(means))) * size).astype(int)
+    pick = (rng.random((*cell.shape, matrix.shape[1])) * runs[cell][..., None]).astype(int)
+    deviation = matrix[cell[..., None], pick].mean((1, 2)) - means.mean()
+
+    if size.max() > 1:
+        units = [means[stratum == one] for one in np.unique(stratum)]
+        weights = [len(unit) / len(means) for unit in units]
+    else:
+        units = [row[:n] for row, n in zip(matrix, runs)]
+        weights = [1 / len(means)] * len(units)
+    known = [(weight, unit) for weight, unit in zip(weights, units) if len(unit) > 1]
+    if known:
+        n = np.array([len(unit) for _, unit in known])
+        variance = np.array([weight**2 * unit.var(ddof=1) for weight, unit in known]) / n
+        if variance.sum() > 0:
+            df = _degrees(variance, n - 1)
+            deviation *= np.sqrt(variance.sum() / (variance * (n - 1) / n).sum())
+            deviation /= np.sqrt(rng.chisquare(df, DRAWS) / df)
+    elif not image_noise:
+        deviation = np.full(DRAWS, np.nan)
+    noise = image_noise * rng.standard_normal(DRAWS)
+    return Estimate(means.mean(), means.mean() + deviation + noise)
+
+
+def slope(values: pd.DataFrame) -> Estimate | None:
+    """The slope against log2 B, per doubling; the mean over data sets. None below three batch sizes.
+
+    A regression through the means of the cells of each data set. Batch sizes are a fixed design, so
+    nothing is resampled: the interval is Student's t, with what the line leaves unexplained (noise
+    of seeds as well as curvature) as the error. It holds for a single seed, and is not fooled by
+    what the nets of one seed share.
+    """
+    keys = [name for name in values.index.names if name in PAIR and name != "seed"]
+    cells = values["value"].groupby(level=keys).mean()
+    lines, free = [], []
+    for _, part in cells.groupby(level=[name for name in keys if name != "batch_size"]):
+        if len(part) > 2:
+            sizes = part.index.get_level_values("batch_size").to_numpy(float)
+            lines.append(stats.linregress(np.log2(sizes), part))
+            free.append(len(part) - 2)
+    if not lines:
+        return None
+    effect = np.mean([line.slope for line in lines])
+    variance = np.array([line.stderr for line in lines]) ** 2 / len(lines) ** 2
+    df = _degrees(variance, np.array(free))
+    return Estimate(effect, effect + np.sqrt(variance.sum()) * _t_draws(df))
+
+
+def _degrees(variance, df):
+    """Satterthwaite's degrees of freedom of a sum of variances that have ``df`` each."""
+    total = variance.sum()
+    return total**2 / (variance**2 / df).sum() if total > 0 else df.sum()
+
+
+def _t_draws(df):
+    """Student's t as evenly spaced quantiles, (DRAWS,)."""
+    return stats.t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, df)
+
+
+# Measurements
+
+
+def between(
+    estimate: Estimate, low: float = -np.inf, high: float = np.inf, relevant: float = -np.inf
+) -> Measured:
+    """The claim that the effect lies above ``low`` and below ``high``.
+
+    Refuted if the interval lies outside, or below ``relevant``.
+    """
+    effect, draws = estimate
+    if np.isnan(draws).any():
+        return Measured(effect, np.nan, np.nan, 1.0, False, "too few runs for an interval")
+    p = (1 + max((draws <= low).sum(), (draws >= high).sum())) / (1 + DRAWS)
+    interval = np.quantile(draws, (0.025, 0.975))
+    refuted = interval[1] <= max(low, relevant) or interval[0] >= high
+    return Measured(effect, *interval, p, bool(refuted))
+
+
+def positive(values: pd.DataFrame, margin: float | None = None) -> Measured | None:
+    """The mean over cells is positive."""
+    if values.empty:
+        return None
+    margin = values["margin"].mean() if margin is None else margin
+    return between(average(values), low=0, relevant=margin)
+
+
+def below(values: pd.DataFrame, limit: float) -> Measured | None:
+    """The mean over cells is below the limit."""
+    return None if values.empty else between(average(values), high=limit)
+
+
+def equal(
+    values: pd.DataFrame, margin: float | None = None, image_noise: float = 0.0
+) -> Measured | None:
+    """The mean over cells is zero within the margin."""
+    if values.empty:
+        return None
+    margin = values["margin"].mean() if margin is None else margin
+    return between(average(values, image_noise=image_noise), -margin, margin)
+
+
+def rises(values: pd.DataFrame) -> Measured | None:
+    """The slope against log2 B is positive."""
+    found = slope(values)
+    return found and between(found, low=0, relevant=values["margin"].mean() / DOUBLINGS)
+
+
+def constant(values: pd.DataFrame, margin: float | None = None) -> Measured | None:
+    """The slope against log2 B is zero within the margin over the whole range of batch sizes."""
+    found = slope(values)
+    limit = (values["margin"].mean() if margin is None else margin) / DOUBLINGS
+    return found and between(found, -limit, limit)
+
+
+def each(*parts: Measured | None) -> Measured | None:
+    """All parts hold: the one with the largest p, which is that of the whole (intersection-union)."""
+    if None in parts:
+        return None
+    refuted = [part for part in parts if part.refuted]
+    return max(refuted or parts, key=lambda part: part.p)
+
+
+def everywhere(
+    values: pd.DataFrame, margin: float | None = None, about: bool = False
+) -> Measured | None:
+    """The value is positive in every cell; with ``about``, positive or zero within the margin.
+
+    The effect is the share of cells where it holds (Clopper-Pearson interval), p is that of the mean
+    over cells. One cell beyond the margin on the wrong side keeps the claim from being reproduced
+    (p = 1); it refutes it where its own t interval over seeds lies there, or, for a single seed, where
+    it is three times as far: the luck of two nets with the test images.
+    """
+    if values.empty:
+        return None
+    margins = values["margin"] if margin is None else values["margin"] * 0 + margin
+    names = [name for name in values.index.names if name != "seed"]
+    groups = values.assign(margin=margins).groupby(level=names, sort=False)
+    cells = groups["value"].agg(["mean", "sem", "count"]).assign(margin=groups["margin"].mean())
+    holds = cells["mean"] >= -cells["margin"] if about else cells["mean"] > 0
+    wrong = cells[cells["mean"] < -cells["margin"]]
+    half = stats.t.ppf(0.975, (wrong["count"] - 1).clip(lower=1)) * wrong["sem"].fillna(0)
+    half = half.where(wrong["count"] > 1, 2 * wrong["margin"])
+    clear = wrong["mean"] + half < -wrong["margin"]
+    tested = minus(values, -margins) if about else values
+    p = 1.0 if len(wrong) else between(average(tested), low=0).p
+    share = stats.binomtest(int(holds.sum()), len(cells)).proportion_ci()
+    note = _listed("against it", wrong["mean"])
+    return Measured(holds.mean(), share.low, share.high, p, bool(clear.any()), note)
+
+
+def _listed(title, series, most=6):
+    """The cells of ``series`` by name, the lowest first."""
+    named = [
+        " ".join(str(NAMES.get(part, part)) for part in index if part not in LABEL_SPACES)
+        for index in series.sort_values().index
+    ]
+    more = f" and {len(named) - most} more" if len(named) > most else ""
+    return f"{title}: {', '.join(named[:most])}{more}" if named else ""
+
+
+def stands_out(
+    p: pd.DataFrame, values: Callable[[pd.DataFrame], pd.DataFrame], dataset: str
+) -> Measured | None:
+    """The mean of the data set exceeds that of each of the thesis's others.
+
+    Differences are paired by batch size and seed, because the data sets share their trends.
+    """
+    own = values(on(p, dataset)).droplevel("dataset")
+    others = [values(on(p, name)).droplevel("dataset") for name in NAMES if name != dataset]
+    return each(*(positive(minus(own, other).dropna(), 0) for other in others))
+
+
+def peaks_inside(values: pd.DataFrame) -> Measured | None:
+    """A parabola in log2 B through the cells rises at the smallest batch and falls at the largest.
+
+    The effect is the weaker of the two slopes, per doubling. None below four batch sizes.
+    """
+    cells = values["value"].groupby(level="batch_size").mean()
+    if len(cells) < 4:
+        return None
+    x = np.log2(cells.index.to_numpy(float))
+    design = np.vander(x, 3)
+    weights, *_ = np.linalg.lstsq(design, cells.to_numpy(), rcond=None)
+    df = len(x) - 3
+    covariance = np.linalg.inv(design.T @ design) * np.square(cells - design @ weights).sum() / df
+
+    def at(x, sign):
+        contrast = sign * np.array([2 * x, 1, 0])
+        error = np.sqrt(contrast @ covariance @ contrast)
+        return between(Estimate(contrast @ weights, contrast @ weights + error * _t_draws(df)), low=0)
+
+    return each(at(x[0], 1), at(x[-1], -1))
+
+
+def best_at_small(p: pd.DataFrame, metric: str, best: Callable) -> Measured | None:
+    """On every data set the best cell at a small batch is better than the best at a large one.
+
+    All losses compete, and for accuracy both schemes. ``best`` is max or min.
+    """
+    schemes = SCHEMES if metric == "test_accuracy" else ("long",)
+    values = pd.concat([net(p, metric, loss, scheme) for loss in LOSSES for scheme in schemes])
+    small = values.index.get_level_values("batch_size") <= SMALL
+    by = ["label_space", "dataset", "seed"]
+    sides = [values["value"][side].groupby(level=by).agg(best) for side in (small, ~small)]
+    lead = (sides[0] - sides[1]) * (1 if best is max else -1)
+    margin = values["margin"].groupby(level=by).mean()
+    return everywhere(pd.DataFrame({"value": lead, "margin": margin}).dropna())
+
+
+def fluctuation(p: pd.DataFrame) -> Measured | None:
+    """The standard deviation over seeds falls with the batch size."""
+    if p.index.get_level_values("seed").nunique() < 2:
+        return None
+    cells = p["test_accuracy"].astype(float).groupby(level=["label_space", "dataset", "batch_size"])
+    spread = cells.std().mean(axis=1).dropna()
+    found = slope(pd.DataFrame({"value": -spread}))
+    return found and between(found, low=0)
+
+
+def rank_agreement(p: pd.DataFrame) -> Measured | None:
+    """Over data sets, the rank correlation (Spearman) of accuracy and ECE is negative."""
+    same = ["label_space", "batch_size", "seed"]
+    found = []
+    for loss in LOSSES:
+        both = net(p, "test_accuracy", loss).assign(ece=net(p, "ece", loss)["value"])
+        both = both.groupby(level=same).filter(lambda part: len(part) > 2)
+        for index, part in both.groupby(level=same):
+            found.append((*index, -stats.spearmanr(part["value"], part["ece"]).statistic))
+    rho = pd.DataFrame(found, columns=[*same, "value"]).set_index(same).dropna()
+    if rho.empty:
+        return None
+    effect, draws = average(rho)
+    return between(Estimate(effect, draws.clip(-1, 1)), low=0)
+
+
+def above_chance(p: pd.DataFrame) -> pd.DataFrame:
+    """AUROC of ln p(x) of the joint nets, minus that of a random score."""
+    return minus(net(p, "auroc_log_px", "joint"), 0.5)
+
+
+def baseline_lead(p: pd.DataFrame, baseline: str = "joint") -> pd.DataFrame:
+    """AUROC of max softmax of the nets of one loss minus that of ln p(x) of the joint nets."""
+    return minus(net(p, "auroc_max_softmax", baseline), net(p, "auroc_log_px", "joint"))
+
+
+def below_chance_somewhere(p: pd.DataFrame) -> Measured | None:
+    """In the cell of the lowest AUROC of ln p(x), it is below 0.5 (Bonferroni over the cells).
+
+    Its error is that of the seeds, with a variance pooled over the cells, and of the images.
+    """
+    values = opposite(above_chance(p))
+    if values.empty:
+        return None
+    cells = values["value"].groupby(level=PAIR[:-1]).agg(["mean", "var", "count"])
+    free = (cells["count"] - 1).sum()
+    pooled = (cells["var"].fillna(0) * (cells["count"] - 1)).sum() / max(free, 1)
+    lowest = cells.loc[[cells["mean"].idxmax()]]
+    effect, count = lowest["mean"].item(), lowest["count"].item()
+    error = np.sqrt(pooled / count + (LUCK / 2) ** 2)
+    t = stats.t(free or np.inf)
+    low, high = effect - t.ppf(0.975) * error, effect + t.ppf(0.975) * error
+    p_value = min(1.0, len(cells) * t.sf(effect / error))
+    return Measured(effect, low, high, p_value, bool(high <= 0), _listed("lowest", lowest["mean"]))
+
+
+# Reliability diagrams: counts and correct answers per bin
+
+
+def diagram(p: pd.DataFrame, loss: str, statistic: Callable) -> Estimate:
+    """A statistic of the reliability diagram (long scheme) of the nets of one loss, all seeds together.
+
+    statistic: (count, correct), each (..., bins) -> (...). Seeds are drawn, then images within each
+    net: the bin of an image, and whether its answer is right.
+    """
+    count, correct = _counted(p, loss)
+    # Both losses draw the same seeds, so that their difference is paired.
+    seeds = np.random.default_rng(0).integers(len(count), size=(DRAWS, len(count)))
+    rng = np.random.default_rng(1 + list(LOSSES).index(loss))
+    images = count.sum(1).astype(int)
+    drawn = rng.multinomial(images[seeds], (count / images[:, None])[seeds])
+    right = rng.binomial(drawn, (correct / np.maximum(count, 1))[seeds])
+    effect = statistic(count.sum(0), correct.sum(0))
+    return Estimate(float(effect), statistic(drawn.sum(1), right.sum(1)))
+
+
+def _counted(p, loss):
+    """Images and correct answers (seeds, bins), rounded to what the record's digits were made from."""
+    bins = list(p["bins", loss, "long"])
+    count = np.array([one["count"] for one in bins])
+    accuracy = np.array([one["accuracy"] for one in bins], dtype=float)
+    return count, np.rint(count * np.nan_to_num(accuracy)).astype(int)
+
+
+def difference(first: Estimate, second: Estimate | float) -> Estimate:
+    effect, draws = second if isinstance(second, Estimate) else (second, second)
+    return Estimate(first.effect - effect, first.draws - draws)
+
+
+def overall_accuracy(count, correct):
+    return correct.sum(-1) / count.sum(-1)
+
+
+def top_share(count, correct):
+    return count[..., -1] / count.sum(-1)
+
+
+def top_accuracy(count, correct):
+    return correct[..., -1] / np.maximum(count[..., -1], 1)
+
+
+def evenness(count, correct):
+    """Entropy of the distribution of images over bins, in nats."""
+    return stats.entropy(count, axis=-1)
+
+
+def same_accuracy(count, correct):
+    """Accuracy at confidence 0.8 to 0.9 minus that at 0.5 to 0.6."""
+    accuracy = correct / np.maximum(count, 1)
+    return accuracy[..., 8] - accuracy[..., 5]
+
+
+def largest_drop(count, correct):
+    """How far a bin's accuracy falls below that of a less confident bin, at most.
+
+    Bins with less than 1 % of the images are left out: their accuracy is noise.
+    """
+    enough = count >= 0.01 * count.sum(-1, keepdims=True)
+    accuracy = np.where(enough, correct / np.maximum(count, 1), np.nan)
+    highest = np.fmax.accumulate(accuracy, axis=-1)
+    return np.nanmax(highest - accuracy, axis=-1)
+
+
+def not_monotone(p: pd.DataFrame) -> Measured:
+    """The largest drop exceeds what luck with the images gives a monotone diagram, the nearest one."""
+    found = diagram(p, "conditional", largest_drop)
+    count, correct = (part.sum(0) for part in _counted(p, "conditional"))
+    monotone = np.zeros(len(count))
+    full = count > 0
+    accuracy = correct[full] / count[full]
+    monotone[full] = optimize.isotonic_regression(accuracy, weights=count[full]).x
+    lucky = np.random.default_rng(0).binomial(count, monotone, (DRAWS, len(count)))
+    null = largest_drop(np.tile(count, (DRAWS, 1)), lucky)
+    p_value = (1 + (null >= found.effect).sum()) / (1 + DRAWS)
+    return replace(between(found, relevant=0.02), p=p_value)
+
+
+# Measured here and now, without runs
+
+
+def batch_of_one(_) -> Measured:
+    """Largest difference of both losses and their gradients over a hundred batches of one."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 10 * torch.randn(100, 1, 10, generator=generator, dtype=torch.float64)
+    labels = torch.randint(10, (100, 1), generator=generator)
+    worst = 0.0
+    for label_space in LABEL_SPACES:
+        (first, first_slope), (second, second_slope) = (
+            _with_gradient(loss, logits, labels, label_space) for loss in LOSSES.values()
+        )
+        for gap in (first - second, first_slope - second_slope):
+            worst = max(worst, gap.abs().max().item())
+    return _exact(worst)
+
+
+def weighted_average(_) -> Measured:
+    """Largest difference of autograd's gradient of the joint loss to (4.15) with (4.16)."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 10 * torch.randn(100, 32, 10, generator=generator, dtype=torch.float64)
+    labels = torch.randint(10, (100, 32), generator=generator)
+    onehot = torch.nn.functional.one_hot(labels, 10)
+    worst = 0.0
+    for label_space in LABEL_SPACES:
+        _, gradient = _with_gradient(joint_nll, logits, labels, label_space)
+        weights = log_partition(logits, label_space=label_space).softmax(-1)[..., None]
+        inner = logits.softmax(-1) if label_space == "categorical" else logits.sigmoid()
+        worst = max(worst, (gradient - (weights * inner - onehot / 32)).abs().max().item())
+    return _exact(worst)
+
+
+def _with_gradient(loss, logits, labels, label_space):
+    logits = logits.clone().requires_grad_()
+    value = loss(logits, labels, label_space=label_space)
+    return value.detach(), torch.autograd.grad(value.sum(), logits)[0]
+
+
+def _exact(worst):
+    return Measured(worst, worst, worst, float(worst > 1e-12), worst > 1e-12)
+
+
+def overhead(ratios: Sequence[float]) -> Measured | None:
+    """Mean over batch sizes and machines of the time of a step, joint over conditional, minus 1."""
+    if len(ratios) < 2:
+        return None
+    excess = np.array(ratios) - 1
+    draws = excess.mean() + stats.sem(excess) * _t_draws(len(excess) - 1)
+    return between(Estimate(excess.mean(), draws), high=0.02)
+
+
+# The claims
+
+MNIST, FASHION, CIFAR, SVHN = ("mnist",), ("fashion_mnist",), ("cifar10",), ("svhn",)
+COLOURED = CIFAR + SVHN
+BATCH, CALIBRATION, OOD = "batch size", "calibration", "ood"
+BEYOND = "beyond the thesis"
+DOUBLING = "per doubling of B"
+
+CLAIMS = [
+    Claim(
+        "1", "theory", "4", "For a batch of one both approaches are identical.",
+        "Largest difference of the losses and of their gradients over 100 random batches of one, both "
+        "label spaces, float64: at most 1e-12.",
+        "nats", batch_of_one, nets=(),
+    ),
+    Claim(
+        "2", "theory", "4", "The joint loss has no relevant computational overhead.",
+        "Ratio of the time of a training step, joint over conditional, minus 1, mean over batch sizes "
+        "(`gffn bench`, narrow net, B = 4 to 2048): below 0.02.",
+        "of a step's time", overhead, nets=(),
+    ),
+    Claim(
+        "21", "theory", "4", "The gradient of the joint loss differs from the standard one only in that "
+        "the partition functions enter as a weighted average, with weights p' from one softmax over the "
+        "batch.",
+        "Largest difference of automatic differentiation to (4.15) with (4.16), both label spaces, "
+        "float64: at most 1e-12.",
+        "nats", weighted_average, nets=(),
+    ),
+
+    Claim(
+        "3a", BATCH, "5.1.1", "Generalisation gap: nets stopped early lose accuracy with the batch "
+        "size.",
+        "Slope of accuracy against log2 B, mean of both nets and of the data sets, early: negative.",
+        f"accuracy lost {DOUBLING}", lambda p: rises(opposite(nets(p, "test_accuracy", "early"))),
+    ),
+    Claim(
+        "3b", BATCH, "5.1.1", "Generalisation gap: so do the standard nets on CIFAR-10 and SVHN when "
+        "trained longer.",
+        "Slope of the standard net's accuracy against log2 B, long: negative on each of the two.",
+        f"accuracy lost {DOUBLING}",
+        lambda p: each(
+            *(rises(opposite(net(on(p, name), "test_accuracy", "conditional"))) for name in COLOURED)
+        ),
+        datasets=COLOURED, nets=("conditional",),
+    ),
+    Claim(
+        "3c", BATCH, "5.1.1", "The accuracy of MNIST nets trained longer is mostly constant.",
+        "Slope of accuracy against log2 B, mean of both nets, long: within the margin.",
+        f"accuracy {DOUBLING}", lambda p: constant(nets(p, "test_accuracy")), datasets=MNIST,
+    ),
+    Claim(
+        "3d", BATCH, "5.1.1", "The accuracy of Fashion-MNIST nets trained longer first rises with B, "
+        "then falls.",
+        "A parabola in log2 B through the accuracies, mean of both nets, long: rises at the smallest "
+        "and falls at the largest batch (the weaker of the two slopes is shown).",
+        f"accuracy {DOUBLING}", lambda p: peaks_inside(nets(p, "test_accuracy")), datasets=FASHION,
+    ),
+    Claim(
+        "4a", BATCH, "5.1.1", "The GFFN is better than the standard net or about equal in all "
+        "experiments.",
+        "Share of cells (both schemes) in which the GFFN's accuracy is not lower by more than the "
+        "margin: all.",
+        "of the cells",
+        lambda p: everywhere(
+            apart(SCHEMES, lambda scheme: gain(p, "test_accuracy", scheme)), about=True
+        ),
+    ),
+    Claim(
+        "4b", BATCH, "5.1.1", "The GFFN is mostly better.",
+        "Gain in accuracy, mean over cells and both schemes: positive.",
+        "accuracy gained", lambda p: positive(gain(p, "test_accuracy", *SCHEMES)),
+    ),
+    Claim(
+        "4c", BATCH, "5.1.1", "The gain is largest on CIFAR-10.",
+        "Gain on CIFAR-10 minus that on each other data set, paired, mean of both schemes: positive "
+        "(the closest is shown).",
+        "accuracy", lambda p: stands_out(p, lambda q: gain(q, "test_accuracy", *SCHEMES), "cifar10"),
+        datasets=tuple(NAMES),
+    ),
+    Claim(
+        "4d", BATCH, "5.1.1", "The gain is smallest on SVHN.",
+        "Gain on each other data set minus that on SVHN, paired, mean of both schemes: positive (the "
+        "closest is shown).",
+        "accuracy",
+        lambda p: stands_out(p, lambda q: opposite(gain(q, "test_accuracy", *SCHEMES)), "svhn"),
+        datasets=tuple(NAMES),
+    ),
+    Claim(
+        "5a", BATCH, "5.1.1", "The gain grows with the batch size on MNIST, trained longer.",
+        "Slope of the gain in accuracy against log2 B, long: positive.",
+        f"accuracy gained {DOUBLING}", lambda p: rises(gain(p, "test_accuracy", "long")), datasets=MNIST,
+    ),
+    Claim(
+        "5b", BATCH, "5.1.1", "The gain grows with the batch size on CIFAR-10, stopped early.",
+        "Slope of the gain in accuracy against log2 B, early: positive.",
+        f"accuracy gained {DOUBLING}", lambda p: rises(gain(p, "test_accuracy", "early")),
+        datasets=CIFAR,
+    ),
+    Claim(
+        "5c", BATCH, "5.1.1", "The gain grows with the batch size on Fashion-MNIST, to some extent.",
+        "Slope of the gain in accuracy, mean of both schemes, against log2 B: positive.",
+        f"accuracy gained {DOUBLING}", lambda p: rises(gain(p, "test_accuracy", *SCHEMES)),
+        datasets=FASHION,
+    ),
+    Claim(
+        "5d", BATCH, "5.1.1", "The gain shrinks with the batch size on CIFAR-10, trained longer.",
+        "Slope of the gain in accuracy against log2 B, long: negative.",
+        f"accuracy lost {DOUBLING}", lambda p: rises(opposite(gain(p, "test_accuracy", "long"))),
+        datasets=CIFAR,
+    ),
+    Claim(
+        "5e", BATCH, "5.1.1", "Elsewhere (MNIST stopped early, SVHN) the gain does not depend on the "
+        "batch size.",
+        "Slope of the gain in accuracy against log2 B: within the margin in each of the three (the "
+        "worst is shown).",
+        f"accuracy gained {DOUBLING}",
+        lambda p: each(
+            constant(gain(on(p, "mnist"), "test_accuracy", "early")),
+            *(constant(gain(on(p, "svhn"), "test_accuracy", scheme)) for scheme in SCHEMES),
+        ),
+        datasets=MNIST + SVHN,
+    ),
+    Claim(
+        "6a", BATCH, "5.1.1", "The accuracy of GFFNs trained longer on CIFAR-10 is about constant over "
+        "batch sizes.",
+        "Slope of the GFFN's accuracy against log2 B, long: within the margin.",
+        f"accuracy {DOUBLING}", lambda p: constant(net(p, "test_accuracy", "joint")),
+        datasets=CIFAR, nets=("joint",),
+    ),
+    Claim(
+        "6b", BATCH, "5.1.1", "That of the standard nets is not: it falls, faster than the GFFN's.",
+        "Slope of the gain in accuracy against log2 B, long: positive (the opposite of 5d).",
+        f"accuracy gained {DOUBLING}", lambda p: rises(gain(p, "test_accuracy", "long")), datasets=CIFAR,
+    ),
+    Claim(
+        "7", BATCH, "5.1.1", "The absolute best accuracy is reached at a small batch.",
+        "Share of data sets whose best cell (losses and schemes compete) has a batch size of at most "
+        "64: all, with the margin.",
+        "of the data sets", lambda p: best_at_small(p, "test_accuracy", max),
+    ),
+    Claim(
+        "8", BATCH, "5.1.1", "The accuracies at small batch sizes fluctuate more.",
+        "Slope against log2 B of the standard deviation of accuracy over seeds, mean of nets and "
+        "schemes: negative.",
+        f"accuracy (standard deviation) lost {DOUBLING}", fluctuation,
+    ),
+    Claim(
+        "22", BATCH, "5.1.1", "At small batch sizes the two approaches hardly differ.",
+        "Gain in accuracy at the smallest batch size, mean over data sets and schemes: within the "
+        "margin.",
+        "accuracy gained", lambda p: equal(gain(p, "test_accuracy", *SCHEMES)), batch_size=4,
+    ),
+    Claim(
+        "23", BATCH, "5.1", "Training on after the training images are fitted can still improve "
+        "accuracy.",
+        "Accuracy, long minus early, mean over cells and both nets: positive.",
+        "accuracy gained",
+        lambda p: positive(minus(nets(p, "test_accuracy"), nets(p, "test_accuracy", "early"))),
+    ),
+    Claim(
+        "24", BATCH, "5.1.1", "The GFFN regularises: it generalises with a smaller loss of accuracy.",
+        "Training minus test accuracy, standard minus GFFN, long, mean over cells: positive.",
+        "accuracy",
+        lambda p: positive(minus(lower(p, "train_accuracy"), lower(p, "test_accuracy"))),
+    ),
+    Claim(
+        "25", BATCH, "6", "The GFFN reaches better training accuracies.",
+        "Gain in training accuracy, mean over cells and both schemes: positive.",
+        "accuracy gained", lambda p: positive(gain(p, "train_accuracy", *SCHEMES)),
+    ),
+    Claim(
+        "26", BATCH, "6", "In all experiments larger batch sizes lead to worse absolute results.",
+        "Slope of accuracy against log2 B, mean of both nets: negative on each data set in each scheme "
+        "(the weakest is shown).",
+        f"accuracy lost {DOUBLING}",
+        lambda p: each(
+            *(
+                rises(opposite(nets(on(p, name), "test_accuracy", scheme)))
+                for name in p.index.get_level_values("dataset").unique() for scheme in SCHEMES
+            )
+        ),
+    ),
+
+    Claim(
+        "9a", CALIBRATION, "5.2.2", "The ECE of the GFFN is lower for all models.",
+        "Share of cells in which the GFFN's ECE is lower, long: no cell in which it is higher by the "
+        "margin.",
+        "of the cells", lambda p: everywhere(lower(p, "ece")),
+    ),
+    Claim(
+        "9b", CALIBRATION, "5.2.2", "The ECE of the GFFN is lower for all models (fitted nets).",
+        "As 9a, over the pairs whose nets both fit their training images.",
+        "of the cells", lambda p: everywhere(lower(p, "ece")), fitted=True,
+    ),
+    Claim(
+        "9c", CALIBRATION, "5.2.2", "Overall the GFFN's ECE is significantly lower.",
+        "ECE, standard minus GFFN, long, mean over cells: positive.",
+        "ECE saved", lambda p: positive(lower(p, "ece")),
+    ),
+    Claim(
+        "9d", CALIBRATION, "5.2.2", "Overall the GFFN's ECE is significantly lower (fitted nets).",
+        "As 9c, over the pairs whose nets both fit their training images.",
+        "ECE saved", lambda p: positive(lower(p, "ece")), fitted=True,
+    ),
+    *(
+        Claim(
+            f"10{letter}", CALIBRATION, "5.2.2", "The difference in ECE grows with the batch size on "
+            f"{NAMES[name]}.",
+            "Slope of ECE, standard minus GFFN, against log2 B, long: positive.",
+            f"ECE saved {DOUBLING}", lambda p: rises(lower(p, "ece")), datasets=(name,),
+        )
+        for letter, name in zip("abc", ("mnist", "fashion_mnist", "cifar10"))
+    ),
+    Claim(
+        "10d", CALIBRATION, "5.2.2", "On SVHN it is about constant.",
+        "Slope of ECE, standard minus GFFN, against log2 B, long: within the margin.",
+        f"ECE saved {DOUBLING}", lambda p: constant(lower(p, "ece")), datasets=SVHN,
+    ),
+    Claim(
+        "10e", CALIBRATION, "5.2.2", "On SVHN the GFFN is slightly better.",
+        "ECE, standard minus GFFN, long, mean over batch sizes: positive.",
+        "ECE saved", lambda p: positive(lower(p, "ece")), datasets=SVHN,
+    ),
+    Claim(
+        "10f", CALIBRATION, "5.2.2", "The difference in ECE grows with the batch size on MNIST, "
+        "Fashion-MNIST and CIFAR-10 (fitted nets).",
+        "Slope of ECE, standard minus GFFN, against log2 B, long, mean of the data sets that have three "
+        "batch sizes with fitted pairs: positive.",
+        f"ECE saved {DOUBLING}", lambda p: rises(lower(p, "ece")),
+        datasets=MNIST + FASHION + CIFAR, fitted=True,
+    ),
+    *(
+        claim
+        for letters, fitted, which in (("ab", False, ""), ("cd", True, " (fitted nets)"))
+        for claim in (
+            Claim(
+                f"11{letters[0]}", CALIBRATION, "5.2.2", f"The ECE grows with the batch size{which}.",
+                "Slope of ECE against log2 B, mean of both nets and of the data sets, long: positive.",
+                f"ECE {DOUBLING}", lambda p: rises(nets(p, "ece")), fitted=fitted,
+            ),
+            Claim(
+                f"11{letters[1]}", CALIBRATION, "5.2.2", f"It grows more slowly for the GFFN{which}.",
+                "Slope of ECE, standard minus GFFN, against log2 B, mean of the data sets, long: "
+                "positive.",
+                f"ECE saved {DOUBLING}", lambda p: rises(lower(p, "ece")), fitted=fitted,
+            ),
+        )
+    ),
+    Claim(
+        "12", CALIBRATION, "5.2.2", "Data sets with higher accuracy have lower ECE.",
+        "Minus the rank correlation (Spearman) of accuracy and ECE over data sets, mean over batch "
+        "sizes and nets, long: positive.",
+        "- rho", rank_agreement,
+    ),
+    Claim(
+        "13", CALIBRATION, "5.2.2", "Nets stopped early are strictly worse calibrated.",
+        "Share of cells (each loss its own) in which the early net has the higher ECE: all, with the "
+        "margin.",
+        "of the cells",
+        lambda p: everywhere(
+            apart(LOSSES, lambda loss: minus(net(p, "ece", loss, "early"), net(p, "ece", loss, "long")))
+        ),
+    ),
+    Claim(
+        "14a", CALIBRATION, "5.2.2", "MNIST at B = 128: about 99 % of the answers are right.",
+        "Accuracy minus 0.99, long: within 0.005 for both nets (the farther one is shown).",
+        "accuracy",
+        lambda p: each(
+            *(
+                between(difference(diagram(p, loss, overall_accuracy), 0.99), -0.005, 0.005)
+                for loss in LOSSES
+            )
+        ),
+        datasets=MNIST, batch_size=128,
+    ),
+    Claim(
+        "14b", CALIBRATION, "5.2.2", "MNIST at B = 128: nearly all outputs have the highest confidence.",
+        "Share of images in the bin from 0.9 to 1, long: above 0.95 for both nets (the lower one is "
+        "shown).",
+        "of the images",
+        lambda p: each(*(between(diagram(p, loss, top_share), low=0.95) for loss in LOSSES)),
+        datasets=MNIST, batch_size=128,
+    ),
+    Claim(
+        "15a", CALIBRATION, "5.2.2", "CIFAR-10 at B = 2048: the standard net's accuracy does not rise "
+        "steadily with confidence.",
+        "Largest drop from a bin to a more confident one (bins with 1 % of the images): larger than "
+        "luck with the images gives the nearest monotone diagram.",
+        "accuracy", not_monotone, datasets=CIFAR, batch_size=2048, nets=("conditional",),
+    ),
+    Claim(
+        "15b", CALIBRATION, "5.2.2", "CIFAR-10 at B = 2048: the standard net is as accurate at "
+        "confidence 0.5 to 0.6 as at 0.8 to 0.9.",
+        "Difference of the accuracies of the two bins: within 0.05.",
+        "accuracy", lambda p: between(diagram(p, "conditional", same_accuracy), -0.05, 0.05),
+        datasets=CIFAR, batch_size=2048, nets=("conditional",),
+    ),
+    Claim(
+        "15c", CALIBRATION, "5.2.2", "CIFAR-10 at B = 2048: the GFFN's accuracy rises steadily with "
+        "confidence.",
+        "Largest drop from a bin to a more confident one (bins with 1 % of the images): below 0.05.",
+        "accuracy", lambda p: between(diagram(p, "joint", largest_drop), high=0.05),
+        datasets=CIFAR, batch_size=2048, nets=("joint",),
+    ),
+    Claim(
+        "15d", CALIBRATION, "5.2.2", "CIFAR-10 at B = 2048: the GFFN's images are spread more evenly "
+        "over the bins.",
+        "Entropy of the distribution of images over bins, GFFN minus standard: positive.",
+        "nats",
+        lambda p: between(
+            difference(diagram(p, "joint", evenness), diagram(p, "conditional", evenness)), low=0
+        ),
+        datasets=CIFAR, batch_size=2048,
+    ),
+    Claim(
+        "15e", CALIBRATION, "5.2.2", "CIFAR-10 at B = 2048: the accuracy of the most confident bin is "
+        "much higher.",
+        "Accuracy at confidence 0.9 to 1, GFFN minus standard: positive, and not below 0.02.",
+        "accuracy",
+        lambda p: between(
+            difference(diagram(p, "joint", top_accuracy), diagram(p, "conditional", top_accuracy)),
+            low=0, relevant=0.02,
+        ),
+        datasets=CIFAR, batch_size=2048,
+    ),
+    Claim(
+        "27", CALIBRATION, "5.2.2", "CIFAR-10 at B = 2048: the GFFN's confidence still exceeds its "
+        "accuracy.",
+        "Mean confidence minus accuracy of the GFFN, long: positive.",
+        "confidence - accuracy",
+        lambda p: between(average(net(p, "overconfidence", "joint"), image_noise=LUCK / 2), low=0),
+        datasets=CIFAR, batch_size=2048, nets=("joint",),
+    ),
+    Claim(
+        "28", CALIBRATION, "5.2.2", "CIFAR-10 has the largest ECE.",
+        "ECE of both nets on CIFAR-10 minus that on each other data set, paired, long: positive (the "
+        "closest is shown).",
+        "ECE", lambda p: stands_out(p, lambda q: nets(q, "ece"), "cifar10"), datasets=tuple(NAMES),
+    ),
+    Claim(
+        "29", CALIBRATION, "5.2.2", "The GFFN improves the ECE most on CIFAR-10.",
+        "ECE saved on CIFAR-10 minus that on each other data set, paired, long: positive (the closest "
+        "is shown).",
+        "ECE saved", lambda p: stands_out(p, lambda q: lower(q, "ece"), "cifar10"),
+        datasets=tuple(NAMES),
+    ),
+    Claim(
+        "30", CALIBRATION, "5.2.2", "The best ECE is reached at a small batch.",
+        "Share of data sets whose lowest ECE (losses compete), long, is at a batch size of at most 64: "
+        "all, with the margin.",
+        "of the data sets", lambda p: best_at_small(p, "ece", min),
+    ),
+
+    Claim(
+        "16a", OOD, "5.3.2", "ln p(x) is a worse score than max softmax for both data sets and all "
+        "batch sizes.",
+        "Share of cells in which the GFFN's max softmax has the higher AUROC: no cell with a lower one "
+        f"by {LUCK}.",
+        "of the cells", lambda p: everywhere(baseline_lead(p), LUCK), datasets=COLOURED, nets=("joint",),
+    ),
+    Claim(
+        "16b", OOD, "5.3.2", "The baseline works much better.",
+        "AUROC of the GFFN's max softmax minus that of its ln p(x), mean over cells: positive, and not "
+        f"below {CLOSE}.",
+        "AUROC", lambda p: positive(baseline_lead(p), CLOSE), datasets=COLOURED, nets=("joint",),
+    ),
+    Claim(
+        "16c", OOD, "6", "ln p(x) of the GFFN does not improve on what the standard net offers.",
+        "AUROC of the standard net's max softmax minus that of the GFFN's ln p(x), mean over cells: "
+        "positive.",
+        "AUROC", lambda p: positive(baseline_lead(p, "conditional"), 0), datasets=COLOURED,
+    ),
+    Claim(
+        "17a", OOD, "5.3.2", "ln p(x) is mostly not much better than chance.",
+        "AUROC of the GFFN's ln p(x) minus 0.5, mean over cells: below 0.1.",
+        "AUROC - 0.5", lambda p: below(above_chance(p), 0.1), datasets=COLOURED, nets=("joint",),
+    ),
+    Claim(
+        "17b", OOD, "5.3.2", "In some cases it is worse than chance.",
+        "0.5 minus the lowest AUROC of the GFFN's ln p(x) over the cells: positive.",
+        "0.5 - AUROC", below_chance_somewhere, datasets=COLOURED, nets=("joint",),
+    ),
+    Claim(
+        "17c", OOD, "5.3.2", "At large batch sizes it is better than chance.",
+        "AUROC of the GFFN's ln p(x) minus 0.5, mean over the cells with B of 256 and more: positive.",
+        "AUROC - 0.5",
+        lambda p: positive(above_chance(p[p.index.get_level_values("batch_size") >= 256]), LUCK),
+        datasets=COLOURED, nets=("joint",),
+    ),
+    Claim(
+        "18", OOD, "5.3.2", "CIFAR-10 at B = 2048: ln p(x) comes close to the baseline.",
+        f"AUROC of the GFFN's max softmax minus that of its ln p(x): within {CLOSE}.",
+        "AUROC", lambda p: equal(baseline_lead(p), CLOSE, image_noise=LUCK / 2),
+        datasets=CIFAR, batch_size=2048, nets=("joint",),
+    ),
+    *(
+        Claim(
+            f"19{letter}", OOD, "5.3.2", "How well ln p(x) works does not depend on the batch size "
+            f"({NAMES[name]}).",
+            f"Slope of the AUROC of the GFFN's ln p(x) against log2 B: within {CLOSE} over nine "
+            "doublings.",
+            f"AUROC {DOUBLING}", lambda p: constant(net(p, "auroc_log_px", "joint"), CLOSE),
+            datasets=(name,), nets=("joint",),
+        )
+        for letter, name in zip("ab", COLOURED)
+    ),
+    Claim(
+        "20", OOD, "5.3.2", "CIFAR-10 nets do not give SVHN images the higher likelihood.",
+        "Share of cells in which the AUROC of the GFFN's ln p(x) is above 0.5: no cell below by "
+        f"{LUCK}.",
+        "of the cells", lambda p: everywhere(above_chance(p), LUCK), datasets=CIFAR, nets=("joint",),
+    ),
+
+    Claim(
+        "B1a", CALIBRATION, BEYOND, "Temperature scaling closes the gap: scaled, both nets are "
+        "calibrated equally well.",
+        "ECE after temperature scaling on validation data, standard minus GFFN, long, mean over cells: "
+        "within the margin.",
+        "ECE saved", lambda p: equal(lower(p, "scaled_ece")),
+    ),
+    Claim(
+        "B1b", CALIBRATION, BEYOND, "A scaled standard net is better calibrated than a GFFN as it is.",
+        "ECE of the GFFN minus ECE of the scaled standard net, long, mean over cells: positive.",
+        "ECE",
+        lambda p: positive(minus(net(p, "ece", "joint"), net(p, "scaled_ece", "conditional"))),
+    ),
+    *(
+        Claim(
+            number, CALIBRATION, BEYOND, f"The GFFN has the lower {name}.",
+            f"{name}, standard minus GFFN, long, mean over cells: positive.",
+            unit, lambda p, metric=metric: positive(lower(p, metric), 0),
+        )
+        for number, metric, name, unit in (
+            ("B2a", "nll", "negative log-likelihood of p(y given x)", "nats saved"),
+            ("B2b", "brier", "Brier score", "Brier score saved"),
+            ("B3", "aurc", "area under the risk-coverage curve", "AURC saved"),
+        )
+    ),
+    Claim(
+        "B4", OOD, BEYOND, "For GFFNs typicality is a better score than max softmax.",
+        "AUROC of typicality minus that of max softmax, GFFN, long, mean over cells: positive.",
+        "AUROC",
+        lambda p: positive(
+            minus(net(p, "auroc_typicality", "joint"), net(p, "auroc_max_softmax", "joint")), LUCK
+        ),
+        datasets=COLOURED, nets=("joint",),
+    ),
+    Claim(
+        "B5", OOD, BEYOND, "ln p(x) of the GFFN is a better score than ln Z(x) of the standard net.",
+        "AUROC of ln Z(x), GFFN minus standard, long, mean over cells: positive.",
+        "AUROC gained", lambda p: positive(gain(p, "auroc_log_px", "long"), LUCK), datasets=COLOURED,
+    ),
+]

@@ -1,0 +1,434 @@
+# %% [markdown]
+# # One batch on several processes
+#
+# Where one device is too small or too slow, a batch is spread over several processes: each computes the
+# loss of its own part, and `DistributedDataParallel` averages the gradients. For the standard loss that
+# is the same training, as the mean of the parts' means is the mean of all. The joint loss has a
+# logarithm of a sum over the batch, and there the parts do not add up. This chapter says what is
+# trained instead, measures it, and shows the way out, which costs 16 bytes.
+#
+# **After this chapter you can**
+#
+# - train with the joint loss on several processes, with the result that one process would have;
+# - say which loss is trained if every process normalises alone, and estimate how much of the joint loss
+#   is lost;
+# - say what the processes have to tell each other.
+
+# %% tags=["parameters"]
+DATASET = "digits"  # or another of `gffn data`: slower
+BATCH_SIZE = 32  # N, over all processes together; a power of two
+EPOCHS = 5
+SEED = 0
+
+# %%
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+import torch.distributed as dist
+from IPython.display import Markdown, display
+
+from gffn_core import evaluation, metrics, plots, report
+from gffn_core.data import load_dataset
+from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll
+from gffn_core.training import Normalise, Run, epoch_order, initial_model
+
+torch.set_num_threads(1)
+EXAMPLE = Path("../examples/distributed.py")
+data = load_dataset(DATASET)
+PARTS = [2**i for i in range(BATCH_SIZE.bit_length())]  # R = 1, 2, 4, ..., N
+basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEED}, narrow net, float64"
+
+# %% [markdown]
+# ## What is trained if every process normalises alone
+#
+# Let $R$ processes hold $n = N/R$ examples each, $P_r$ those of process $r$. The gradient that they
+# average belongs to
+#
+# $$ L_{\text{local}} = \frac1R\sum_{r=1}^{R}\Bigl[\ln\sum_{l\in P_r} Z(x^l) - \ln n
+#    - \frac1n\sum_{l\in P_r}\langle y^l, f(x^l)\rangle\Bigr]. \tag{5.1} $$
+#
+# Each bracket is the loss (1.11) of [the theory](01_theory.ipynb) for a batch of $n$: **spreading a
+# batch of $N$ over $R$ processes trains the thesis's loss at batch size $N/R$**, with steps that
+# average $R$ such batches. With $n = 1$ that is the conditional loss exactly, whatever $N$ is.
+#
+# How far is it from the loss of the whole batch? The label terms cancel. With $\bar Z_r$ the mean of
+# $Z$ over part $r$,
+#
+# $$ L_{\text{joint}} - L_{\text{local}} = \ln\frac1R\sum_r\bar Z_r - \frac1R\sum_r\ln\bar Z_r
+#    = \operatorname{KL}(\text{uniform}\,\|\,q),\qquad
+#    q_r = \frac{\bar Z_r}{\sum_{r'}\bar Z_{r'}}. \tag{5.2} $$
+#
+# It is (1.12) with parts in place of examples, and by Jensen's inequality never negative. The penalty
+# of (1.12) therefore splits into two, as a variance does:
+#
+# $$ \underbrace{\operatorname{KL}(\text{uniform}\,\|\,p')}_{\text{of the whole batch}}
+#    = \underbrace{\operatorname{KL}(\text{uniform}\,\|\,q)}_{\text{between the parts}}
+#    + \underbrace{\frac1R\sum_r\operatorname{KL}(\text{uniform}\,\|\,p'_r)}_{\text{within the parts}},
+#    \tag{5.3} $$
+#
+# where $p'_r$ is (1.9) for part $r$ alone. Global normalisation charges for both, local normalisation
+# for the second only: a level of $\ln Z$ that differs between the processes costs nothing.
+#
+# **How much is lost?** Parts are drawn at random from the batch. For small differences each KL is half
+# a variance, and the variance within a random part of $n$ out of $N$ is on average
+# $\frac{(n-1)/n}{(N-1)/N}$ of that of the whole. What local normalisation keeps of the penalty is then
+#
+# $$ \frac{N}{N-1}\,\frac{n-1}{n} = \frac{N-R}{N-1} \approx 1 - \frac1n. \tag{5.4} $$
+#
+# The number of examples *per process* decides, not the number of processes.
+
+# %% tags=["hide-input"]
+kept = {R: (BATCH_SIZE - R) / (BATCH_SIZE - 1) for R in PARTS}
+display(
+    Markdown(
+        f"For a batch of {BATCH_SIZE}, (5.4) keeps "
+        + ", ".join(f"{report.percent(kept[R], 0)} on {R}" for R in PARTS[1:])
+        + " processes."
+    )
+)
+
+# %% [markdown]
+# ## Two processes against one
+#
+# `examples/distributed.py` trains the book's net under `DistributedDataParallel`. What matters is one
+# line,
+#
+# ```python
+# criterion = JointCrossEntropyLoss(group=torch.distributed.group.WORLD)
+# ```
+#
+# which normalises over the examples of all processes of the group; without `group` every process
+# normalises over its own. Every epoch has one order of the images for all processes, and each takes its
+# share of every global batch:
+
+# %% tags=["hide-cell"]
+text = EXAMPLE.read_text()
+display(Markdown("```python\n" + text[text.index("def train(") : text.index("\n\ndef main(")] + "```"))
+
+# %% [markdown]
+# Here it runs on two processes, once with either normalisation. We train in float64: every step of a
+# training amplifies the rounding of the one before, so in float32 two ways to sum the same numbers end
+# in visibly different weights, and a comparison would show little (see
+# [how to rerun](../book/rerun.md)).
+
+
+# %%
+def torchrun(processes, *options):
+    """Run the example; its results and weights by normalisation, and what it printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        results, weights = Path(folder) / "results.json", Path(folder) / "weights.pt"
+        launcher = [sys.executable, "-m", "torch.distributed.run"]  # which is torchrun
+        done = subprocess.run(
+            [*launcher, "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(processes),
+             EXAMPLE, *map(str, options), "--json", results, "--weights", weights],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+            capture_output=True, text=True, check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return json.loads(results.read_text())["results"], torch.load(weights), done.stdout
+
+
+on_two, weights_on_two, printed = torchrun(
+    2, "--normalisation", "global", "local", "--float64", "--dataset", DATASET,
+    "--batch-size", BATCH_SIZE, "--epochs", EPOCHS, "--seed", SEED,
+)
+print(printed)
+
+# %% [markdown]
+# The reference is a plain loop in one process, without `torch.distributed`. It can also train (5.1) for
+# any number of parts: `joint_nll` treats leading dimensions as independent batches, so a batch is cut
+# into $R$ parts by reshaping.
+
+# %%
+normalise = Normalise(data.train_x, "cpu")
+
+
+def prepare(images):
+    return normalise(images).double()
+
+
+def split_loss(logits, labels, parts):
+    """(5.1): the mean of the joint losses of equal parts of the batch."""
+    return joint_nll(logits.unflatten(0, (parts, -1)), labels.unflatten(0, (parts, -1))).mean()
+
+
+def batches(epoch):
+    order = epoch_order(SEED, epoch, len(data.train_x))
+    return [batch for batch in order.split(BATCH_SIZE) if len(batch) == BATCH_SIZE]
+
+
+def train(parts):
+    """The trained net, and its training loss by epoch."""
+    net = initial_model(Run(DATASET, "joint", BATCH_SIZE, EPOCHS, SEED), data).double()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    curve = []
+    for epoch in range(1, EPOCHS + 1):
+        total = 0.0
+        for batch in batches(epoch):
+            loss = split_loss(net(prepare(data.train_x[batch])), data.train_y[batch], parts)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        curve.append(total / len(batches(epoch)))
+    return net, curve
+
+
+trained = {R: train(R) for R in PARTS}
+
+
+# %% tags=["hide-input"]
+def largest_differences(normalisation, parts):
+    net, curve = trained[parts]
+    pairs = zip(net.state_dict().values(), weights_on_two[normalisation].values(), strict=True)
+    return (
+        max((a - b).abs().max().item() for a, b in pairs),
+        max(abs(a - b) for a, b in zip(curve, on_two[normalisation]["train_loss"], strict=True)),
+    )
+
+
+def rounded(value):
+    return "below 1e-10" if value < 1e-10 else f"{value:.4f}"
+
+
+comparisons = {
+    "global": ("global", 1, "the whole batch"),
+    "local": ("local", 1, "the whole batch"),
+    "local, split": ("local", 2, "two halves, (5.1)"),
+}
+differences = {key: largest_differences(*found[:2]) for key, found in comparisons.items()}
+assert max(*differences["global"], *differences["local, split"]) < 1e-10
+pd.DataFrame(
+    {
+        "two processes": f"{normalisation} normalisation",
+        "one process": what,
+        "weights": rounded(differences[key][0]),
+        "training loss of an epoch": rounded(differences[key][1]),
+    }
+    for key, (normalisation, _, what) in comparisons.items()
+).set_index(["two processes", "one process"])
+
+# %% [markdown]
+# The table holds largest absolute differences after the last epoch and over all epochs. With global
+# normalisation two processes train what one does, to rounding. With local normalisation they train
+# another loss, and it is (5.1). From here on we can therefore study any number of processes inside one.
+#
+# ## How different is it?
+#
+# Take the net that was trained on the loss of the whole batch, and one more epoch of batches. Cut each
+# batch into 1, 2, 4, ... parts, and compare loss and gradient with those of the whole batch, without
+# taking a step.
+
+# %%
+net = trained[1][0]
+
+
+def flat_gradient(loss):
+    found = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)
+    return torch.cat([gradient.flatten() for gradient in found])
+
+
+rows = []
+for batch in batches(EPOCHS + 1):
+    logits, labels = net(prepare(data.train_x[batch])), data.train_y[batch]
+    whole = flat_gradient(joint_nll(logits, labels))
+    for parts in PARTS:
+        loss = split_loss(logits, labels, parts)
+        rows.append(
+            {
+                "processes": parts,
+                "per process": BATCH_SIZE // parts,
+                "loss": loss.item(),
+                "penalty": (loss - conditional_nll(logits, labels)).clamp(min=0).item(),  # no -1e-16
+                "cosine": torch.cosine_similarity(flat_gradient(loss), whole, dim=0).item(),
+            }
+        )
+    assert rows[-1]["penalty"] < 1e-12  # one example per process: the conditional loss
+split = pd.DataFrame(rows).groupby(["processes", "per process"]).mean()
+split["kept"] = split["penalty"] / split["penalty"].iloc[0]
+split["(5.4)"] = list(kept.values())
+split[["loss", "penalty", "kept", "(5.4)", "cosine"]].round(4)
+
+# %% tags=["hide-input"]
+style, plain = plots.LOSS_STYLE["joint"], plots.LOSS_STYLE["conditional"]
+with plt.rc_context(plots.STYLE):
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    left.plot(PARTS, split["kept"], "s", color=style["color"], label="measured")
+    left.plot(PARTS, split["(5.4)"], color=plain["color"], label="(N - R) / (N - 1)")
+    left.set(ylabel="share of the penalty that is kept", ylim=(-0.05, 1.05))
+    left.legend(loc="lower left")
+    right.plot(PARTS, split["cosine"], "s--", color=style["color"])
+    right.set(ylabel="cosine to the global gradient")
+    for axis in (left, right):
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(PARTS, [f"{R}\n{BATCH_SIZE // R}" for R in PARTS])
+        axis.minorticks_off()
+    figure.supxlabel("processes (below: examples per process)", fontsize=10)
+plots.show(
+    figure,
+    alt="Local normalisation against the number of processes. "
+    + "; ".join(
+        f"{R} processes of {n}: {report.percent(row['kept'], 0)} of the penalty kept, "
+        f"cosine of the gradients {row['cosine']:.3f}"
+        for (R, n), row in split.iterrows()
+        if R > 1
+    )
+    + ".",
+    caption=f"Mean over {len(batches(1))} batches. {basis}",
+)
+
+# %% [markdown]
+# The rightmost point is the conditional loss: there the penalty is gone, and the gradient is the one
+# that ordinary training would take.
+
+# %% tags=["hide-input"]
+error = (split["kept"] - split["(5.4)"]).abs().max()
+display(
+    Markdown(
+        f"The formula, which knows nothing of the net, is within {100 * error:.1f} percentage points of "
+        f"what is measured. Two processes lose {report.percent(1 - split['kept'].iloc[1])} of the "
+        f"penalty of {split['penalty'].iloc[0]:.3f} nats, and their gradient has a cosine of "
+        f"{split['cosine'].iloc[1]:.4f} to the global one."
+    )
+)
+
+# %% [markdown]
+# ## And after training?
+#
+# The nets trained above from one initialisation, each on (5.1) with its number of parts:
+
+# %% tags=["hide-input"]
+rows = []
+for parts, (net, curve) in trained.items():
+    on_train, on_test = (evaluation.predict(net, x, prepare) for x in (data.train_x, data.test_x))
+    rows.append(
+        {
+            "processes": parts,
+            "per process": BATCH_SIZE // parts,
+            "loss it was trained on": curve[-1],
+            "std of ln Z": metrics.log_px(on_train).std().item(),
+            "test accuracy": metrics.accuracy(on_test, data.test_y),
+            "ECE": metrics.expected_calibration_error(on_test.double().softmax(-1), data.test_y),
+            "NLL": metrics.negative_log_likelihood(on_test, data.test_y),
+        }
+    )
+after = pd.DataFrame(rows).set_index("processes")
+display(after.round(4))
+std, error = after["std of ln Z"], after["ECE"]
+display(
+    Markdown(
+        "The trace that the penalty should leave is an even $\\ln Z$ over the training images. Its "
+        f"standard deviation is {std[1]:.2f} with global normalisation, {std[2]:.2f} with two processes "
+        f"that normalise alone, {std[BATCH_SIZE // 2]:.2f} with two examples per process, and "
+        f"{std[BATCH_SIZE]:.2f} with one, where nothing of the joint loss is left. The ECE is "
+        f"{error[1]:.3f}, {error[2]:.3f}, {error[BATCH_SIZE // 2]:.3f} and {error[BATCH_SIZE]:.3f} at "
+        f"these, from one seed, after a short training, on {len(data.test_y)} test images; which loss "
+        "is better calibrated is the question of [another chapter](03_calibration.ipynb). Here the "
+        "point is that the result depends on the number of processes. With `group` it does not."
+    )
+)
+
+# %% [markdown]
+# ## What it costs
+#
+# All that a process has to know of each other one is the logarithm of its sum of $Z$ and its number of
+# examples: two float64 numbers, 16 bytes, whatever the batch, the classes and the net. With the global
+# sum it knows the weights $p'$ of its own examples, so its part of the gradient (1.10); averaging the
+# gradients puts the parts together. The following watches every call of the loss into
+# `torch.distributed`, here in a group of one process; the tests of the repository count the bytes in
+# two.
+
+# %%
+dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+rows = []
+for n, classes in ((4, 10), (128, 10), (128, 1000)):
+    logits = torch.randn(n, classes, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    with mock.patch("gffn_core.losses.dist", wraps=dist) as calls:
+        JointCrossEntropyLoss(group=dist.group.WORLD)(logits, torch.arange(n) % classes).backward()
+    sent = [call.args[1].nbytes for call in calls.all_gather.mock_calls]
+    assert {name for name, *_ in calls.mock_calls} == {"get_world_size", "all_gather"}  # nothing else
+    rows.append(
+        {
+            "examples per process": n,
+            "classes": classes,
+            "messages a step": len(sent),
+            "bytes a step": sum(sent),
+            "bytes of the logits": logits.nbytes,
+        }
+    )
+    assert sum(sent) <= 16
+dist.destroy_process_group()
+pd.DataFrame(rows).set_index(["examples per process", "classes"])
+
+# %% tags=["hide-input"]
+parameters = sum(p.numel() for p in trained[1][0].parameters())
+display(
+    Markdown(
+        f"`DistributedDataParallel` itself exchanges the gradients, {4 * parameters:,} bytes in float32 "
+        f"for the {parameters:,} parameters of this small net. The loss adds {rows[0]['bytes a step']}. "
+        "A contrastive loss over the batch, such as that of CLIP {cite:p}`radford2021`, needs the other "
+        "processes' embeddings; the joint loss needs two numbers of each process, because it has one "
+        "normaliser for the whole batch."
+    )
+)
+
+# %% [markdown]
+# ## What to take along
+#
+# - Give the loss its `group` whenever a batch is spread over processes. It costs 16 bytes beside the
+#   gradients, and one more point in each step at which the processes wait for each other.
+# - Without it you train the joint loss of a smaller batch, $N/R$. With hundreds of examples in each
+#   process the difference is slight, (5.4); with a few it is the difference between the two losses of
+#   this book.
+# - Report the batch over which $Z$ is summed, together with the batch of a step. Only with global
+#   normalisation are they the same.
+#
+# The thesis does not touch the question.
+#
+# **Limits.** (5.4) is an average over random parts and holds for small differences of $\ln Z$. If the
+# parts are not random, for instance because every process holds its own classes or sources, $\ln Z$ can
+# differ more between the parts than within, and local normalisation loses more. Everything here ran on
+# one machine, a small net and a small data set.
+#
+# ## Exercises
+#
+# **1.** Show (5.3) from (1.12) and (5.2).
+#
+# ```{admonition} Solution
+# :class: dropdown
+# (1.12) holds for the batch and for every part:
+# $L_{\text{joint}} = L_{\text{cond}} + \operatorname{KL}(\text{uniform}\,\|\,p')$, and, averaged over
+# the parts,
+# $L_{\text{local}} = L_{\text{cond}} + \frac1R\sum_r\operatorname{KL}(\text{uniform}\,\|\,p'_r)$, since
+# equal parts' means of the conditional loss average to that of the batch. Subtract the two and insert
+# (5.2).
+# ```
+#
+# **2.** Gradient accumulation over $R$ small batches looks like $R$ processes one after the other. Why
+# does `group` not help there?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# The first small batch's gradient needs the sum of $Z$ over the later ones, which have not been
+# computed yet. One could run all forward passes first, without gradients, to get that sum, and then all
+# again with gradients: exact, for one more forward pass.
+# ```
+#
+# **3.** Two processes hold 24 and 8 examples. Is the average of their gradients that of the whole
+# batch, for the conditional loss? For the joint loss with `group`?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# Not for the conditional loss: the mean over 24 and the mean over 8 get equal weight, so an example of
+# the small part counts three times as much. The joint loss with `group` knows all counts and weighs its
+# terms by them, so the average is exact for parts of any sizes.
+# ```
