@@ -110,8 +110,8 @@ rows = [[chapter, *map(str, row)] for chapter, row in zip(counts.index, counts.t
 rows.append(["**all**", *(f"**{count}**" for count in counts.sum())])
 display(Markdown(report.markdown_table(["chapter", *order], rows)))
 
-# %% tags=["hide-input", "hide-output"]
-display(Markdown(claims.short(ledger)))
+# %% tags=["hide-input"]
+display(Markdown(f"<details><summary>All {len(ledger)} claims</summary>\n\n{claims.short(ledger)}\n\n</details>"))
 
 # %% [markdown]
 # ## How to read this book

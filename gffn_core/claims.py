@@ -139,25 +139,24 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def markdown(table: pd.DataFrame, chapter: str | None = None) -> str:
-    """The ledger, or a chapter's part of it, as a Markdown table."""
-    rows = table if chapter is None else table[table["chapter"] == chapter]
+def markdown(table: pd.DataFrame, chapter: str) -> str:
+    """A chapter's part of the ledger, with tests and notes, as a Markdown table."""
     return report.markdown_table(
-        ["", "claim", "test", "verdict", "effect, 95 % interval", "runs", "note"],
+        ["", "claim and test", "verdict", "effect, 95 % interval"],
         (
-            (row.number, f"{row.statement} [{row.section}]", row.test, f"**{row.verdict}**",
-             _effect(row), str(row.runs), row.note)
-            for row in rows.itertuples()
+            (row.number, f"{row.statement} [{row.section}]<br>*Test:* {row.test}", f"**{row.verdict}**",
+             "<br>".join(filter(None, (_effect(row), _runs(row), row.note))))
+            for row in table[table["chapter"] == chapter].itertuples()
         ),
     )
 
 
 def short(table: pd.DataFrame) -> str:
-    """The whole ledger as a Markdown table without tests and notes."""
+    """The whole ledger, without tests and notes, as a Markdown table."""
     return report.markdown_table(
-        ["", "claim", "verdict", "effect, 95 % interval", "runs"],
+        ["", "claim", "verdict", "effect, 95 % interval"],
         (
-            (row.number, f"{row.statement} [{row.section}]", row.verdict, _effect(row), str(row.runs))
+            (row.number, f"{row.statement} [{row.section}]", row.verdict, _effect(row))
             for row in table.itertuples()
         ),
     )
@@ -169,8 +168,7 @@ def text(table: pd.DataFrame) -> str:
     lines = [", ".join(f"{count} {name}" for name, count in counts.items())]
     for row in table.itertuples():
         p = "" if np.isnan(row.p_holm) else f", p {row.p_holm:.2g}"
-        runs = f"{row.runs} {'run' if row.runs == 1 else 'runs'}"
-        lines += ["", f"{row.number:>4}  {row.verdict.upper()}  {_effect(row)} ({runs}{p})"]
+        lines += ["", f"{row.number:>4}  {row.verdict.upper()}  {_effect(row)} ({_runs(row)}{p})"]
         lines += [f"      [{row.section}] {row.statement}", f"      Test: {row.test}"]
         lines += [f"      Note: {row.note}"] if row.note else []
     return "\n".join(lines)
@@ -181,6 +179,10 @@ def _effect(row):
         return "-"
     interval = "" if np.isnan(row.low) else f" [{_rounded(row.low)}, {_rounded(row.high)}]"
     return f"{_rounded(row.effect)}{interval} {row.unit}"
+
+
+def _runs(row):
+    return f"{row.runs} {'run' if row.runs == 1 else 'runs'}"
 
 
 def _rounded(value):

@@ -109,7 +109,9 @@ class Stack:
         train_x: Tensor, train_y: Tensor, execution: Execution = Execution(),
     ):
         if len({shape_key(run) for run in runs}) != 1:
-            raise ValueError("the runs of a stack may differ in seed, loss, label space and learning rate alone")
+            raise ValueError(
+                "the runs of a stack may differ in seed, loss, label space and learning rate alone"
+            )
         if execution.precision not in PRECISIONS or execution.convolution not in CONVOLUTIONS:
             raise ValueError(f"{execution} is unknown; use one of {PRECISIONS} and of {CONVOLUTIONS}")
         self.runs, self.model, self.prepare, self.execution = list(runs), model, prepare, execution
@@ -156,8 +158,7 @@ class Stack:
 
     def state(self, i: int) -> dict:
         """Copies on the CPU of all that run i needs to go on: weights, Adam's moments, step."""
-        branch = next(branch for branch in self.branches if i < branch.rows.stop)
-        row = i - branch.rows.start
+        branch, row = self._find(i)
         states = {name: self.optimizer.state[value] for name, value in branch.parameters.items()}
         return {
             "weights": {name: _copy(value, row) for name, value in branch.parameters.items()},
@@ -167,12 +168,13 @@ class Stack:
 
     def weights(self, i: int) -> dict[str, Tensor]:
         """Run i's weights by name, on the device; they change with the next step."""
-        branch = next(branch for branch in self.branches if i < branch.rows.stop)
-        return {name: value.detach()[i - branch.rows.start] for name, value in branch.parameters.items()}
+        branch, row = self._find(i)
+        return {name: value.detach()[row] for name, value in branch.parameters.items()}
 
     def within(self, i: int) -> dict:
         """Where run i is in its epoch, and what it has counted there."""
-        return {"position": int(self.position), "losses": _copy(self.losses.T, i), "right": _copy(self.right, i)}
+        counted = {"losses": _copy(self.losses.T, i), "right": _copy(self.right, i)}
+        return {"position": int(self.position), **counted}
 
     def go_on_within(self, within: Sequence[dict]):
         """Skip to where ``within`` was taken, after ``begin_epoch``."""
@@ -180,6 +182,10 @@ class Stack:
             self.position.fill_(within[0]["position"])
             self.losses.copy_(torch.stack([epoch["losses"] for epoch in within], 1))
             self.right.copy_(torch.stack([epoch["right"] for epoch in within]))
+
+    def _find(self, i):
+        branch = next(branch for branch in self.branches if i < branch.rows.stop)
+        return branch, i - branch.rows.start
 
     def _step(self):
         index = self.order.index_select(0, self.position)[0]
@@ -320,10 +326,11 @@ def train_stack(
         states = [stack.state(i) for i, course in enumerate(courses) if not course.finished]
         courses = [course for course in courses if not course.finished]
         within = within[: len(courses)]
+        del stack  # its memory makes room for the next one
 
 
 def bytes_per_run(run: Run, dataset: Dataset) -> int:
-    """Device memory that a run adds to a stack, estimated: layer outputs, parameters, and what backward adds."""
+    """Estimate of the device memory that a run adds to a stack."""
     with torch.device("meta"):
         model = initial_model(run, dataset)
         x = torch.empty(run.batch_size, *dataset.train_x.shape[1:])
@@ -333,7 +340,7 @@ def bytes_per_run(run: Run, dataset: Dataset) -> int:
                 x = layer(x)
                 outputs += x.numel()
     parameters = sum(value.numel() for value in model.parameters())
-    # Outputs, their gradients, workspace; parameters, gradients, two moments, the two copies of a checkpoint.
+    # Outputs, their gradients, workspace; parameters, gradients, moments, two copies while graphs are made.
     return 4 * (3 * outputs + 6 * parameters)
 
 
@@ -345,7 +352,7 @@ def choose_execution(
     precision: the named one, or for "auto" also bfloat16 where it saves a tenth of the time.
     """
     precisions = PRECISIONS if precision == "auto" else (precision,)
-    ways = [("grouped", True)] if len(runs) == 1 else [("grouped", True), ("grouped", False), ("unfolded", True)]
+    ways = [("grouped", True), ("grouped", False), ("unfolded", True)][: None if len(runs) > 1 else 1]
     candidates = [Execution(name, *way) for name in precisions for way in ways]
     if len(candidates) == 1:
         return candidates[0]

@@ -82,7 +82,7 @@ class Store:
         if not path.exists():
             return None
         try:
-            return torch.load(path, weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file can raise almost anything
             warnings.warn(f"{path} is damaged, its run starts anew ({error})", stacklevel=2)
 

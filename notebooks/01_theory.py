@@ -1,5 +1,5 @@
 # %% [markdown]
-# # From $p(y|x)$ to $p(x, y)$
+# # From p(y|x) to p(x, y)
 #
 # A trained classifier gives us $K$ numbers per image, the logits $f(x)$. The standard reading turns
 # them into $p(y|x)$. The thesis {cite:p}`klinger2021` reads the *same* numbers as $\ln p(x, y)$ up to a

@@ -231,10 +231,10 @@ plots.show(
 scaled = long.groupby(["title", "loss"], sort=False)[["ece", "scaled_ece", "nll", "scaled_nll", "temperature", "brier", "aurc"]].mean()
 scaled.index.names = ["data set", "loss"]
 pairs = long.pivot_table(index=[*report.CELL, "seed"], columns="loss", values=["ece", "scaled_ece"]).dropna()
-scaled.columns = ["ECE", "ECE scaled", "NLL", "NLL scaled", "temperature", "Brier score", "AURC"]
+scaled.columns = ["ECE", "ECE, T", "NLL", "NLL, T", "T", "Brier", "AURC"]
 display(scaled.round(3))
 display(Markdown(
-    "Means over batch sizes and seeds, test images, long scheme. Scaling lowers the ECE in "
+    "Means over batch sizes and seeds, test images, long scheme; *T*: the temperature, and after scaling with it. Scaling lowers the ECE in "
     f"{(long['scaled_ece'] < long['ece']).sum()} of {len(long)} runs. Scaled standard nets have a lower ECE than unscaled joint nets in "
     f"{(pairs['scaled_ece', 'conditional'] < pairs['ece', 'joint']).sum()} of {len(pairs)} pairs."
 ))

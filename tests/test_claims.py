@@ -235,7 +235,7 @@ def test_any_part_of_a_grid_has_a_ledger():
     ):
         table = claims.ledger(records)
         assert set(table["verdict"]) <= {"reproduced", "not reproduced", "inconclusive", "no data"}
-        assert claims.text(table) and claims.markdown(table)
+        assert claims.text(table) and claims.short(table)
     digits = table.set_index("number")["verdict"]
     assert digits["5a"] == digits["16a"] == "no data" != digits["9c"]
 
@@ -392,7 +392,7 @@ def test_the_ledger_as_text_and_markdown(right):
     lines = claims.text(table).splitlines()
     assert lines[0].startswith(f"{(table['verdict'] == 'reproduced').sum()} reproduced")
     assert sum("Test: " in line for line in lines) == len(claims.CLAIMS)
-    assert "nan" not in claims.text(table) + claims.markdown(table)
+    assert "nan" not in claims.text(table) + claims.short(table)
     part = claims.markdown(table, "ood").splitlines()
     assert len(part) == 2 + sum(claim.chapter == "ood" for claim in claims.CLAIMS)
     assert len({line.count("|") for line in part}) == 1

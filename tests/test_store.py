@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 
 from gffn_core.files import write_atomically
 from gffn_core.store import Store, record_key
@@ -252,3 +253,19 @@ def test_stored_file_is_json_with_a_checksum(result, store):
     record = store.save(result)
     stored = json.loads((store.runs / f"{record['key']}.json").read_text())
     assert stored.keys() == {"sha256", "record"} and stored["record"] == record
+
+
+def test_a_damaged_checkpoint_is_a_warning_and_none(tmp_path):
+    store = Store(tmp_path)
+    assert store.checkpoint("key") is None
+    store.save_checkpoint("key", {"state": {"weights": torch.ones(3)}, "step": 4})
+    assert store.checkpoint("key")["step"] == 4
+    path = store.runs / "key.checkpoint"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.warns(UserWarning, match="key.checkpoint is damaged, its run starts anew"):
+        assert store.checkpoint("key") is None
+
+
+def test_keys_stay_what_they_are():
+    """A changed default or a renamed field would orphan every stored result."""
+    assert record_key(Run("mnist", "joint", 64, 30), "0") == "f34745cd6f24dab7"
