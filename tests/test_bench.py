@@ -1,0 +1,63 @@
+"""The benchmark measures what it says; how fast anything is, no test decides."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+
+from gffn_core import bench
+from gffn_core.experiments import PROFILES
+from gffn_core.stack import Execution, first_step_again
+from gffn_core.training import Run
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+
+@pytest.fixture(scope="module")
+def published():
+    found = bench.published(RESULTS)
+    assert found
+    return found
+
+
+def test_text_shows_every_measurement(published):
+    for found in published:
+        lines = bench.text(found).splitlines()
+        for row in found["contenders"]:
+            line = next(line for line in lines if line.split()[:1] == [str(row["batch_size"])])
+            for name in bench.CONTENDERS:
+                assert f"{row[name]['images_a_second']:,.0f}" in line
+        failed = copy.deepcopy(found)
+        failed["contenders"][0]["torch.compile"] = {"failed": "no compiler"}
+        assert "torch.compile: no compiler" in bench.text(failed)
+
+
+def test_published_ratios_are_those_of_the_profiles_batch_sizes(published):
+    ratios = bench.step_ratios(RESULTS)
+    assert len(ratios) == len(published) * len(bench.BATCH_SIZES)
+    assert all(0.5 < ratio < 2 for ratio in ratios)
+    assert set(bench.BATCH_SIZES) <= set(PROFILES["thesis"].batch_sizes)
+
+
+def test_contenders_are_measured_in_processes_of_their_own(monkeypatch):
+    monkeypatch.setattr(bench, "CONTENDERS", {"plain loop": "", "gffn": ""})
+    row = bench._contend("cpu", width=8, batch_size=4, seconds=0.05, rounds=1, stack=2)
+    for name in bench.CONTENDERS:
+        assert row[name]["images_a_second"] > 0 and row[name]["peak_memory"] > 2**20
+    assert row["gffn"]["processes"] >= row["plain loop"]["processes"] == 1
+    assert torch.get_num_threads() == 1  # of this process
+
+
+def test_the_measured_step_is_a_training_step():
+    """It changes the weights, and always sees the first batch."""
+    dataset = bench.made_up(4)
+    step = first_step_again([Run("random", "joint", 4, 1)], dataset, "cpu", Execution())
+    stack = step.__closure__[0].cell_contents
+    before = stack.state(0)
+    for _ in range(30):
+        step()
+    after = stack.state(0)
+    assert after["step"] == 30 and int(stack.position) == 0
+    assert not torch.equal(before["weights"]["head.3.weight"], after["weights"]["head.3.weight"])
+    assert stack.losses[0] < 1  # four images, learnt by heart
