@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import random
 import signal
 import sys
 from collections import Counter
@@ -60,6 +61,15 @@ def _parser():
 
     command = commands.add_parser("status", parents=[grid], help="say which runs the store holds")
     command.set_defaults(command=_status)
+
+    command = commands.add_parser("verify", help="train some of the profile's runs again and compare")
+    command.set_defaults(command=_verify)
+    command.add_argument("profile", metavar="PROFILE")
+    command.add_argument("--count", type=int, default=5, metavar="N", help="how many, drawn at random (default: 5)")
+    command.add_argument("--draw", type=int, default=0, metavar="SEED", help="of the draw (default: 0)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    _add_results(command)
+    _add_root(command)
 
     command = commands.add_parser("claims", help="test the thesis's claims on the profile's runs")
     command.set_defaults(command=_claims)
@@ -139,6 +149,29 @@ def _status(args):
     for cell, wanted in cells.items():
         print(f"{cell[0]:14} {cell[1]:6}  {cell[2]:12} {done[cell]:>3}/{wanted}")
     print(f"{args.profile}: {len(found)} of {len(runs)} runs")
+
+
+def _verify(args):
+    records = list(Store(args.results).select(experiments.profile(args.profile).runs()).values())
+    records = [record for record in records if not record["diverged"]]
+    if not 1 <= args.count <= len(records):
+        raise ValueError(f"--count {args.count}: the store holds {len(records)} runs of {args.profile!r} to draw from")
+    different = 0
+    for record in random.Random(args.draw).sample(records, args.count):
+        again = experiments.repeat(record, device=args.device, root=args.root)
+        same = again["provenance"]["weights_sha256"] == record["provenance"]["weights_sha256"]
+        different += not same
+        run, pair = record["run"], [one["evaluations"]["long"] for one in (record, again)]
+        print(
+            f"{run['dataset']:14} {run['batch_size']:5} {run['loss']:12} seed {run['seed']}: "
+            + ("weights equal to the bit" if same else "weights differ")
+            + "".join(f"; {name} {first:.4f}, again {second:.4f}" for name, first, second in (
+                ("accuracy", *(one["test_accuracy"] for one in pair)),
+                ("ECE", *(one["ece"]["uniform10"] for one in pair)),
+            )),
+            flush=True,
+        )
+    print(f"{args.count - different} of {args.count} runs have equal weights")
 
 
 def _claims(args):

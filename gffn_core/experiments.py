@@ -8,9 +8,11 @@ scikit-learn's digits.
 import contextlib
 import ctypes
 import functools
+import math
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -22,7 +24,7 @@ import torch
 
 from gffn_core.data import Dataset, load_dataset
 from gffn_core.model import WIDTHS
-from gffn_core.stack import bytes_per_run, choose_execution, shape_key, train_stack
+from gffn_core.stack import Execution, bytes_per_run, choose_execution, shape_key, train_stack
 from gffn_core.store import Store, record_key
 from gffn_core.training import Run
 
@@ -337,6 +339,31 @@ def _one_thread(device):
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def repeat(record: dict, *, device: str = "auto", root: str | Path | None = None) -> dict:
+    """Train the run of a record again, alone, in the precision it had; returns the new record.
+
+    On the machine, device and versions of the first time the weights are equal to the bit
+    (``provenance.weights_sha256``) if it was alone in its stack; elsewhere metrics agree within the
+    spread of seeds. ValueError if the data set here is another one.
+    """
+    device = choose_device(device)
+    run = Run(**record["run"])
+    datasets = _datasets([run], root)
+    if datasets[run.dataset].sha256 != record["data"]["sha256"]:
+        raise ValueError(
+            f"{run.dataset} is not what the record was made from: SHA-256 "
+            f"{datasets[run.dataset].sha256[:12]}... here, {record['data']['sha256'][:12]}... there"
+        )
+    with _one_thread(device), tempfile.TemporaryDirectory() as scratch:
+        store = Store(scratch)
+        _train(
+            [run], Execution(record["provenance"].get("precision", "float32")),
+            store=store, device=device, root=root, checkpoint_seconds=math.inf,
+            report=lambda *message: None, datasets=datasets,
+        )
+        return store.select([run])[run]
 
 
 def choose_device(device: str) -> str:

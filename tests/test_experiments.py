@@ -228,6 +228,22 @@ def test_missing_gpu_is_named_before_any_work(store):
 # The command
 
 
+def test_verify_finds_equal_weights_and_other_data(small, store, capsys, monkeypatch):
+    where = ["small", "--results", str(store.root)]
+    assert main(["sweep", *where, "--precision", "bfloat16"]) == 0
+    capsys.readouterr()
+    assert main(["verify", *where, "--count", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("weights equal to the bit" in line for line in lines) == 2
+    assert lines[-1] == "2 of 2 runs have equal weights"
+    assert main(["verify", *where, "--count", "3"]) == 1
+    assert "--count 3: the store holds 2 runs" in capsys.readouterr().err
+    record = store.records()[0]
+    record["data"]["sha256"] = "0" * 64
+    with pytest.raises(ValueError, match="digits is not what the record was made from"):
+        experiments.repeat(record)
+
+
 def test_status_of_an_empty_store(tmp_path, capsys):
     assert main(["status", "digits", "--results", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -311,5 +327,5 @@ def test_help():
         env=os.environ | {"COLUMNS": "100"},
     )
     assert done.returncode == 0, done.stderr
-    for command in ("data", "sweep", "status", "publish"):
+    for command in ("data", "sweep", "status", "publish", "verify", "claims", "bench"):
         assert f"\n    {command} " in done.stdout
