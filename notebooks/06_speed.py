@@ -27,7 +27,7 @@ def basis(found):
     return f"{where['hardware']} ({where['device']}), torch {where['torch']}, code {where['code']}, width {found['width']}"
 
 
-display(Markdown("**Measured on:** " + "; ".join(map(basis, measured)) + "."))
+display(Markdown("**Measured on:** " + ("; ".join(map(basis, measured)) or "no machine yet") + "."))
 
 # %% [markdown]
 # ## Beside plain PyTorch

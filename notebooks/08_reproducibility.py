@@ -1,0 +1,117 @@
+# %% [markdown]
+# # What these results rest on
+#
+# Which runs, on which data, machines and versions; how long they took; how much they vary; and how to get
+# one number, one figure, one chapter or everything again. All of it is computed from the records.
+
+# %% tags=["parameters"]
+PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
+RESULTS = "../results"  # the store of results
+TRAIN_MISSING = False  # True: train here and now what the store lacks
+DEVICE = "auto"  # "auto", "cpu" or "cuda"
+DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
+
+# %%
+import pandas as pd
+from IPython.display import Markdown, display
+
+from gffn_core import experiments, plots, report
+from gffn_core.store import Store
+
+runs = experiments.profile(PROFILE).runs()
+records = list(
+    experiments.results(
+        runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
+    ).values()
+)
+finished = [r for r in records if not r["diverged"]]
+display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `{PROFILE}`; {len(records) - len(finished)} diverged."))
+
+# %% [markdown]
+# ## Data
+#
+# The hash is over the decoded arrays, so it does not depend on where the files came from.
+
+# %% tags=["hide-input"]
+data = {r["data"]["sha256"]: r["data"] for r in records}
+data |= {r["evaluations"]["long"]["ood"]["data"]["sha256"]: r["evaluations"]["long"]["ood"]["data"]
+         for r in finished if "ood" in r["evaluations"]["long"]}
+rows = [
+    [d["title"], f"{d['train']:,}", f"{d['val']:,}", f"{d['test']:,}", d["source"], "yes" if d["official"] else "**no**", f"`{d['sha256'][:16]}`"]
+    for d in sorted(data.values(), key=lambda d: d["title"])
+]
+display(Markdown(report.markdown_table(["data set", "train", "validation", "test", "source", "official", "SHA-256"], rows)))
+
+# %% [markdown]
+# ## Machines, versions and time
+#
+# Time is that of training and evaluation in one process; several ran side by side, beside other work. Energy was not measured.
+
+# %% tags=["hide-input"]
+where = pd.DataFrame(
+    {
+        "hardware": r["provenance"]["hardware"],
+        "torch": r["provenance"]["torch"],
+        "Python": r["provenance"]["python"],
+        "code": r["provenance"]["code"],
+        "precision": r["provenance"].get("precision", "float32"),
+        "hours": r["provenance"]["seconds"] / 3600,
+        "finished": r["provenance"]["finished"][:10],
+    }
+    for r in records
+)
+summed = where.groupby(["hardware", "torch", "Python", "code", "precision"]).agg(
+    runs=("hours", "size"), hours=("hours", "sum"), first=("finished", "min"), last=("finished", "max")
+)
+rows = [
+    [*index, str(row.runs), f"{row.hours:.1f}", row.first if row.first == row.last else f"{row.first} to {row.last}"]
+    for index, row in zip(summed.index, summed.itertuples(index=False))
+]
+display(Markdown(report.markdown_table([*summed.index.names, "runs", "hours", "finished"], rows)))
+display(Markdown(f"All together {where['hours'].sum():.1f} hours of one core or device."))
+
+# %% tags=["hide-input"]
+cost = pd.DataFrame(
+    {
+        "batch size": r["run"]["batch_size"],
+        "data set": r["data"]["title"].split(" (")[0],
+        "minutes": r["provenance"]["seconds"] / 60,
+    }
+    for r in finished
+).pivot_table(index="batch size", columns="data set", values="minutes", sort=False).sort_index()
+display(cost.round(1))
+display(Markdown("Mean minutes of a run."))
+
+# %% [markdown]
+# ## How much a number varies
+#
+# The standard deviation over seeds, which differ in initialisation and data order, of test accuracy and ECE (long scheme), averaged over
+# batch sizes; differences between the losses are paired within a seed, so they vary less.
+
+# %% tags=["hide-input"]
+table = report.frame(records)
+long = table[table["scheme"] == "long"]
+if long["seed"].nunique() > 1:
+    pairs = long.pivot_table(index=["title", "batch_size", "seed"], columns="loss", values=["test_accuracy", "ece"])
+    found = {}
+    for metric in ("test_accuracy", "ece"):
+        both = pairs[metric]
+        found |= {(metric, loss): both[loss].groupby(level=[0, 1]).std().groupby(level=0).mean() for loss in plots.LOSS_STYLE}
+        found[metric, "difference"] = (both["joint"] - both["conditional"]).groupby(level=[0, 1]).std().groupby(level=0).mean()
+    display(pd.DataFrame(found).round(4))
+else:
+    display(Markdown("The runs shown have one seed each: their spread is not known yet."))
+
+# %% [markdown]
+# ## Getting it again
+#
+# | to get | do |
+# |---|---|
+# | one run | `gffn verify cpu --count 1`: draws one, trains it again, compares |
+# | one figure | open its chapter (launch buttons above), run its cells; or `gffn claims cpu` for one verdict |
+# | one chapter | `python book/execute.py notebooks/03_calibration.py` |
+# | everything shown | `make book` |
+# | everything, trained anew | delete `results/published`, then as in [How to rerun](../book/rerun.md) |
+#
+# On the same machine with the same versions and thread count a run gives the same weights to the bit, and its record says which these are
+# (`provenance.weights_sha256`). Elsewhere, sums are taken in another order, and single runs differ as much as seeds do.
