@@ -142,9 +142,9 @@ def holm(p: np.ndarray) -> np.ndarray:
 def markdown(table: pd.DataFrame, chapter: str) -> str:
     """A chapter's part of the ledger, with tests and notes, as a Markdown table."""
     return report.markdown_table(
-        ["", "claim and test", "verdict", "effect, 95 % interval"],
+        ["claim and test", "verdict", "effect, 95 % interval"],
         (
-            (row.number, f"{row.statement} [{row.section}]<br>*Test:* {row.test}", f"**{row.verdict}**",
+            (f"**{row.number}** {row.statement} [{row.section}]<br>*Test:* {row.test}", f"**{row.verdict}**",
              "<br>".join(filter(None, (_effect(row), _runs(row), row.note))))
             for row in table[table["chapter"] == chapter].itertuples()
         ),
@@ -154,9 +154,9 @@ def markdown(table: pd.DataFrame, chapter: str) -> str:
 def short(table: pd.DataFrame) -> str:
     """The whole ledger, without tests and notes, as a Markdown table."""
     return report.markdown_table(
-        ["", "claim", "verdict", "effect, 95 % interval"],
+        ["claim", "verdict", "effect, 95 % interval"],
         (
-            (row.number, f"{row.statement} [{row.section}]", row.verdict, _effect(row))
+            (f"**{row.number}** {row.statement} [{row.section}]", row.verdict, _effect(row))
             for row in table.itertuples()
         ),
     )
@@ -237,7 +237,8 @@ def _notes(used, claim):
     if claim.batch_size is not None and claim.batch_size not in sizes:
         yield f"B = {sizes[0]} stands for {claim.batch_size}"
     about = used.xs((claim.nets[0], "long"), axis=1, level=(1, 2))
-    yield from sorted(about.loc[~about["official"].astype(bool), "title"].unique())
+    partial = about.loc[~about["official"].astype(bool), "title"]
+    yield from sorted(partial.str.split(" (", regex=False).str[0].unique())
     if claim.chapter == "calibration" and not claim.fitted:
         underfit = sum((used["train_accuracy", loss, "long"] < FITTED).sum() for loss in claim.nets)
         if underfit:

@@ -256,7 +256,7 @@ def test_notes_name_what_a_reader_has_to_know():
 
     table = claims.ledger(grid(unfit)).set_index("number")
     assert "B = 64 stands for 128" in table.loc["14a", "note"]
-    assert TITLES["svhn"] in table.loc["9a", "note"] and TITLES["svhn"] not in table.loc["10a", "note"]
+    assert "SVHN subset" in table.loc["9a", "note"] and "SVHN" not in table.loc["10a", "note"]
     assert "24 of 144 nets underfit" in table.loc["9a", "note"] and table.loc["9b", "runs"] == 120
     far = claims.ledger(grid(thesis, sizes=(4, 16))).set_index("number")
     assert far.loc["15a", "verdict"] == "no data"  # seven doublings off are no stand-in
