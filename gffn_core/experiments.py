@@ -209,8 +209,8 @@ def sweep(
     with _one_thread(device):
         jobs = _jobs(missing, store, datasets, device, precision, stack_size)
     common = {"store": store, "device": device, "root": root, "checkpoint_seconds": checkpoint_seconds}
-    with tqdm(total=sum(map(_images, missing, [datasets] * len(missing))), unit=" images",
-              unit_scale=True, smoothing=0) as bar:
+    total = sum(_images(run, datasets) for run in missing)
+    with tqdm(total=total, unit=" images", unit_scale=True, smoothing=0) as bar:
         done = 0
 
         def report(images, ended=False):
@@ -295,9 +295,12 @@ def _train(runs, execution, *, store, device, root, checkpoint_seconds, report, 
             over = result.run.epochs - len(result.curves["val_nll"])
             report(begun[result.run] + over * _images(result.run, datasets) // result.run.epochs, True)
         return
-    except torch.OutOfMemoryError:
+    except torch.OutOfMemoryError as error:
         if len(left) == 1:
-            raise
+            raise ValueError(
+                f"{left[0]} does not fit into the memory of {device!r}, even alone; free some of it, or "
+                "use device 'cpu'"
+            ) from error
     torch.cuda.empty_cache()
     for half in (left[: len(left) // 2], left[len(left) // 2 :]):
         _train(half, execution, **common, report=report, datasets=datasets)
@@ -313,15 +316,16 @@ def _train_in_processes(jobs, workers, common, report):
     try:
         for future in as_completed([pool.submit(_train_job, job, common) for job in jobs]):
             future.result()
+        messages.put(None)
+        listener.join()
     except BaseException:
-        # Not to wait for runs of minutes; a record is whole or absent whenever they end.
+        # Not to wait for runs of minutes; a record is whole or absent whenever they end. The listener
+        # is left alone: a worker that ends while it writes to the queue keeps the queue's lock.
         for worker in set(multiprocessing.active_children()) - others:
             worker.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-        messages.put(None)
-        listener.join()
 
 
 def _train_job(job, common):

@@ -166,6 +166,21 @@ def test_a_stack_too_large_for_the_memory_is_split(tmp_path, monkeypatch):
     assert list(store.select(runs)) == runs
     assert sizes == [5, 2, 3, 1, 2]
 
+    def exhausted(*args, **kwargs):
+        raise torch.OutOfMemoryError("too large")
+
+    monkeypatch.setattr(experiments, "train_stack", exhausted)
+    with pytest.raises(ValueError, match="does not fit into the memory of 'cpu', even alone"):
+        sweep([dataclasses.replace(runs[0], epochs=2)], store)
+
+
+def test_where_nothing_can_be_measured_the_first_way_is_taken(tiny, monkeypatch):
+    def exhausted(*args):
+        raise torch.OutOfMemoryError("too large")
+
+    monkeypatch.setattr(stack, "first_step_again", exhausted)
+    assert choose_execution(MIXED, tiny, "cpu", "auto") == Execution()
+
 
 @needs_cuda
 @pytest.mark.parametrize("execution", WAYS, ids=str)
