@@ -23,10 +23,9 @@ from gffn_core.experiments import keep_freed_memory
 from gffn_core.losses import JointCrossEntropyLoss
 from gffn_core.model import ConvNet
 from gffn_core.provenance import provenance
-from gffn_core.stack import (
-    Execution, best_time, bytes_per_run, choose_execution, first_step_again, timed, train_stack,
-)
+from gffn_core.stack import Execution, train_stack
 from gffn_core.training import Normalise, Run, initial_model, stepper
+from gffn_core.tuning import best_time, bytes_per_run, choose_execution, first_step_again, timed
 
 BATCH_SIZES = (4, 32, 256, 2048)
 STACKS = (1, 2, 4, 8, 16, 32)

@@ -24,9 +24,10 @@ import torch
 
 from gffn_core.data import Dataset, load_dataset
 from gffn_core.model import WIDTHS
-from gffn_core.stack import Execution, bytes_per_run, choose_execution, shape_key, train_stack
+from gffn_core.stack import Execution, shape_key, train_stack
 from gffn_core.store import Store, record_key
 from gffn_core.training import Run
+from gffn_core.tuning import bytes_per_run, choose_execution
 
 # Thesis 5.3.1 sets CIFAR-10 against SVHN. It leaves MNIST against Fashion-MNIST out as too
 # different; the book shows it beside the others.

@@ -65,7 +65,7 @@ used = pd.DataFrame(
     for r in records
 ).groupby(["batch size", "data set", "budget"], as_index=False).mean()
 used["epochs"] = [f"{row.epochs:.0f} of {row.budget}" for row in used.itertuples()]
-used.pivot(index="batch size", columns="data set", values="epochs")
+used.pivot(index="batch size", columns="data set", values="epochs").fillna("")
 
 # %% [markdown]
 # **What we chose where the thesis is silent.** Layers and widths; learning rate 0.001 (Adam's default); validation data:

@@ -133,7 +133,7 @@ above = pd.DataFrame(
     }
     for r in records
 ).pivot_table(index=["data set", "foreign", "batch size"], columns="loss", values="share", sort=False)
-display(above.map(lambda v: report.percent(v, 0)))
+display(above.map(lambda v: "" if pd.isna(v) else report.percent(v, 0)))
 
 # %% [markdown]
 # ## The thesis and this chapter

@@ -79,7 +79,7 @@ cost = pd.DataFrame(
     }
     for r in finished
 ).pivot_table(index="batch size", columns="data set", values="minutes", sort=False).sort_index()
-display(cost.round(1))
+display(cost.round(1).fillna(""))
 display(Markdown("Mean minutes of a run."))
 
 # %% [markdown]

@@ -81,6 +81,6 @@ def test_foundations_import_nothing_above_them(module, allowed):
     assert imported(module) <= allowed
 
 
-@pytest.mark.parametrize("module", ("evaluation", "training", "stack"))
+@pytest.mark.parametrize("module", ("evaluation", "training", "stack", "tuning"))
 def test_training_knows_nothing_of_storage_and_display(module):
     assert not imported(module) & {"store", "experiments", "cli", "report", "plots"}

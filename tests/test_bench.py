@@ -8,8 +8,9 @@ import torch
 
 from gffn_core import bench
 from gffn_core.experiments import PROFILES
-from gffn_core.stack import Execution, first_step_again
+from gffn_core.stack import Execution
 from gffn_core.training import Run
+from gffn_core.tuning import first_step_again
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 

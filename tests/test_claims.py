@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gffn_core import claims
+from gffn_core import claims, estimates, evidence
 from gffn_core.evaluation import SCORES
 from gffn_core.losses import conditional_nll
+from gffn_core.training import LOSSES, SCHEMES
 
 SIZES = (4, 16, 64, 256, 1024, 2048)
 EDGES = np.linspace(0, 1, 11)
@@ -38,11 +39,11 @@ def evaluation(rng, scheme, **truth):
     }
 
 
-def grid(truth=lambda **cell: {}, datasets=tuple(claims.NAMES), sizes=SIZES, seeds=(0, 1, 2)):
+def grid(truth=lambda **cell: {}, datasets=tuple(estimates.NAMES), sizes=SIZES, seeds=(0, 1, 2)):
     """Records of a whole grid; ``truth``: (dataset, batch_size, loss, scheme) -> values of a net."""
     rng = np.random.default_rng(1)
     records = []
-    for dataset, size, seed, loss in itertools.product(datasets, sizes, seeds, claims.LOSSES):
+    for dataset, size, seed, loss in itertools.product(datasets, sizes, seeds, LOSSES):
         run = {"dataset": dataset, "loss": loss, "label_space": "categorical", "batch_size": size,
                "seed": seed, "width": 8}
         cell = {"dataset": dataset, "batch_size": size, "loss": loss}
@@ -52,7 +53,7 @@ def grid(truth=lambda **cell: {}, datasets=tuple(claims.NAMES), sizes=SIZES, see
                      "test": 10_000},
             "evaluations": {
                 scheme: evaluation(rng, scheme, **truth(**cell, scheme=scheme))
-                for scheme in claims.SCHEMES
+                for scheme in SCHEMES
             },
         })
     return records
@@ -101,7 +102,7 @@ def test_every_claim_says_what_it_is():
         assert claim.statement.endswith(".") and claim.test.endswith(".")
         assert claim.section and claim.unit
         assert "|" not in claim.statement + claim.test + claim.unit  # it would split a Markdown cell
-        assert callable(claim.measure) and set(claim.nets) <= set(claims.LOSSES)
+        assert callable(claim.measure) and set(claim.nets) <= set(LOSSES)
 
 
 # Known truths
@@ -184,21 +185,21 @@ def test_a_single_cell_refutes_a_claim_about_all():
 def cells(means, seeds=1, spread=0.0, margin=0.01, rng=None):
     rng = rng or np.random.default_rng(0)
     index = pd.MultiIndex.from_product(
-        [["categorical"], ["mnist"], [2**i for i in range(len(means))], range(seeds)], names=claims.PAIR
+        [["categorical"], ["mnist"], [2**i for i in range(len(means))], range(seeds)], names=estimates.PAIR
     )
     value = np.repeat(means, seeds) + spread * rng.standard_normal(len(means) * seeds)
     return pd.DataFrame({"value": value, "margin": margin}, index=index)
 
 
 def test_a_cell_against_it_within_its_noise_makes_a_claim_about_all_inconclusive():
-    assert not claims.everywhere(cells([0.1] * 8 + [-0.005])).p > 0.05
-    near = claims.everywhere(cells([0.1] * 8 + [-0.02]))
+    assert not estimates.everywhere(cells([0.1] * 8 + [-0.005])).p > 0.05
+    near = estimates.everywhere(cells([0.1] * 8 + [-0.02]))
     assert near.p == 1 and not near.refuted  # one seed, less than three margins
-    assert claims.everywhere(cells([0.1] * 8 + [-0.04])).refuted
+    assert estimates.everywhere(cells([0.1] * 8 + [-0.04])).refuted
     values = cells([0.1] * 8 + [-0.02], seeds=3)
-    assert claims.everywhere(values).refuted  # three seeds that agree
+    assert estimates.everywhere(values).refuted  # three seeds that agree
     values.iloc[-3:, 0] = (-0.1, 0.05, -0.01)
-    assert not claims.everywhere(values).refuted
+    assert not estimates.everywhere(values).refuted
 
 
 # Too little
@@ -267,15 +268,15 @@ def test_notes_name_what_a_reader_has_to_know():
 
 def test_holm():
     p = np.array([0.01, np.nan, 0.04, 0.03, 0.005])
-    np.testing.assert_allclose(claims.holm(p), [0.03, np.nan, 0.06, 0.06, 0.02])
-    np.testing.assert_allclose(claims.holm(np.array([0.9, 0.8])), [1, 1])
-    assert claims.holm(np.array([])).shape == (0,)
+    np.testing.assert_allclose(estimates.holm(p), [0.03, np.nan, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(estimates.holm(np.array([0.9, 0.8])), [1, 1])
+    assert estimates.holm(np.array([])).shape == (0,)
 
 
 def test_holm_agrees_with_statsmodels():
     multitest = pytest.importorskip("statsmodels.stats.multitest")
     p = np.random.default_rng(0).random(30) ** 3
-    np.testing.assert_allclose(claims.holm(p), multitest.multipletests(p, method="holm")[1])
+    np.testing.assert_allclose(estimates.holm(p), multitest.multipletests(p, method="holm")[1])
 
 
 @pytest.mark.parametrize(
@@ -284,7 +285,7 @@ def test_holm_agrees_with_statsmodels():
      (1.0, True, "not reproduced"), (np.nan, False, "no data")],
 )
 def test_the_rule(p, refuted, wanted):
-    assert claims.verdict(p, refuted) == wanted
+    assert estimates.verdict(p, refuted) == wanted
 
 
 def interval(estimate):
@@ -295,7 +296,7 @@ def test_the_slope_is_scipys():
     values = cells([0.1, 0.3, 0.2, 0.6, 0.5])
     line = stats.linregress(range(5), values["value"])
     half = stats.t.ppf(0.975, 3) * line.stderr
-    found = claims.slope(values)
+    found = estimates.slope(values)
     assert found.effect == pytest.approx(line.slope)
     np.testing.assert_allclose(interval(found), [line.slope - half, line.slope + half], atol=1e-3)
 
@@ -309,7 +310,7 @@ def test_intervals_of_means_cover(n_cells, seeds, between, within):
     covered = 0
     for _ in range(150):
         values = cells(between * rng.standard_normal(n_cells), seeds, within, rng=rng)
-        low, high = interval(claims.average(values))
+        low, high = interval(estimates.average(values))
         covered += low < 0 < high
     assert 0.91 < covered / 150 <= 0.995
 
@@ -322,7 +323,7 @@ def test_intervals_of_means_cover_data_sets_of_different_noise():
             cells(spread * rng.standard_normal(6)).rename(index={"mnist": name}, level="dataset")
             for name, spread in (("mnist", 0.1), ("svhn", 0.3), ("cifar10", 3))
         )
-        low, high = interval(claims.average(values))
+        low, high = interval(estimates.average(values))
         covered += low < 0 < high
     assert 0.91 < covered / 150 <= 0.99
 
@@ -335,7 +336,7 @@ def test_intervals_of_slopes_cover(seeds):
     for _ in range(150):
         values = cells(0.3 * np.arange(6) + rng.standard_normal(6), seeds, 1.0, rng=rng)
         values["value"] += np.tile(rng.standard_normal(seeds), 6)
-        low, high = interval(claims.slope(values))
+        low, high = interval(estimates.slope(values))
         covered += low < 0.3 < high
     assert 0.91 < covered / 150 <= 0.99
 
@@ -348,7 +349,7 @@ def test_luck_makes_no_diagram_fall():
     for _ in range(60):
         bins = {"count": count.tolist(), "accuracy": (rng.binomial(count, accuracy) / count).tolist()}
         p = pd.DataFrame({("bins", "conditional", "long"): [bins]})
-        small.append(claims.not_monotone(p).p < 0.05)
+        small.append(evidence.not_monotone(p).p < 0.05)
     assert np.mean(small) <= 0.1
 
 
@@ -359,10 +360,10 @@ def test_a_wrong_constant_would_be_seen(monkeypatch):
     def shifted(logits, target, label_space):
         return 1e-6 + conditional_nll(logits, target, label_space=label_space)
 
-    assert claims.batch_of_one(None).effect == 0 and claims.weighted_average(None).effect <= 1e-12
-    monkeypatch.setitem(claims.LOSSES, "joint", shifted)
-    broken = claims.batch_of_one(None)
-    assert claims.verdict(broken.p, broken.refuted) == "not reproduced"
+    assert evidence.batch_of_one(None).effect == 0 and evidence.weighted_average(None).effect <= 1e-12
+    monkeypatch.setitem(LOSSES, "joint", shifted)
+    broken = evidence.batch_of_one(None)
+    assert estimates.verdict(broken.p, broken.refuted) == "not reproduced"
 
 
 @pytest.mark.parametrize(

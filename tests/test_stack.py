@@ -7,14 +7,13 @@ import json
 import pytest
 import torch
 
-from gffn_core import experiments, stack
+from gffn_core import experiments, stack, tuning
 from gffn_core.data import load_dataset
 from gffn_core.experiments import PROFILES, sweep
-from gffn_core.stack import (
-    CONVOLUTIONS, Execution, Stack, bytes_per_run, choose_execution, fresh_state, stacked_logits, train_stack,
-)
+from gffn_core.stack import CONVOLUTIONS, Execution, Stack, fresh_state, stacked_logits, train_stack
 from gffn_core.store import Store
 from gffn_core.training import LOSSES, Normalise, Run, epoch_order, initial_model, stepper, train
+from gffn_core.tuning import bytes_per_run, choose_execution
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 WAYS = [Execution(convolution=c, together=t) for c in CONVOLUTIONS for t in (True, False)]
@@ -178,7 +177,7 @@ def test_where_nothing_can_be_measured_the_first_way_is_taken(tiny, monkeypatch)
     def exhausted(*args):
         raise torch.OutOfMemoryError("too large")
 
-    monkeypatch.setattr(stack, "first_step_again", exhausted)
+    monkeypatch.setattr(tuning, "first_step_again", exhausted)
     assert choose_execution(MIXED, tiny, "cpu", "auto") == Execution()
 
 

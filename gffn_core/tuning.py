@@ -1,0 +1,84 @@
+"""What a stack needs and how it runs fastest on this machine: an estimate of memory, measurements of time."""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from gffn_core.data import Dataset
+from gffn_core.stack import Execution, Stack, fresh_state
+from gffn_core.training import PRECISIONS, Normalise, Run, initial_model
+
+
+def bytes_per_run(run: Run, dataset: Dataset) -> int:
+    """Estimate of the device memory that a run adds to a stack."""
+    with torch.device("meta"):
+        model = initial_model(run, dataset)
+        x = torch.empty(run.batch_size, *dataset.train_x.shape[1:])
+        outputs = x.numel()
+        for layer in model.modules():
+            if not list(layer.children()):
+                x = layer(x)
+                outputs += x.numel()
+    parameters = sum(value.numel() for value in model.parameters())
+    # Outputs, their gradients, workspace; parameters, gradients, moments, two copies while graphs are made.
+    return 4 * (3 * outputs + 6 * parameters)
+
+
+def choose_execution(
+    runs: Sequence[Run], dataset: Dataset, device: str | torch.device, precision: str = "auto"
+) -> Execution:
+    """The fastest way to compute a stack of these runs here, by a measurement of a few seconds.
+
+    precision: the named one, or for "auto" also bfloat16 where it saves a tenth of the time. Ways that
+    exceed the device's memory are left out; if all do, the first is returned, not measured.
+    """
+    precisions = PRECISIONS if precision == "auto" else (precision,)
+    ways = [("grouped", True), ("grouped", False), ("unfolded", True)][: None if len(runs) > 1 else 1]
+    candidates = [Execution(name, *way) for name in precisions for way in ways]
+    if len(candidates) == 1:
+        return candidates[0]
+    found = {}
+    for execution in candidates:
+        with contextlib.suppress(torch.OutOfMemoryError):
+            seconds = best_time(first_step_again(runs, dataset, device, execution), device)
+            found[execution] = seconds * (1.1 if execution.precision == "bfloat16" else 1)
+    return min(found, key=found.get) if found else candidates[0]
+
+
+def first_step_again(
+    runs: Sequence[Run], dataset: Dataset, device: str | torch.device, execution: Execution
+) -> Callable[[], None]:
+    """To measure: a function that takes a step of a new stack, always on the first batch."""
+    device = torch.device(device)
+    n = 2 * runs[0].batch_size
+    train_x, train_y = dataset.train_x[:n].to(device), dataset.train_y[:n].to(device)
+    model = initial_model(runs[0], dataset).to(device, memory_format=torch.channels_last)
+    states = [fresh_state(run, dataset) for run in runs]
+    stack = Stack(runs, states, model, Normalise(train_x, device), train_x, train_y, execution)
+    stack.begin_epoch(1)
+
+    def step():
+        stack.step()
+        stack.position.zero_()  # on CUDA queued behind the step
+
+    return step
+
+
+def best_time(step: Callable[[], object], device: str | torch.device, seconds: float = 0.5) -> float:
+    """The shortest time of a call, in seconds, after a first one: of as many as fit, at least three."""
+    step()
+    times, until = [], time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < until:
+        times.append(timed(step, device))
+    return min(times)
+
+
+def timed(step: Callable[[], object], device: str | torch.device) -> float:
+    """The time of a call in seconds, on CUDA until the device has done it."""
+    started = time.perf_counter()
+    step()
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
