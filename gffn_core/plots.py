@@ -254,9 +254,13 @@ def _line(axis, cells, style):
 
 
 def _batch_axis(axis, batch_sizes):
-    ticks = sorted(set(batch_sizes))
+    ticks = sorted(set(batch_sizes), reverse=True)
+    named = []  # from the largest on, what has room: labels of neighbours would overlap
+    for tick in ticks:
+        if not named or named[-1] >= 4 * tick:
+            named.append(tick)
     axis.set_xscale("log", base=2)
-    axis.set_xticks(ticks, [str(t) for t in ticks])
+    axis.set_xticks(ticks, [str(tick) if tick in named else "" for tick in ticks])
     axis.minorticks_off()
     axis.margins(x=0.08)
 
