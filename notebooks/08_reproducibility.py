@@ -79,7 +79,7 @@ cost = pd.DataFrame(
     }
     for r in finished
 ).pivot_table(index="batch size", columns="data set", values="minutes", sort=False).sort_index()
-display(cost.round(1).fillna(""))
+display(cost.map(lambda minutes: "" if pd.isna(minutes) else f"{minutes:.1f}"))
 display(Markdown("Mean minutes of a run."))
 
 # %% [markdown]
