@@ -1,0 +1,231 @@
+"""A sweep on a Ray cluster: stacks are tasks, and what they find streams to the driver, which alone writes.
+
+What Ray does, Ray does: it places tasks, shares GPUs, brings a data set to a node once, and notices that a
+node is gone. A lost stack is submitted again here, from its latest checkpoints. Ray's own retry would start
+from the first arguments and asks that a stream repeats itself, but checkpoints come by the clock.
+"""
+
+import dataclasses
+import heapq
+import io
+import math
+import os
+import queue
+import socket
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+from gffn_core.stack import bytes_per_run
+from gffn_core.store import record_key
+
+CONTEXT = 2**30  # bytes of a GPU that a process takes beside its tensors, generously
+STEP = 16  # a step takes as long as this many further images (narrow net on a CPU)
+LOSSES = 5  # a stack that is lost more often, with no news between, is at fault itself
+
+
+class Cluster:
+    """A Ray cluster with the data sets of a sweep, connected within a ``with``.
+
+    address: "host:port" of its head, "auto" for the one that this machine belongs to; None for
+    $RAY_ADDRESS, else one that runs here, else a new one of this machine's cores and GPUs.
+    device: "auto" takes GPUs if the cluster has any. ValueError if Ray or the device is missing,
+    ConnectionError if nobody answers.
+    """
+
+    def __init__(self, address, device, datasets):
+        try:
+            import ray
+        except ImportError as error:
+            raise ValueError("engine='ray' needs Ray: pip install 'gffn-core[cluster]'") from error
+        self.ray, self.address, self.device, self.datasets = ray, address, device, datasets
+
+    def __enter__(self):
+        self.connected = not self.ray.is_initialized()
+        if self.connected:
+            self._connect()
+        self.gpus = self.ray.cluster_resources().get("GPU", 0)
+        if self.device == "cuda" and not self.gpus:
+            raise ValueError("device='cuda': no node of the cluster has a GPU; use 'cpu' or 'auto'")
+        if self.device == "auto":
+            self.device = "cuda" if self.gpus else "cpu"
+        if self.device == "cuda":
+            probe = self.ray.remote(num_cpus=0, num_gpus=0.01)(_gpu_memory)
+            spread = probe.options(scheduling_strategy="SPREAD")
+            self.gpu_memory = min(self.ray.get([spread.remote() for _ in range(math.ceil(self.gpus))]))
+        self.placed = {name: self.ray.put(_arrays(dataset)) for name, dataset in self.datasets.items()}
+        return self
+
+    def __exit__(self, *_):
+        if self.connected:
+            self.ray.shutdown()  # which ends our tasks
+
+    def _connect(self):
+        address = self.address or os.environ.get("RAY_ADDRESS")
+        try:
+            if address not in (None, "auto", "local"):  # Ray itself would try for two minutes
+                host, _, port = address.rpartition(":")
+                socket.create_connection((host, int(port)), timeout=5).close()
+            self.ray.init(self.address, log_to_driver=False, logging_level="ERROR")
+        except (Exception, SystemExit) as error:
+            raise ConnectionError(
+                f"no Ray cluster at {address or 'this machine'} ({error}); start one with `ray start --head`, "
+                "name the address that it prints (host:6379), or leave the address out to use this machine"
+            ) from error
+
+    def stack_size(self, run, runs):
+        """How many of a sweep's ``runs`` fit into a stack: what a GPU holds, yet work for every GPU."""
+        if self.device == "cpu":
+            return 1
+        fitting = (0.8 * self.gpu_memory - CONTEXT) / bytes_per_run(run, self.datasets[run.dataset])
+        return max(1, min(int(fitting), math.ceil(runs / self.gpus)))
+
+    def request(self, runs):
+        """What a stack needs of a node; a small one a fraction of a GPU."""
+        if self.device == "cpu":
+            return {"num_cpus": 1}
+        need = CONTEXT + len(runs) * bytes_per_run(runs[0], self.datasets[runs[0].dataset])
+        return {"num_cpus": 1, "num_gpus": min(1, math.ceil(100 * need / (0.8 * self.gpu_memory)) / 100)}
+
+    def choose(self, function, stacks, precision):
+        """``function(runs, datasets, device, precision)`` for each stack, there."""
+        task = self.ray.remote(_call)
+        return self.ray.get([
+            task.options(**self.request(runs)).remote(function, runs, self.placed, self.device, precision)
+            for runs in stacks
+        ])
+
+    def train(self, jobs, function, split, store, report, checkpoint_seconds):
+        """Train the jobs (runs, execution) by ``function`` there into ``store`` here, longest first.
+
+        split: a function of the runs of a lost stack to those that can go on together.
+        """
+        errors, task = self.ray.exceptions, self.ray.remote(_train)
+        streams = {}  # of messages, each with its runs that have not ended
+
+        def submit(runs, execution, lost=0):
+            keys = [record_key(run, self.datasets[run.dataset].sha256) for run in runs]
+            found = {key: _packed(found) for key in keys if (found := store.checkpoint(key))}
+            stream = task.options(num_returns="streaming", max_retries=0, **self.request(runs)).remote(
+                function, runs, execution, self.placed, found, self.device, checkpoint_seconds
+            )
+            streams[stream] = {"left": list(runs), "execution": execution, "lost": lost, "images": 0}
+
+        for runs, execution in sorted(jobs, key=lambda job: -sum(map(self._cost, job[0]))):
+            submit(runs, execution)
+        try:
+            while streams:
+                (stream,), _ = self.ray.wait(list(streams))
+                job = streams[stream]
+                try:
+                    kind, *content = self.ray.get(next(stream))
+                except StopIteration:
+                    del streams[stream]
+                    continue
+                except errors.RayError as error:
+                    cause = getattr(error, "cause", error)
+                    if not isinstance(cause, errors.RayError):
+                        raise cause from error
+                    del streams[stream]
+                    report(-job["images"])
+                    if job["lost"] == LOSSES:
+                        raise ChildProcessError(f"lost {LOSSES + 1} times in a row: {job['left']} ({cause})") from error
+                    warnings.warn(f"a node or worker was lost ({type(cause).__name__}); its runs go on elsewhere")
+                    for part in split(job["left"]):
+                        submit(part, job["execution"], job["lost"] + 1)
+                    continue
+                job["lost"] = 0
+                if kind == "result":
+                    store.save(*content)
+                    job["left"].remove(content[0].run)
+                elif kind == "checkpoint":
+                    store.save_checkpoint(content[0], _unpacked(content[1]))
+                else:
+                    job["images"] += content[0] * (len(content) == 1)
+                    report(*content)
+        finally:
+            for stream in streams:
+                self.ray.cancel(stream, force=True)
+
+    def _cost(self, run):
+        return run.epochs * (len(self.datasets[run.dataset].train_x) // run.batch_size) * (run.batch_size + STEP)
+
+
+class Outbox:
+    """Stands in for the store where a stack is trained: what is saved becomes a message to the driver."""
+
+    def __init__(self, checkpoints):
+        self.checkpoints, self.messages = checkpoints, queue.SimpleQueue()
+
+    def checkpoint(self, key):
+        return _unpacked(self.checkpoints[key]) if key in self.checkpoints else None
+
+    def save_checkpoint(self, key, checkpoint):
+        self.checkpoints[key] = _packed(checkpoint)
+        self.messages.put(("checkpoint", key, self.checkpoints[key]))
+
+    def save(self, result):
+        self.messages.put(("result", result))
+
+    def report(self, *content):
+        self.messages.put(("images", *content))
+
+
+def _train(function, runs, execution, placed, checkpoints, device, checkpoint_seconds):
+    outbox = Outbox(checkpoints)
+    with ThreadPoolExecutor(1) as pool:
+        training = pool.submit(
+            function, runs, execution, store=outbox, device=device, root=None, datasets=_fetched(placed),
+            checkpoint_seconds=checkpoint_seconds, report=outbox.report,
+        )
+        training.add_done_callback(lambda _: outbox.messages.put(None))
+        for message in iter(outbox.messages.get, None):
+            yield message
+        training.result()
+
+
+def _call(function, runs, placed, *args):
+    return function(runs, _fetched(placed), *args)
+
+
+def _gpu_memory():
+    return torch.cuda.get_device_properties(0).total_memory
+
+
+def _packed(checkpoint):
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    return buffer.getvalue()
+
+
+def _unpacked(content):
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def _arrays(dataset):
+    """A data set as NumPy arrays, which processes of a node share in Ray's memory."""
+    return dataclasses.replace(dataset, **{
+        name: value.numpy() for name, value in vars(dataset).items() if isinstance(value, torch.Tensor)
+    })
+
+
+def _fetched(placed):
+    import ray
+
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the shared memory is read-only; nobody writes to it
+        for name, dataset in zip(placed, ray.get(list(placed.values()))):
+            tensors = {k: torch.from_numpy(v) for k, v in vars(dataset).items() if hasattr(v, "dtype")}
+            found[name] = dataclasses.replace(dataset, **tensors)
+    return found
+
+
+def simulate(seconds, workers):
+    """Runs of these seconds on equal workers, longest first: make-span, idle share, and the bound on any schedule."""
+    free = [0.0] * workers
+    for duration in sorted(seconds, reverse=True):
+        heapq.heapreplace(free, free[0] + duration)
+    bound = max(max(seconds), sum(seconds) / workers)
+    return {"makespan": max(free), "idle": 1 - sum(seconds) / workers / max(free), "bound": bound}
