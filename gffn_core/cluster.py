@@ -21,7 +21,7 @@ from gffn_core.stack import bytes_per_run
 from gffn_core.store import record_key
 
 CONTEXT = 2**30  # bytes of a GPU that a process takes beside its tensors, generously
-STEP = 16  # a step takes as long as this many further images (narrow net on a CPU)
+STEP = 20  # a step takes as long as this many further images (narrow net on a CPU)
 LOSSES = 5  # a stack that is lost more often, with no news between, is at fault itself
 
 
@@ -45,16 +45,12 @@ class Cluster:
         self.connected = not self.ray.is_initialized()
         if self.connected:
             self._connect()
-        self.gpus = self.ray.cluster_resources().get("GPU", 0)
-        if self.device == "cuda" and not self.gpus:
-            raise ValueError("device='cuda': no node of the cluster has a GPU; use 'cpu' or 'auto'")
-        if self.device == "auto":
-            self.device = "cuda" if self.gpus else "cpu"
-        if self.device == "cuda":
-            probe = self.ray.remote(num_cpus=0, num_gpus=0.01)(_gpu_memory)
-            spread = probe.options(scheduling_strategy="SPREAD")
-            self.gpu_memory = min(self.ray.get([spread.remote() for _ in range(math.ceil(self.gpus))]))
-        self.placed = {name: self.ray.put(_arrays(dataset)) for name, dataset in self.datasets.items()}
+        try:
+            self._look_around()
+            self.placed = {name: self.ray.put(_arrays(dataset)) for name, dataset in self.datasets.items()}
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
@@ -73,6 +69,16 @@ class Cluster:
                 f"no Ray cluster at {address or 'this machine'} ({error}); start one with `ray start --head`, "
                 "name the address that it prints (host:6379), or leave the address out to use this machine"
             ) from error
+
+    def _look_around(self):
+        self.gpus = self.ray.cluster_resources().get("GPU", 0)
+        if self.device == "cuda" and not self.gpus:
+            raise ValueError("device='cuda': no node of the cluster has a GPU; use 'cpu' or 'auto'")
+        if self.device == "auto":
+            self.device = "cuda" if self.gpus else "cpu"
+        if self.device == "cuda":
+            probe = self.ray.remote(num_cpus=0, num_gpus=0.01, scheduling_strategy="SPREAD")(_gpu_memory)
+            self.gpu_memory = min(self.ray.get([probe.remote() for _ in range(math.ceil(self.gpus))]))
 
     def stack_size(self, run, runs):
         """How many of a sweep's ``runs`` fit into a stack: what a GPU holds, yet work for every GPU."""
@@ -101,16 +107,16 @@ class Cluster:
 
         split: a function of the runs of a lost stack to those that can go on together.
         """
-        errors, task = self.ray.exceptions, self.ray.remote(_train)
-        streams = {}  # of messages, each with its runs that have not ended
+        lost, task = self.ray.exceptions.RayError, self.ray.remote(_train)
+        streams = {}  # of messages from each task: what it has left, and how that goes
 
-        def submit(runs, execution, lost=0):
+        def submit(runs, execution, losses=0):
             keys = [record_key(run, self.datasets[run.dataset].sha256) for run in runs]
             found = {key: _packed(found) for key in keys if (found := store.checkpoint(key))}
             stream = task.options(num_returns="streaming", max_retries=0, **self.request(runs)).remote(
                 function, runs, execution, self.placed, found, self.device, checkpoint_seconds
             )
-            streams[stream] = {"left": list(runs), "execution": execution, "lost": lost, "images": 0}
+            streams[stream] = Job(list(runs), execution, losses)
 
         for runs, execution in sorted(jobs, key=lambda job: -sum(map(self._cost, job[0]))):
             submit(runs, execution)
@@ -122,34 +128,46 @@ class Cluster:
                     kind, *content = self.ray.get(next(stream))
                 except StopIteration:
                     del streams[stream]
-                    continue
-                except errors.RayError as error:
-                    cause = getattr(error, "cause", error)
-                    if not isinstance(cause, errors.RayError):
+                except lost as error:
+                    cause = getattr(error, "cause", error)  # an exception of ours comes wrapped
+                    if not isinstance(cause, lost):
                         raise cause from error
-                    del streams[stream]
-                    report(-job["images"])
-                    if job["lost"] == LOSSES:
-                        raise ChildProcessError(f"lost {LOSSES + 1} times in a row: {job['left']} ({cause})") from error
+                    if job.losses == LOSSES:
+                        raise ChildProcessError(f"lost {LOSSES + 1} times in a row: {job.left} ({cause})") from error
                     warnings.warn(f"a node or worker was lost ({type(cause).__name__}); its runs go on elsewhere")
-                    for part in split(job["left"]):
-                        submit(part, job["execution"], job["lost"] + 1)
-                    continue
-                job["lost"] = 0
-                if kind == "result":
-                    store.save(*content)
-                    job["left"].remove(content[0].run)
-                elif kind == "checkpoint":
-                    store.save_checkpoint(content[0], _unpacked(content[1]))
+                    del streams[stream]
+                    report(-job.images)
+                    for part in split(job.left):
+                        submit(part, job.execution, job.losses + 1)
                 else:
-                    job["images"] += content[0] * (len(content) == 1)
-                    report(*content)
+                    self._take(job, store, report, kind, *content)
         finally:
             for stream in streams:
                 self.ray.cancel(stream, force=True)
 
+    def _take(self, job, store, report, kind, *content):
+        job.losses = 0
+        if kind == "result":
+            store.save(*content)
+            job.left.remove(content[0].run)
+        elif kind == "checkpoint":
+            store.save_checkpoint(content[0], _unpacked(content[1]))
+        else:
+            job.images += content[0] if kind == "images" else 0
+            report(content[0], kind == "ended")
+
     def _cost(self, run):
         return run.epochs * (len(self.datasets[run.dataset].train_x) // run.batch_size) * (run.batch_size + STEP)
+
+
+@dataclasses.dataclass
+class Job:
+    """A submitted stack. losses: in a row, without a message between. images: counted for it."""
+
+    left: list
+    execution: object
+    losses: int
+    images: int = 0
 
 
 class Outbox:
@@ -168,8 +186,8 @@ class Outbox:
     def save(self, result):
         self.messages.put(("result", result))
 
-    def report(self, *content):
-        self.messages.put(("images", *content))
+    def report(self, images, ended=False):
+        self.messages.put(("ended" if ended else "images", images))
 
 
 def _train(function, runs, execution, placed, checkpoints, device, checkpoint_seconds):
@@ -223,9 +241,9 @@ def _fetched(placed):
 
 
 def simulate(seconds, workers):
-    """Runs of these seconds on equal workers, longest first: make-span, idle share, and the bound on any schedule."""
+    """Runs of these seconds started in this order on equal workers: make-span, idle share, bound on any schedule."""
     free = [0.0] * workers
-    for duration in sorted(seconds, reverse=True):
+    for duration in seconds:
         heapq.heapreplace(free, free[0] + duration)
     bound = max(max(seconds), sum(seconds) / workers)
     return {"makespan": max(free), "idle": 1 - sum(seconds) / workers / max(free), "bound": bound}

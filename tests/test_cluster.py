@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gffn_core import cluster
 from gffn_core.cli import main
 from gffn_core.cluster import Cluster, simulate
 from gffn_core.data import load_dataset
@@ -20,7 +21,6 @@ from gffn_core.experiments import PROFILES, Profile, sweep
 from gffn_core.store import Store
 from gffn_core.training import Run
 
-ray = pytest.importorskip("ray", reason="Ray is missing: pip install 'gffn-core[cluster]'")
 ROOT = Path(__file__).resolve().parents[1]
 # Two that take seconds, and a short one that has to wait for them.
 RUNS = [
@@ -30,7 +30,12 @@ RUNS = [
 
 
 @pytest.fixture(scope="module")
-def nodes():
+def ray():
+    return pytest.importorskip("ray", reason="Ray is missing: pip install 'gffn-core[cluster]'")
+
+
+@pytest.fixture(scope="module")
+def nodes(ray):
     """A head and a second node with a core each; a dead node is noticed within seconds."""
     from ray.cluster_utils import Cluster as Nodes
 
@@ -83,7 +88,7 @@ sweep(RUNS, Store(sys.argv[1]), device="cpu", engine="ray", address=sys.argv[2],
 """
 
 
-def test_a_killed_driver_starts_again_and_gives_the_same_store_as_the_local_engine(nodes, local, tmp_path):
+def test_a_killed_driver_starts_again_and_gives_the_same_store_as_the_local_engine(nodes, local, tmp_path, capsys):
     store = Store(tmp_path)
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path), nodes.address], env=environment,
@@ -92,14 +97,22 @@ def test_a_killed_driver_starts_again_and_gives_the_same_store_as_the_local_engi
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert len(store.select(RUNS)) < len(RUNS)
-    before = set(store.runs.glob("*.checkpoint"))
     assert sweep(RUNS, store, device="cpu", engine="ray", address=nodes.address) == len(RUNS)
-    assert before
     assert_equal(store, local)
+    assert "3/3 runs on cpu: 100%" in capsys.readouterr().err.split("\r")[-1]
     assert sweep(RUNS, store, engine="ray", address="127.0.0.1:1") == 0  # nothing to do, nobody to ask
 
 
-def test_a_node_is_killed_and_nothing_is_lost(nodes, local, tmp_path):
+def test_an_error_in_a_task_is_the_local_engines(ray, nodes, tmp_path):
+    too_large = Run("digits", "joint", batch_size=5000, epochs=1)
+    with pytest.raises(ValueError, match="batch_size=5000 exceeds the 1294 training images"):
+        sweep([too_large], Store(tmp_path), device="cpu", engine="ray", address=nodes.address)
+    with pytest.raises(ValueError, match="no node of the cluster has a GPU"):
+        sweep(RUNS, Store(tmp_path), device="cuda", engine="ray", address=nodes.address)
+    assert not ray.is_initialized()
+
+
+def test_a_node_is_killed_and_nothing_is_lost(nodes, local, tmp_path, capsys):
     store = Store(tmp_path)
 
     def kill():
@@ -112,9 +125,10 @@ def test_a_node_is_killed_and_nothing_is_lost(nodes, local, tmp_path):
         sweep(RUNS, store, device="cpu", engine="ray", address=nodes.address, checkpoint_seconds=0.1)
     killer.join()
     assert_equal(store, local)
+    assert "3/3 runs on cpu: 100%" in capsys.readouterr().err.split("\r")[-1]
 
 
-def test_an_unreachable_head_is_one_message(tmp_path, monkeypatch, capsys):
+def test_an_unreachable_head_is_one_message(ray, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(PROFILES, "small", Profile("small", ("digits",), epochs={256: 1}))
     started = time.monotonic()
     assert main(["sweep", "small", "--engine", "ray", "--address", "127.0.0.1:1", "--results", str(tmp_path)]) == 1
@@ -122,3 +136,33 @@ def test_an_unreachable_head_is_one_message(tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert error.startswith("gffn: no Ray cluster at 127.0.0.1:1") and "ray start --head" in error
     assert "Traceback" not in error
+
+
+def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match=r"pip install 'gffn-core\[cluster\]'"):
+        sweep(RUNS, Store(tmp_path), engine="ray")
+
+
+def test_small_stacks_ask_for_a_fraction_of_a_gpu(ray, digits):
+    wide = [Run("digits", "joint", batch_size=2048, epochs=1, width=64, seed=seed) for seed in range(40)]
+    cluster = Cluster(None, "cuda", {"digits": digits})
+    cluster.gpus, cluster.gpu_memory = 4, 16 * 2**30
+    sizes = [cluster.stack_size(wide[0], runs) for runs in (2, 9, 40, 10**6)]
+    assert sizes[:3] == [1, 3, 10] and sizes[3] < 10**6  # work for every GPU, and what fits into one
+    shares = [cluster.request(wide[:count])["num_gpus"] for count in (1, 5, 40)]
+    assert 0 < shares[0] < shares[1] <= shares[2] <= 1
+    full = cluster.request(wide[:1] * sizes[3])
+    assert full["num_cpus"] == 1 and 0.9 < full["num_gpus"] <= 1
+
+
+@given(st.lists(st.floats(0.1, 1e4), min_size=1), st.integers(1, 64))
+def test_simulated_schedule_keeps_its_bounds(seconds, workers):
+    found = simulate(seconds, workers)
+    assert found["bound"] * (1 - 1e-9) <= found["makespan"] <= 2 * found["bound"] * (1 + 1e-9)
+    assert -1e-9 <= found["idle"] < 1
+
+
+def test_simulated_schedule_by_hand():
+    assert simulate([4, 3, 3, 2], 2) == {"makespan": 6, "idle": 0, "bound": 6}
+    assert simulate([5, 1], 2) == {"makespan": 5, "idle": pytest.approx(0.4), "bound": 5}
