@@ -5,6 +5,7 @@ node is gone. A lost stack is submitted again here, from its latest checkpoints.
 from the first arguments and asks that a stream repeats itself, but checkpoints come by the clock.
 """
 
+import contextlib
 import dataclasses
 import heapq
 import io
@@ -14,6 +15,7 @@ import queue
 import socket
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import torch
 
@@ -25,60 +27,51 @@ STEP = 20  # a step takes as long as this many further images (narrow net on a C
 LOSSES = 5  # a stack that is lost more often, with no news between, is at fault itself
 
 
-class Cluster:
-    """A Ray cluster with the data sets of a sweep, connected within a ``with``.
+@contextlib.contextmanager
+def connect(address, device, datasets):
+    """A ``Cluster`` at ``address``, connected within a ``with``.
 
-    address: "host:port" of its head, "auto" for the one that this machine belongs to; None for
+    address: "host:port" of the head, "auto" for the cluster that this machine belongs to; None for
     $RAY_ADDRESS, else one that runs here, else a new one of this machine's cores and GPUs.
-    device: "auto" takes GPUs if the cluster has any. ValueError if Ray or the device is missing,
-    ConnectionError if nobody answers.
+    ValueError if Ray is missing, ConnectionError if nobody answers.
     """
-
-    def __init__(self, address, device, datasets):
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError("engine='ray' needs Ray: pip install 'gffn-core[cluster]'") from error
+    ours = not ray.is_initialized()
+    if ours:
+        where = address or os.environ.get("RAY_ADDRESS")
         try:
-            import ray
-        except ImportError as error:
-            raise ValueError("engine='ray' needs Ray: pip install 'gffn-core[cluster]'") from error
-        self.ray, self.address, self.device, self.datasets = ray, address, device, datasets
-
-    def __enter__(self):
-        self.connected = not self.ray.is_initialized()
-        if self.connected:
-            self._connect()
-        try:
-            self._look_around()
-            self.placed = {name: self.ray.put(_arrays(dataset)) for name, dataset in self.datasets.items()}
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        if self.connected:
-            self.ray.shutdown()  # which ends our tasks
-
-    def _connect(self):
-        address = self.address or os.environ.get("RAY_ADDRESS")
-        try:
-            if address not in (None, "auto", "local"):  # Ray itself would try for two minutes
-                host, _, port = address.rpartition(":")
+            if where not in (None, "auto", "local"):  # Ray itself would try for two minutes
+                host, _, port = where.rpartition(":")
                 socket.create_connection((host, int(port)), timeout=5).close()
-            self.ray.init(self.address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address, log_to_driver=False, logging_level="ERROR")
         except (Exception, SystemExit) as error:
             raise ConnectionError(
-                f"no Ray cluster at {address or 'this machine'} ({error}); start one with `ray start --head`, "
+                f"no Ray cluster at {where or 'this machine'} ({error}); start one with `ray start --head`, "
                 "name the address that it prints (host:6379), or leave the address out to use this machine"
             ) from error
+    try:
+        yield Cluster(ray, device, datasets)
+    finally:
+        if ours:
+            ray.shutdown()  # which ends our tasks
 
-    def _look_around(self):
-        self.gpus = self.ray.cluster_resources().get("GPU", 0)
-        if self.device == "cuda" and not self.gpus:
+
+class Cluster:
+    """A Ray cluster that holds the data sets of a sweep. device: "auto" takes GPUs if there are any."""
+
+    def __init__(self, ray, device, datasets):
+        self.gpus = ray.cluster_resources().get("GPU", 0)
+        if device == "cuda" and not self.gpus:
             raise ValueError("device='cuda': no node of the cluster has a GPU; use 'cpu' or 'auto'")
-        if self.device == "auto":
-            self.device = "cuda" if self.gpus else "cpu"
+        self.ray, self.datasets = ray, datasets
+        self.device = device if device != "auto" else "cuda" if self.gpus else "cpu"
         if self.device == "cuda":
-            probe = self.ray.remote(num_cpus=0, num_gpus=0.01, scheduling_strategy="SPREAD")(_gpu_memory)
-            self.gpu_memory = min(self.ray.get([probe.remote() for _ in range(math.ceil(self.gpus))]))
+            probe = ray.remote(num_cpus=0, num_gpus=0.01, scheduling_strategy="SPREAD")(_gpu_memory)
+            self.gpu_memory = min(ray.get([probe.remote() for _ in range(math.ceil(self.gpus))]))
+        self.placed = {name: ray.put(_arrays(dataset)) for name, dataset in datasets.items()}
 
     def stack_size(self, run, runs):
         """How many of a sweep's ``runs`` fit into a stack: what a GPU holds, yet work for every GPU."""
@@ -108,7 +101,7 @@ class Cluster:
         split: a function of the runs of a lost stack to those that can go on together.
         """
         lost, task = self.ray.exceptions.RayError, self.ray.remote(_train)
-        streams = {}  # of messages from each task: what it has left, and how that goes
+        streams = {}  # of messages from a task: its runs that have not ended, losses in a row, their images
 
         def submit(runs, execution, losses=0):
             keys = [record_key(run, self.datasets[run.dataset].sha256) for run in runs]
@@ -116,9 +109,15 @@ class Cluster:
             stream = task.options(num_returns="streaming", max_retries=0, **self.request(runs)).remote(
                 function, runs, execution, self.placed, found, self.device, checkpoint_seconds
             )
-            streams[stream] = Job(list(runs), execution, losses)
+            streams[stream] = SimpleNamespace(
+                run=runs[0], left=list(runs), execution=execution, losses=losses, images=0
+            )
 
-        for runs, execution in sorted(jobs, key=lambda job: -sum(map(self._cost, job[0]))):
+        def seconds(runs):
+            """Of a job, in some unit."""
+            return sum(self._images(run) * (1 + STEP / run.batch_size) for run in runs)
+
+        for runs, execution in sorted(jobs, key=lambda job: seconds(job[0]), reverse=True):
             submit(runs, execution)
         try:
             while streams:
@@ -128,6 +127,7 @@ class Cluster:
                     kind, *content = self.ray.get(next(stream))
                 except StopIteration:
                     del streams[stream]
+                    continue
                 except lost as error:
                     cause = getattr(error, "cause", error)  # an exception of ours comes wrapped
                     if not isinstance(cause, lost):
@@ -139,35 +139,23 @@ class Cluster:
                     report(-job.images)
                     for part in split(job.left):
                         submit(part, job.execution, job.losses + 1)
+                    continue
+                job.losses = 0
+                if kind == "result":
+                    store.save(*content)
+                    job.left.remove(content[0].run)
+                elif kind == "checkpoint":
+                    store.save_checkpoint(content[0], _unpacked(content[1]))
                 else:
-                    self._take(job, store, report, kind, *content)
+                    over = kind == "ended"  # then its images will not be trained on again
+                    job.images += content[0] - over * self._images(job.run)
+                    report(content[0], over)
         finally:
             for stream in streams:
                 self.ray.cancel(stream, force=True)
 
-    def _take(self, job, store, report, kind, *content):
-        job.losses = 0
-        if kind == "result":
-            store.save(*content)
-            job.left.remove(content[0].run)
-        elif kind == "checkpoint":
-            store.save_checkpoint(content[0], _unpacked(content[1]))
-        else:
-            job.images += content[0] if kind == "images" else 0
-            report(content[0], kind == "ended")
-
-    def _cost(self, run):
-        return run.epochs * (len(self.datasets[run.dataset].train_x) // run.batch_size) * (run.batch_size + STEP)
-
-
-@dataclasses.dataclass
-class Job:
-    """A submitted stack. losses: in a row, without a message between. images: counted for it."""
-
-    left: list
-    execution: object
-    losses: int
-    images: int = 0
+    def _images(self, run):
+        return run.epochs * (len(self.datasets[run.dataset].train_x) // run.batch_size) * run.batch_size
 
 
 class Outbox:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from gffn_core.cluster import Cluster
+from gffn_core import cluster
 from gffn_core.data import Dataset, load_dataset
 from gffn_core.model import WIDTHS
 from gffn_core.stack import Execution, shape_key, train_stack
@@ -197,7 +197,7 @@ def sweep(
     precision: as in ``train``, or "auto": what a short measurement shows to be faster.
     stack_size: how many runs at most are trained together; by default as many as fit into a GPU's
     free memory, and one on a CPU, which gains nothing by more.
-    engine: "local", or "ray" for the Ray cluster at ``address`` (see ``cluster.Cluster``), which then has
+    engine: "local", or "ray" for the Ray cluster at ``address`` (see ``cluster.connect``), which then has
     the device and decides how many stacks run at once; ``workers`` is of the local engine. On a CPU the
     results are the same to the bit.
 
@@ -217,14 +217,14 @@ def sweep(
     if not missing:
         return 0
     if engine == "ray":
-        with Cluster(address, device, datasets) as cluster:
+        with cluster.connect(address, device, datasets) as nodes:
             jobs = _jobs(
                 missing, store, datasets,
-                lambda run: stack_size or cluster.stack_size(run, len(missing)),
-                lambda stacks: cluster.choose(_choose, stacks, precision),
+                lambda run: stack_size or nodes.stack_size(run, len(missing)),
+                lambda stacks: nodes.choose(_choose, stacks, precision),
             )
-            with _progress(missing, datasets, cluster.device) as report:
-                cluster.train(
+            with _progress(missing, datasets, nodes.device) as report:
+                nodes.train(
                     jobs, _train_alone, lambda runs: _stacks(runs, store, datasets),
                     store, report, checkpoint_seconds,
                 )
