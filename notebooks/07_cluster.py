@@ -60,7 +60,7 @@
 # |---|---|
 # | a worker or its machine | its runs go on elsewhere, from checkpoints that are at most a minute old; a warning says so |
 # | all machines but the driver's | the sweep waits until one joins, and uses it |
-# | the driver or the head (also a time limit, Ctrl-C) | give the same command again: finished runs are in the store, the others have checkpoints there |
+# | the driver or the head (also at a time limit or by Ctrl-C) | give the same command again: finished runs are in the store, the others have checkpoints there |
 # | a stack, six times in a row without a sign of life | an error: the stack itself is at fault, often for want of memory |
 #
 # The tests kill a machine and a driver in mid-sweep and compare what the store holds in the end with that of the
