@@ -38,7 +38,7 @@ def connect(address, device, datasets):
     try:
         import ray
     except ImportError as error:
-        raise ValueError("engine='ray' needs Ray: pip install 'gffn-core[cluster]'") from error
+        raise ValueError("engine='ray' needs Ray: `pip install ray`, the extra gffn-core[cluster]") from error
     ours = not ray.is_initialized()
     if ours:
         where = address or os.environ.get("RAY_ADDRESS")

@@ -14,7 +14,7 @@
 #
 # ## One command each
 #
-# Ray is an extra: `pip install "gffn-core[cluster]"`, or `pip install ray` beside an installed checkout. Every machine
+# Ray is an extra, `gffn-core[cluster]`; beside an installed checkout `pip install ray` is enough. Every machine
 # needs the same versions of Python, Ray and this package. Data sets and results need to be on the driver's machine
 # alone, which is where the command runs.
 #
