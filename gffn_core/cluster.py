@@ -19,8 +19,8 @@ from types import SimpleNamespace
 
 import torch
 
-from gffn_core.stack import bytes_per_run
 from gffn_core.store import record_key
+from gffn_core.tuning import bytes_per_run
 
 CONTEXT = 2**30  # bytes of a GPU that a process takes beside its tensors, generously
 STEP = 20  # a step takes as long as this many further images (narrow net on a CPU)
