@@ -205,7 +205,6 @@ def sweep(
     store, the others have checkpoints there, and starting again goes on from both. A run that
     diverges is recorded as such; any other failure stops the sweep.
     """
-
     if engine not in ("local", "ray"):
         raise ValueError(f"engine={engine!r} is unknown; use 'local' or 'ray'")
     if engine == "local":
