@@ -57,6 +57,11 @@ def _parser():
         "--stack", type=int, metavar="M",
         help="train at most M runs together (default: what fits a GPU's free memory; 1 on a CPU)",
     )
+    command.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster")
+    command.add_argument(
+        "--address", metavar="HOST:PORT",
+        help="of the Ray cluster's head, or auto (default: one that runs here, else a new one of this machine)",
+    )
     _add_root(command)
 
     command = commands.add_parser("status", parents=[grid], help="say which runs the store holds")
@@ -131,11 +136,16 @@ def _sweep(args):
         raise ValueError(f"--workers {args.workers} must be at least 1")
     if args.stack is not None and args.stack < 1:
         raise ValueError(f"--stack {args.stack} must be at least 1")
+    if args.engine == "ray" and args.workers > 1:
+        raise ValueError("--workers is of the local engine; on Ray the cluster's cores and GPUs decide")
+    if args.address and args.engine != "ray":
+        raise ValueError("--address is the Ray cluster's; it needs --engine ray")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     runs = _runs(args)
     trained = experiments.sweep(
         runs, Store(args.results), device=args.device, root=args.root,
         workers=args.workers, precision=args.precision, stack_size=args.stack,
+        engine=args.engine, address=args.address,
     )
     print(f"{args.profile}: trained {trained}, {len(runs) - trained} were in the store")
 

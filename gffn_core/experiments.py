@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 
+from gffn_core import cluster
 from gffn_core.data import Dataset, load_dataset
 from gffn_core.model import WIDTHS
 from gffn_core.stack import Execution, shape_key, train_stack
@@ -186,6 +187,8 @@ def sweep(
     precision: str = "float32",
     stack_size: int | None = None,
     checkpoint_seconds: float = 60,
+    engine: str = "local",
+    address: str | None = None,
 ) -> int:
     """Train those of ``runs`` that the store lacks, with a progress bar; returns how many these were.
 
@@ -194,24 +197,58 @@ def sweep(
     precision: as in ``train``, or "auto": what a short measurement shows to be faster.
     stack_size: how many runs at most are trained together; by default as many as fit into a GPU's
     free memory, and one on a CPU, which gains nothing by more.
+    engine: "local", or "ray" for the Ray cluster at ``address`` (see ``cluster.connect``), which then has
+    the device and decides how many stacks run at once; ``workers`` is of the local engine. On a CPU the
+    results are the same to the bit.
 
     Interrupted or killed, it loses at most the last ``checkpoint_seconds``: finished runs are in the
     store, the others have checkpoints there, and starting again goes on from both. A run that
     diverges is recorded as such; any other failure stops the sweep.
     """
-    from tqdm import tqdm
-
-    device = choose_device(device)
+    if engine not in ("local", "ray"):
+        raise ValueError(f"engine={engine!r} is unknown; use 'local' or 'ray'")
+    if engine == "local":
+        device = choose_device(device)
     datasets = _datasets(runs, root)
     stored = {record["key"] for record in store.records()}
     missing = [run for run in runs if record_key(run, datasets[run.dataset].sha256) not in stored]
     if not missing:
         return 0
-    with _one_thread(device):
-        jobs = _jobs(missing, store, datasets, device, precision, stack_size)
+    if engine == "ray":
+        with cluster.connect(address, device, datasets) as nodes:
+            jobs = _jobs(
+                missing, store, datasets,
+                lambda run: stack_size or nodes.stack_size(run, len(missing)),
+                lambda stacks: nodes.choose(_choose, stacks, precision),
+            )
+            with _progress(missing, datasets, nodes.device) as report:
+                nodes.train(
+                    jobs, _train_alone, lambda runs: _stacks(runs, store, datasets),
+                    store, report, checkpoint_seconds,
+                )
+        return len(missing)
+    jobs = _jobs(
+        missing, store, datasets,
+        lambda run: stack_size or _stack_size(run, datasets[run.dataset], device),
+        lambda stacks: [_choose(stack, datasets, device, precision) for stack in stacks],
+    )
     common = {"store": store, "device": device, "root": root, "checkpoint_seconds": checkpoint_seconds}
-    total = sum(_images(run, datasets) for run in missing)
-    with tqdm(total=total, unit=" images", unit_scale=True, smoothing=0) as bar:
+    with _progress(missing, datasets, device) as report:
+        if workers > 1:
+            _train_in_processes(jobs, workers, common, report)
+        else:
+            for job in jobs:
+                _train_alone(*job, **common, datasets=datasets, report=report)
+    return len(missing)
+
+
+@contextlib.contextmanager
+def _progress(runs, datasets, device):
+    """A bar over all images, and the function that moves it."""
+    from tqdm import tqdm
+
+    with tqdm(total=sum(_images(run, datasets) for run in runs), unit=" images",
+              unit_scale=True, smoothing=0) as bar:
         done = 0
 
         def report(images, ended=False):
@@ -220,37 +257,46 @@ def sweep(
             if ended:
                 done += 1
                 bar.total -= images
-                bar.set_description(f"{done}/{len(missing)} runs on {device}")
+                bar.set_description(f"{done}/{len(runs)} runs on {device}")
             else:
                 bar.update(images)
 
-        if workers == 1:
-            with _one_thread(device):
-                for job in jobs:
-                    _train(*job, **common, datasets=datasets, report=report)
-        else:
-            _train_in_processes(jobs, workers, common, report)
-    return len(missing)
+        yield report
 
 
-def _jobs(runs, store, datasets, device, precision, stack_size):
-    """The runs as stacks, each with the way to compute it, in the order of ``runs``."""
+def _jobs(runs, store, datasets, stack_size, choose):
+    """The runs as stacks, each with the way to compute it, in the order of ``runs``.
+
+    stack_size: of a run to how many like it make a stack at most. choose: of stacks to executions.
+    """
+    stacks = [
+        members[start : start + size]
+        for members in _stacks(runs, store, datasets)
+        for size in [stack_size(members[0])]
+        for start in range(0, len(members), size)
+    ]
+
+    def case(stack):
+        run = stack[0]
+        return datasets[run.dataset].train_x.shape[1:], run.width, run.batch_size, len(stack)
+
+    cases = {case(stack): stack for stack in reversed(stacks)}
+    chosen = dict(zip(cases, choose(list(cases.values()))))
+    return [(stack, chosen[case(stack)]) for stack in stacks]
+
+
+def _stacks(runs, store, datasets):
+    """The runs that can go on together: of one shape and at the same step."""
     stacks = {}
     for run in runs:
-        # Only runs that are at the same step can go on together.
         checkpoint = store.checkpoint(record_key(run, datasets[run.dataset].sha256))
         stacks.setdefault((shape_key(run), _position(checkpoint)), []).append(run)
-    jobs, chosen = [], {}
-    for (shape, _), members in stacks.items():
-        dataset = datasets[shape.dataset]
-        size = stack_size or _stack_size(shape, dataset, device)
-        for start in range(0, len(members), size):
-            part = members[start : start + size]
-            case = dataset.train_x.shape[1:], shape.width, shape.batch_size, len(part)
-            if case not in chosen:
-                chosen[case] = choose_execution(part, dataset, device, precision)
-            jobs.append((part, chosen[case]))
-    return jobs
+    return list(stacks.values())
+
+
+def _choose(runs, datasets, device, precision):
+    with _one_thread(device):
+        return choose_execution(runs, datasets[runs[0].dataset], device, precision)
 
 
 def _stack_size(run, dataset, device):
@@ -305,6 +351,11 @@ def _train(runs, execution, *, store, device, root, checkpoint_seconds, report, 
     torch.cuda.empty_cache()
     for half in (left[: len(left) // 2], left[len(left) // 2 :]):
         _train(half, execution, **common, report=report, datasets=datasets)
+
+
+def _train_alone(runs, execution, *, device, **common):
+    with _one_thread(device):
+        _train(runs, execution, device=device, **common)
 
 
 def _train_in_processes(jobs, workers, common, report):

@@ -13,7 +13,7 @@ CORE = ("losses", "metrics", "model", "training", "stack")
 # Everything that is installed for data, figures, notebooks and the command.
 OPTIONAL = (
     "pandas", "matplotlib", "seaborn", "scipy", "sklearn", "torchvision", "tqdm", "platformdirs",
-    "IPython", "PIL",
+    "IPython", "PIL", "ray",
 )
 
 

@@ -277,6 +277,8 @@ def test_sweep_status_publish(small, store, capsys):
         (["status", "digits", "--datasets", "svhn"], "has no datasets"),
         (["sweep", "digits", "--workers", "0"], "--workers 0"),
         (["sweep", "digits", "--stack", "0"], "--stack 0"),
+        (["sweep", "digits", "--address", "auto"], "--engine ray"),
+        (["sweep", "digits", "--engine", "ray", "--workers", "2"], "--workers"),
         (["data", "nope"], "unknown data set 'nope'"),
     ),
 )
