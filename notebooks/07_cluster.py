@@ -72,13 +72,13 @@ MEASURE = False  # True: measure the scaling here and now (minutes) and write th
 
 # %%
 import json
-import os
 import tempfile
 import time
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import psutil
 import torch
 from IPython.display import Markdown, display
 
@@ -102,7 +102,7 @@ if MEASURE:
     never = 10**6  # every run uses its whole budget
     runs = [Run("digits", "joint", batch_size=64, epochs=100, seed=seed, patience=never, fitted_epochs=never) for seed in range(8)]
     images = sum(run.epochs * (1294 // run.batch_size) * run.batch_size for run in runs)
-    load, seconds = os.getloadavg()[0], {}
+    busy, seconds = psutil.cpu_percent(2), {}  # percent of all cores that other work takes
     for _ in range(2):
         for engine in ("local", "ray"):
             for workers in (1, 2):
@@ -116,7 +116,7 @@ if MEASURE:
                     ray.shutdown()
                     seconds.setdefault((engine, workers), []).append(time.perf_counter() - started)
     path.write_text(json.dumps({
-        "images": images, "load": load,
+        "images": images, "busy": busy,
         "rows": [{"engine": engine, "workers": workers, "seconds": found} for (engine, workers), found in seconds.items()],
         "provenance": provenance(torch.device("cpu"), sum(map(sum, seconds.values()))),
     }, indent=1))
@@ -130,8 +130,8 @@ rows = [
 where = scaling["provenance"]
 display(Markdown(
     report.markdown_table(["engine", "1 worker", "2 workers", "gain"], rows)
-    + f"\n\nImages per second. {where['hardware']}, torch {where['torch']}, code {where['code']}; load average when it "
-    f"began: {scaling['load']:.1f}" + (" (**the machine was busy with other work, so gains are not what it can do**)." if scaling["load"] > 0.5 else ".")
+    + f"\n\nImages per second. {where['hardware']}, torch {where['torch']}, code {where['code']}; other work took {scaling['busy']:.0f} % of "
+    "the cores when it began" + (" (**so gains are not what the machine can do**)." if scaling["busy"] > 5 else ".")
 ))
 
 # %% [markdown]

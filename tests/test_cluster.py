@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Two that take seconds, and a short one that has to wait for them.
 RUNS = [
     Run("digits", "conditional", batch_size=256, epochs=2),
-    *(Run("digits", loss, batch_size=8, epochs=12, patience=100) for loss in ("conditional", "joint")),
+    *(Run("digits", loss, batch_size=8, epochs=24, patience=100) for loss in ("conditional", "joint")),
 ]
 
 
