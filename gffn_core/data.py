@@ -8,7 +8,7 @@ arrays have one SHA-256 whatever the source, so a damaged download is never trai
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,9 @@ from torch import Tensor
 from gffn_core.files import write_atomically
 from gffn_core.sources import MIRRORS, fetch_official
 
-DATASETS = ("mnist", "fashion_mnist", "svhn", "cifar10", "digits", "digits_0_4", "digits_5_9")
+# The first training images of a data set, which has them in random order; else the same.
+SUBSETS = {"cifar10_10000": ("cifar10", 10_000)}
+DATASETS = ("mnist", "fashion_mnist", "svhn", "cifar10", *SUBSETS, "digits", "digits_0_4", "digits_5_9")
 SOURCES = ("auto", "cache", "official", "mirror")
 TITLES = {
     "mnist": "MNIST",
@@ -103,6 +105,13 @@ def load_dataset(name: str, *, root: str | Path | None = None, source: str = "au
         raise ValueError(f"unknown data set {name!r}; use one of {', '.join(DATASETS)}")
     if source not in SOURCES:
         raise ValueError(f"unknown source {source!r}; use one of {', '.join(SOURCES)}")
+    if name in SUBSETS:
+        whole, n = SUBSETS[name]
+        found = load_dataset(whole, root=root, source=source)
+        return replace(
+            found, name=name, title=f"{found.title}, first {n:,} training images",
+            train_x=found.train_x[:n], train_y=found.train_y[:n],
+        )
     if name.startswith("digits"):
         arrays = _digits(name)
         return _split(name, arrays, "scikit-learn", True, arrays_sha256(arrays))

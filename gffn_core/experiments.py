@@ -2,7 +2,7 @@
 
 A profile is a grid of runs. ``cpu`` is what two cores finish in hours, ``thesis`` the grid of the
 thesis, ``colab`` what a lent GPU finishes within minutes, ``digits`` the whole book live on
-scikit-learn's digits.
+scikit-learn's digits. The others differ from ``cpu`` in one choice that the thesis leaves open.
 """
 
 import contextlib
@@ -34,6 +34,7 @@ from gffn_core.tuning import bytes_per_run, choose_execution
 # different; the book shows it beside the others.
 OUT_OF_DISTRIBUTION = {
     "cifar10": "svhn",
+    "cifar10_10000": "svhn",
     "svhn": "cifar10",
     "mnist": "fashion_mnist",
     "fashion_mnist": "mnist",
@@ -47,6 +48,7 @@ class Profile:
 
     epochs: batch size -> epochs of the long scheme. Large batches get more epochs, yet fewer steps
     (the thesis stopped by a time limit instead). epoch_factor: multiplies them for a data set.
+    settings: further fields of every ``Run``.
     """
 
     name: str
@@ -54,10 +56,8 @@ class Profile:
     epochs: dict[int, int]
     seeds: tuple[int, ...] = (0,)
     losses: tuple[str, ...] = ("conditional", "joint")
-    label_spaces: tuple[str, ...] = ("categorical",)
-    width: int = WIDTHS["narrow"]
-    patience: int = 3
     epoch_factor: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
@@ -91,16 +91,10 @@ class Profile:
                 batch_size=batch_size,
                 epochs=self.epochs[batch_size] * self.epoch_factor.get(dataset, 1),
                 seed=seed,
-                label_space=label_space,
-                patience=self.patience,
-                width=self.width,
+                **self.settings,
             )
-            for seed, batch_size, dataset, label_space, loss in product(
-                chosen["seeds"],
-                chosen["batch_sizes"],
-                chosen["datasets"],
-                self.label_spaces,
-                chosen["losses"],
+            for seed, batch_size, dataset, loss in product(
+                chosen["seeds"], chosen["batch_sizes"], chosen["datasets"], chosen["losses"]
             )
         ]
 
@@ -108,6 +102,10 @@ class Profile:
 THESIS_DATASETS = ("cifar10", "mnist", "fashion_mnist", "svhn")
 # The SVHN subset holds a sixth of the others' images, so an epoch has a sixth of their steps.
 SUBSET_FACTOR = {"svhn": 4}
+
+CPU_EPOCHS = {4: 10, 16: 15, 64: 30, 256: 60, 1024: 120, 2048: 200}
+# A small and a large batch of the profile cpu, for what differs from it in one choice.
+_CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
 
 PROFILES = {
     profile.name: profile
@@ -127,7 +125,7 @@ PROFILES = {
         Profile(
             "cpu",
             THESIS_DATASETS,
-            epochs={4: 10, 16: 15, 64: 30, 256: 60, 1024: 120, 2048: 200},
+            epochs=CPU_EPOCHS,
             seeds=(0, 1, 2),
             epoch_factor=SUBSET_FACTOR,
         ),
@@ -137,10 +135,20 @@ PROFILES = {
             epochs={4: 10, 8: 12, 16: 15, 32: 20, 64: 25, 128: 30, 256: 40, 512: 60, 1024: 80,
                     2048: 100},
             seeds=(0, 1, 2, 3, 4),
-            width=WIDTHS["wide"],
-            patience=5,
             epoch_factor=SUBSET_FACTOR,
+            settings={"width": WIDTHS["wide"], "patience": 5},
         ),
+        Profile(
+            "binary",
+            ("cifar10", "fashion_mnist"),
+            epochs=CPU_EPOCHS,
+            seeds=(0, 1, 2),
+            settings={"label_space": "binary"},
+        ),
+        Profile("fast", ("cifar10",), **_CHOICE, settings={"learning_rate": 3e-3}),
+        Profile("slow", ("cifar10",), **_CHOICE, settings={"learning_rate": 3e-4}),
+        Profile("fewer", ("cifar10_10000",), **_CHOICE),
+        Profile("wide", ("cifar10",), **_CHOICE, settings={"width": WIDTHS["wide"]}),
     )
 }
 

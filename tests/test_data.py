@@ -114,6 +114,15 @@ def test_photos_stay_whole(arrays, tmp_path):
 # Files of one's own
 
 
+def test_a_subset_differs_in_its_training_images_alone(monkeypatch, tmp_path):
+    monkeypatch.setitem(data.SUBSETS, "cifar10_10000", ("digits", 100))
+    few, all_of_it = load_dataset("cifar10_10000", root=tmp_path), load_dataset("digits")
+    assert len(few.train_x) == len(few.train_y) == 100
+    assert torch.equal(few.train_x, all_of_it.train_x[:100]) and torch.equal(few.train_y, all_of_it.train_y[:100])
+    assert torch.equal(few.val_x, all_of_it.val_x) and torch.equal(few.test_x, all_of_it.test_x)
+    assert few.sha256 == all_of_it.sha256 and few.title == f"{all_of_it.title}, first 100 training images"
+
+
 @pytest.mark.parametrize("channels", (1, 3))
 def test_layouts_of_an_own_file(channels, arrays, tmp_path):
     if channels == 3:
