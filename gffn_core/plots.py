@@ -92,7 +92,10 @@ def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
 
 
 def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
-    """One panel per data set: joint minus conditional, paired on seed, against batch size."""
+    """One panel per data set: joint minus conditional, paired on seed, against batch size.
+
+    Bars and hollow markers as in ``by_batch_size``.
+    """
     cells = report.paired_difference(table, metric)
     with matplotlib.rc_context(STYLE):
         figure, axes = _panels(cells["title"].unique())
@@ -101,6 +104,37 @@ def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> pl
             _line(axis, cells[cells["title"] == title], LOSS_STYLE["joint"])
             _batch_axis(axis, cells["batch_size"])
         _label(figure, "batch size", label)
+        if cells["underfit"].any():
+            _legend(figure, {}, underfit=True)
+    return figure
+
+
+def by_choice(tables: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.Figure:
+    """One panel per metric (name -> label), one row per choice and batch size: both losses.
+
+    tables: choice -> rows of one scheme and data set. Bars and hollow markers as in ``by_batch_size``.
+    """
+    cells = {
+        (choice, batch): table[table["batch_size"] == batch]
+        for choice, table in tables.items() for batch in sorted(table["batch_size"].unique())
+    }
+    with matplotlib.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            1, len(metrics), figsize=(9, 1.2 + 0.32 * len(cells)), sharey=True, layout="constrained"
+        )
+        for axis, (metric, label) in zip(axes, metrics.items()):
+            for row, table in enumerate(cells.values()):
+                for found in report.summary(table, metric).to_dict("records"):
+                    style = LOSS_STYLE[found["loss"]]
+                    axis.errorbar(
+                        found["mean"], row, xerr=np.nan_to_num(found["half"]), color=style["color"],
+                        marker=style["marker"], capsize=3, markersize=6.5, markeredgewidth=1.6,
+                        markerfacecolor="none" if found["underfit"] else style["color"],
+                    )
+            axis.set_xlabel(label)
+        axes[0].set_yticks(range(len(cells)), [f"{choice}, B = {batch}" for choice, batch in cells])
+        axes[0].invert_yaxis()
+        _legend(figure, LOSS_STYLE, underfit=any(table["underfit"].any() for table in cells.values()))
     return figure
 
 
@@ -247,7 +281,7 @@ def _line(axis, cells, style):
     cells = cells.sort_values("batch_size")
     axis.errorbar(cells["batch_size"], cells["mean"], cells["half"].fillna(0), color=style["color"],
                   linestyle=style["linestyle"], linewidth=1.6, elinewidth=1.2, capsize=3)
-    hollow = cells["underfit"] if "underfit" in cells else pd.Series(False, index=cells.index)
+    hollow = cells["underfit"]
     for part, face in ((cells[~hollow], style["color"]), (cells[hollow], "none")):
         axis.plot(part["batch_size"], part["mean"], style["marker"], color=style["color"],
                   markerfacecolor=face, markersize=6.5, markeredgewidth=1.6)

@@ -53,12 +53,13 @@ def summary(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Joint minus conditional, paired on seed, per cell: ``mean``, ``half``, ``n`` as in ``summary``."""
+    """Joint minus conditional, paired on seed, per cell; columns as in ``summary``."""
     pairs = table.pivot_table(index=[*CELL, "seed"], columns="loss", values=metric, sort=False).dropna()
     if not {"joint", "conditional"} <= set(pairs.columns):
         raise ValueError("a paired difference needs runs of both losses")
     difference = (pairs["joint"] - pairs["conditional"]).rename(metric)
-    return _interval(difference.groupby(level=CELL, sort=False)).reset_index()
+    underfit = table.groupby(CELL)["underfit"].any()
+    return _interval(difference.groupby(level=CELL, sort=False)).join(underfit).reset_index()
 
 
 def basis(records: Iterable[dict], profile: str) -> str:

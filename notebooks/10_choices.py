@@ -1,0 +1,211 @@
+# %% [markdown]
+# # Choices the thesis leaves open
+#
+# A result that holds for one learning rate alone is not a result. The thesis prints few of its settings, so every
+# reproduction has to choose. This page lists what we chose, why, and how much the findings depend on it.
+#
+# **After this chapter you can**
+#
+# - name every setting behind our runs that the thesis does not fix;
+# - say which findings change with a setting and which do not;
+# - change one yourself by one command.
+
+# %% tags=["parameters"]
+PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
+RESULTS = "../results"  # the store of results
+TRAIN_MISSING = False  # True: train here and now what the store lacks
+DEVICE = "auto"  # "auto", "cpu" or "cuda"
+DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
+
+# %%
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+
+from gffn_core import estimates, evidence, experiments, plots, report
+from gffn_core.store import Store
+
+runs = experiments.profile(PROFILE).runs()
+records = list(
+    experiments.results(
+        runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
+    ).values()
+)
+table = report.frame(records)
+long = table[table["scheme"] == "long"]
+basis = report.basis(records, PROFILE)
+display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `{PROFILE}`. {basis}."))
+
+# %% [markdown]
+# ## What the thesis says, and what we do
+#
+# | setting | the thesis | here | why |
+# |---|---|---|---|
+# | architecture | convolutional, the same for all data sets; no dropout, no batch normalisation; zero padding evens out image sizes [5.1] | three 3x3 convolutions with max pooling and ReLU, a hidden layer of 128; *narrow* (16, 32, 64 channels) or *wide* (64, 128, 256) | the plainest net of that description |
+# | optimiser | Adam [5.1] | Adam, PyTorch's defaults | |
+# | learning rate | not printed; the same for all batch sizes, as scaling it with the batch "is not feasible" [5.1] | 0.001, constant | Adam's default |
+# | *early* scheme | until validation accuracy "did not improve anymore for multiple epochs" [5.1] | the best weights once three epochs and a hundred steps brought nothing better (profile `thesis`: five) | an epoch of large batches is but a few steps |
+# | *long* scheme | until a time limit [5.1] | until training accuracy was at least 99 % for ten epochs in a row, or a number of epochs is used up | a time limit depends on the machine |
+# | validation data | text and captions disagree on *validation* and *test* [5.1] | a fixed stratified tenth of the training images; test images are only reported on | no choice may see test data |
+# | bins of the ECE | $M$ is not printed; figures show ten [5.2] | 10 of equal width | |
+# | label space | derived for binary label vectors [4], outputs are softmax [5.2] | one-hot (`categorical`); binary below | the softmax is what is evaluated |
+# | preprocessing | not printed | each channel to zero mean and unit variance over the training images | |
+# | incomplete batches | not printed | left out | every step has the batch size it is plotted at |
+# | SVHN | all of it, presumably | a subset of the official images | see [the data](08_reproducibility.ipynb) |
+#
+# ## How long is long?
+#
+# The budgets were set on validation accuracy, on pilot runs of seed 0: each batch size has so many epochs that its nets come to
+# fit their training images, as the thesis describes, or that validation accuracy has stopped rising. Were they enough? The last column is
+# the gain in validation accuracy over the last fifth of the epochs: where it is well above zero, more training would have changed the figures.
+
+# %% tags=["hide-input"]
+rows = []
+for batch, group in pd.Series(records, index=[r["run"]["batch_size"] for r in records]).groupby(level=0):
+    group = [r for r in group if not r["diverged"]]
+    fitted = sum(r["evaluations"]["long"]["train_accuracy"] >= report.FITTED for r in group)
+    late = []
+    for r in group:
+        curve = r["curves"]["val_accuracy"]
+        fifth = max(1, len(curve) // 5)
+        late.append(np.mean(curve[-fifth:]) - np.mean(curve[-2 * fifth : -fifth]))
+    steps = [r["evaluations"]["long"]["step"] for r in group]
+    rows.append([
+        str(batch), str(group[0]["run"]["epochs"]), f"{min(steps):,} to {max(steps):,}",
+        f"{fitted} of {len(group)}", f"{np.mean(late):+.4f} (at most {max(late):+.4f})",
+    ])
+display(Markdown(report.markdown_table(
+    ["batch size", "epochs at most (SVHN subset: four times as many)", "steps taken", "nets fitted", "late gain in validation accuracy"], rows
+)))
+
+# %% [markdown]
+# ## Bins
+#
+# The expected calibration error depends on how confidences are binned. The same nets, three ways; the difference is standard minus GFFN, with a
+# hierarchical bootstrap over cells and seeds.
+
+# %% tags=["hide-input"]
+pairs = evidence.pairs(records)
+rows = []
+for metric, label in (
+    ("ece", "10 bins of equal width"),
+    ("ece_uniform15", "15 bins of equal width"),
+    ("ece_quantile10", "10 bins of equal number"),
+):
+    found = estimates.average(evidence.lower(pairs, metric))
+    low, high = np.quantile(found.draws, (0.025, 0.975))
+    means = long.groupby("loss")[metric].mean()
+    wins = (evidence.lower(pairs, metric)["value"] > 0).mean()
+    rows.append([
+        label, f"{means['conditional']:.4f}", f"{means['joint']:.4f}", f"{found.effect:+.4f} [{low:+.4f}, {high:+.4f}]", report.percent(wins, 0)
+    ])
+display(Markdown(
+    report.markdown_table(["ECE with", "conditional", "joint", "difference", "joint lower in"], rows) + "\n\nLong scheme, mean over all cells."
+))
+
+# %% [markdown]
+# ## Learning rate, training images, width, label space
+#
+# One setting at a time, on CIFAR-10. Everything else, seeds included, is as in the runs above.
+
+# %% tags=["hide-input"]
+VARIANTS = {
+    "slow": "rate 0.0003", "fast": "rate 0.003", "fewer": "10,000 images", "wide": "wide net", "binary": "binary labels",
+}
+store = Store(RESULTS)
+tables, used = {}, []
+for name, label in VARIANTS.items() if PROFILE == "cpu" else ():
+    found = list(store.select([run for run in experiments.profile(name).runs() if run.dataset.startswith("cifar10")]).values())
+    if found:
+        tables[label] = report.frame(found).query("scheme == 'long'")
+        used += found
+if tables:
+    sizes = {batch for one in tables.values() for batch in one["batch_size"]}
+    base = [r for r in records if r["run"]["dataset"] == "cifar10" and r["run"]["batch_size"] in sizes]
+    tables = {"as above": report.frame(base).query("scheme == 'long'")} | tables
+    metrics = {"test_accuracy": "test accuracy", "ece": "ECE", "auroc_max_softmax": "AUROC, max softmax", "auroc_log_px": "AUROC, ln p(x)"}
+    words = "; ".join(
+        f"{label}: " + ", ".join(
+            f"{loss} at B = {batch} accuracy {part['test_accuracy'].mean():.3f} and ECE {part['ece'].mean():.3f}"
+            for (batch, loss), part in one.groupby(["batch_size", "loss"])
+        )
+        for label, one in tables.items()
+    )
+    plots.show(
+        plots.by_choice(tables, metrics),
+        alt=f"Test accuracy, ECE and AUROC on CIFAR-10, long scheme, both losses, for each changed setting. {words}.",
+        caption=report.basis(base + used, f"{PROFILE}, {', '.join(VARIANTS)}"),
+    )
+else:
+    display(Markdown(f"These runs belong to profile `cpu`; this page was made with `{PROFILE}`."))
+
+# %% tags=["hide-input"]
+rows = []
+for label, one in tables.items():
+    for batch, part in one.groupby("batch_size"):
+        both = part.pivot_table(index="seed", columns="loss", values=list(metrics)).dropna()
+        rows.append([
+            label, str(batch), str(len(both)),
+            *(f"{(both[metric, 'joint'] - both[metric, 'conditional']).mean():+.3f}" for metric in metrics),
+        ])
+if rows:
+    display(Markdown(
+        "Joint minus conditional, mean over the seeds that both losses have:\n\n"
+        + report.markdown_table(["setting", "batch size", "seeds", *metrics.values()], rows)
+    ))
+
+# %% tags=["hide-input"]
+if tables:
+    differences = {
+        metric: [
+            (label, batch, (both["joint"] - both["conditional"]).mean())
+            for label, one in tables.items()
+            for batch, part in one.groupby("batch_size")
+            for both in [part.pivot_table(index="seed", columns="loss", values=metric).dropna()]
+        ]
+        for metric in metrics
+    }
+
+    def where(metric, sign):
+        found = [f"{label} (B = {batch})" for label, batch, value in differences[metric] if sign * value > 0]
+        return f"{len(found)} of {len(differences[metric])} rows" + (f": {', '.join(found)}" if 0 < len(found) <= 3 else "")
+
+    display(Markdown(
+        f"The joint loss has the higher accuracy in {where('test_accuracy', 1)}; the higher ECE in {where('ece', 1)}; "
+        f"the higher AUROC by max softmax in {where('auroc_max_softmax', 1)}."
+    ))
+
+# %% [markdown]
+# ## Softmax or sigmoid?
+#
+# The thesis derives its loss for label vectors $y \in \{0, 1\}^K$, whose partition function is $\prod_k (1 + e^{f_k})$, and evaluates softmax outputs, whose
+# partition function is $\sum_k e^{f_k}$. Both readings are implemented (`label_space`). Do they differ in accuracy?
+
+# %% tags=["hide-input"]
+binary = list(store.select(experiments.profile("binary").runs()).values()) if PROFILE == "cpu" else []
+if binary:
+    both = pd.concat([long, report.frame(binary).query("scheme == 'long'")])
+    values = both.pivot_table(
+        index=["title", "batch_size", "loss", "seed"], columns="label_space", values=["test_accuracy", "ece"]
+    ).dropna()
+    change = {metric: values[metric, "binary"] - values[metric, "categorical"] for metric in ("test_accuracy", "ece")}
+    grouped = pd.DataFrame(change).groupby(level=["title", "loss", "batch_size"]).agg(["mean", "count"])
+    display(Markdown(
+        report.markdown_table(
+            ["data set", "loss", "batch size", "seeds", "accuracy, binary minus categorical", "ECE, binary minus categorical"],
+            (
+                [title, loss, str(batch), f"{row['test_accuracy', 'count']:.0f}", f"{row['test_accuracy', 'mean']:+.4f}", f"{row['ece', 'mean']:+.4f}"]
+                for (title, loss, batch), row in grouped.iterrows()
+            ),
+        )
+        + f"\n\nThe binary reading has the higher test accuracy in {(change['test_accuracy'] > 0).sum()} of {len(values)} pairs of runs, the lower ECE in "
+        f"{(change['ece'] < 0).sum()}. Long scheme; {report.basis(binary, 'binary')}."
+    ))
+else:
+    display(Markdown("No runs with binary labels are at hand for this profile."))
+
+# %% [markdown]
+# ## Try another
+#
+# `gffn sweep fast`, `slow`, `fewer`, `wide` and `binary` train these runs. A choice of one's own is one line in `PROFILES`
+# (`gffn_core/experiments.py`): a name, data sets, epochs per batch size, and the fields of `Run` that differ.
