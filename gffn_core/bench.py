@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from gffn_core.data import Dataset, load_dataset
-from gffn_core.experiments import keep_freed_memory
+from gffn_core.workers import keep_freed_memory
 from gffn_core.losses import JointCrossEntropyLoss
 from gffn_core.model import ConvNet
 from gffn_core.provenance import provenance

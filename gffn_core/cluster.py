@@ -21,6 +21,7 @@ import torch
 
 from gffn_core.store import record_key
 from gffn_core.tuning import bytes_per_run
+from gffn_core.workers import choose, images_of, stacks_of, train_alone
 
 CONTEXT = 2**30  # bytes of a GPU that a process takes beside its tensors, generously
 STEP = 20  # a step takes as long as this many further images (narrow net on a CPU)
@@ -87,19 +88,16 @@ class Cluster:
         need = CONTEXT + len(runs) * bytes_per_run(runs[0], self.datasets[runs[0].dataset])
         return {"num_cpus": 1, "num_gpus": min(1, math.ceil(100 * need / (0.8 * self.gpu_memory)) / 100)}
 
-    def choose(self, function, stacks, precision):
-        """``function(runs, datasets, device, precision)`` for each stack, there."""
-        task = self.ray.remote(_call)
+    def choose(self, stacks, precision):
+        """How to compute each stack, measured there."""
+        task = self.ray.remote(_choose)
         return self.ray.get([
-            task.options(**self.request(runs)).remote(function, runs, self.placed, self.device, precision)
+            task.options(**self.request(runs)).remote(runs, self.placed, self.device, precision)
             for runs in stacks
         ])
 
-    def train(self, jobs, function, split, store, report, checkpoint_seconds):
-        """Train the jobs (runs, execution) by ``function`` there into ``store`` here, longest first.
-
-        split: a function of the runs of a lost stack to those that can go on together.
-        """
+    def train(self, jobs, store, report, checkpoint_seconds):
+        """Train the jobs (runs, execution) there into ``store`` here, longest first."""
         lost, task = self.ray.exceptions.RayError, self.ray.remote(_train)
         streams = {}  # of messages from a task: its runs that have not ended, losses in a row, their images
 
@@ -107,7 +105,7 @@ class Cluster:
             keys = [record_key(run, self.datasets[run.dataset].sha256) for run in runs]
             found = {key: _packed(found) for key in keys if (found := store.checkpoint(key))}
             stream = task.options(num_returns="streaming", max_retries=0, **self.request(runs)).remote(
-                function, runs, execution, self.placed, found, self.device, checkpoint_seconds
+                runs, execution, self.placed, found, self.device, checkpoint_seconds
             )
             streams[stream] = SimpleNamespace(
                 run=runs[0], left=list(runs), execution=execution, losses=losses, images=0
@@ -115,7 +113,7 @@ class Cluster:
 
         def seconds(runs):
             """Of a job, in some unit."""
-            return sum(self._images(run) * (1 + STEP / run.batch_size) for run in runs)
+            return sum(images_of(run, self.datasets) * (1 + STEP / run.batch_size) for run in runs)
 
         for runs, execution in sorted(jobs, key=lambda job: seconds(job[0]), reverse=True):
             submit(runs, execution)
@@ -137,7 +135,7 @@ class Cluster:
                     warnings.warn(f"a node or worker was lost ({type(cause).__name__}); its runs go on elsewhere")
                     del streams[stream]
                     report(-job.images)
-                    for part in split(job.left):
+                    for part in stacks_of(job.left, store, self.datasets):
                         submit(part, job.execution, job.losses + 1)
                     continue
                 job.losses = 0
@@ -148,14 +146,11 @@ class Cluster:
                     store.save_checkpoint(content[0], _unpacked(content[1]))
                 else:
                     over = kind == "ended"  # then its images will not be trained on again
-                    job.images += content[0] - over * self._images(job.run)
+                    job.images += content[0] - over * images_of(job.run, self.datasets)
                     report(content[0], over)
         finally:
             for stream in streams:
                 self.ray.cancel(stream, force=True)
-
-    def _images(self, run):
-        return run.epochs * (len(self.datasets[run.dataset].train_x) // run.batch_size) * run.batch_size
 
 
 class Outbox:
@@ -178,11 +173,11 @@ class Outbox:
         self.messages.put(("ended" if ended else "images", images))
 
 
-def _train(function, runs, execution, placed, checkpoints, device, checkpoint_seconds):
+def _train(runs, execution, placed, checkpoints, device, checkpoint_seconds):
     outbox = Outbox(checkpoints)
     with ThreadPoolExecutor(1) as pool:
         training = pool.submit(
-            function, runs, execution, store=outbox, device=device, root=None, datasets=_fetched(placed),
+            train_alone, runs, execution, store=outbox, device=device, root=None, datasets=_fetched(placed),
             checkpoint_seconds=checkpoint_seconds, report=outbox.report,
         )
         training.add_done_callback(lambda _: outbox.messages.put(None))
@@ -191,8 +186,8 @@ def _train(function, runs, execution, placed, checkpoints, device, checkpoint_se
         training.result()
 
 
-def _call(function, runs, placed, *args):
-    return function(runs, _fetched(placed), *args)
+def _choose(runs, placed, device, precision):
+    return choose(runs, _fetched(placed), device, precision)
 
 
 def _gpu_memory():

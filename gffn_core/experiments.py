@@ -6,16 +6,9 @@ scikit-learn's digits. The others differ from ``cpu`` in one choice that the the
 """
 
 import contextlib
-import ctypes
-import functools
 import math
-import multiprocessing
-import os
-import signal
 import tempfile
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -23,23 +16,13 @@ from pathlib import Path
 import torch
 
 from gffn_core import cluster
-from gffn_core.data import Dataset, load_dataset
 from gffn_core.model import WIDTHS
-from gffn_core.stack import Execution, shape_key, train_stack
+from gffn_core.stack import Execution
 from gffn_core.store import Store, record_key
 from gffn_core.training import Run
-from gffn_core.tuning import bytes_per_run, choose_execution
-
-# Thesis 5.3.1 sets CIFAR-10 against SVHN. It leaves MNIST against Fashion-MNIST out as too
-# different; the book shows it beside the others.
-OUT_OF_DISTRIBUTION = {
-    "cifar10": "svhn",
-    "cifar10_10000": "svhn",
-    "svhn": "cifar10",
-    "mnist": "fashion_mnist",
-    "fashion_mnist": "mnist",
-    "digits_0_4": "digits_5_9",
-}
+from gffn_core.workers import (
+    choose, datasets_of, images_of, largest_stack, stacks_of, train_alone, train_in_processes,
+)
 
 
 @dataclass(frozen=True)
@@ -217,7 +200,7 @@ def sweep(
         raise ValueError(f"engine={engine!r} is unknown; use 'local' or 'ray'")
     if engine == "local":
         device = choose_device(device)
-    datasets = _datasets(runs, root)
+    datasets = datasets_of(runs, root)
     stored = {record["key"] for record in store.records()}
     missing = [run for run in runs if record_key(run, datasets[run.dataset].sha256) not in stored]
     if not missing:
@@ -227,26 +210,23 @@ def sweep(
             jobs = _jobs(
                 missing, store, datasets,
                 lambda run: stack_size or nodes.stack_size(run, len(missing)),
-                lambda stacks: nodes.choose(_choose, stacks, precision),
+                lambda stacks: nodes.choose(stacks, precision),
             )
             with _progress(missing, datasets, nodes.device) as report:
-                nodes.train(
-                    jobs, _train_alone, lambda runs: _stacks(runs, store, datasets),
-                    store, report, checkpoint_seconds,
-                )
+                nodes.train(jobs, store, report, checkpoint_seconds)
         return len(missing)
     jobs = _jobs(
         missing, store, datasets,
-        lambda run: stack_size or _stack_size(run, datasets[run.dataset], device),
-        lambda stacks: [_choose(stack, datasets, device, precision) for stack in stacks],
+        lambda run: stack_size or largest_stack(run, datasets[run.dataset], device),
+        lambda stacks: [choose(stack, datasets, device, precision) for stack in stacks],
     )
     common = {"store": store, "device": device, "root": root, "checkpoint_seconds": checkpoint_seconds}
     with _progress(missing, datasets, device) as report:
         if workers > 1:
-            _train_in_processes(jobs, workers, common, report)
+            train_in_processes(jobs, workers, common, report)
         else:
             for job in jobs:
-                _train_alone(*job, **common, datasets=datasets, report=report)
+                train_alone(*job, **common, datasets=datasets, report=report)
     return len(missing)
 
 
@@ -255,7 +235,7 @@ def _progress(runs, datasets, device):
     """A bar over all images, and the function that moves it."""
     from tqdm import tqdm
 
-    with tqdm(total=sum(_images(run, datasets) for run in runs), unit=" images",
+    with tqdm(total=sum(images_of(run, datasets) for run in runs), unit=" images",
               unit_scale=True, smoothing=0) as bar:
         done = 0
 
@@ -279,7 +259,7 @@ def _jobs(runs, store, datasets, stack_size, choose):
     """
     stacks = [
         members[start : start + size]
-        for members in _stacks(runs, store, datasets)
+        for members in stacks_of(runs, store, datasets)
         for size in [stack_size(members[0])]
         for start in range(0, len(members), size)
     ]
@@ -293,118 +273,6 @@ def _jobs(runs, store, datasets, stack_size, choose):
     return [(stack, chosen[case(stack)]) for stack in stacks]
 
 
-def _stacks(runs, store, datasets):
-    """The runs that can go on together: of one shape and at the same step."""
-    stacks = {}
-    for run in runs:
-        checkpoint = store.checkpoint(record_key(run, datasets[run.dataset].sha256))
-        stacks.setdefault((shape_key(run), _position(checkpoint)), []).append(run)
-    return list(stacks.values())
-
-
-def _choose(runs, datasets, device, precision):
-    with _one_thread(device):
-        return choose_execution(runs, datasets[runs[0].dataset], device, precision)
-
-
-def _stack_size(run, dataset, device):
-    if device == "cpu":
-        return 1
-    free, _ = torch.cuda.mem_get_info()
-    return max(1, int(0.8 * free / bytes_per_run(run, dataset)))
-
-
-def _position(checkpoint):
-    return (checkpoint["course"]["epoch"], checkpoint["within"]["position"]) if checkpoint else (0, 0)
-
-
-def _images(run, datasets):
-    """How many images a run trains on at most."""
-    return run.epochs * (len(datasets[run.dataset].train_x) // run.batch_size) * run.batch_size
-
-
-def _train(runs, execution, *, store, device, root, checkpoint_seconds, report, datasets=None):
-    """Train a stack into the store. Where the device's memory does not suffice, in two halves."""
-    common = {"store": store, "device": device, "root": root, "checkpoint_seconds": checkpoint_seconds}
-    datasets = datasets or _datasets(runs, root)
-    dataset = datasets[runs[0].dataset]
-    keys = {run: record_key(run, dataset.sha256) for run in runs}
-    checkpoints = [store.checkpoint(keys[run]) for run in runs]
-    begun = {}
-    for run, checkpoint in zip(runs, checkpoints):
-        epoch, step = _position(checkpoint)
-        begun[run] = epoch * _images(run, datasets) // run.epochs + step * run.batch_size
-    left = list(runs)
-    try:
-        for result in train_stack(
-            runs, dataset, device,
-            execution=execution,
-            out_of_distribution=datasets.get(OUT_OF_DISTRIBUTION.get(dataset.name)),
-            checkpoints=checkpoints,
-            save_checkpoint=lambda run, checkpoint: store.save_checkpoint(keys[run], checkpoint),
-            checkpoint_seconds=checkpoint_seconds,
-            on_images=report,
-        ):
-            store.save(result)
-            left.remove(result.run)
-            over = result.run.epochs - len(result.curves["val_nll"])
-            report(begun[result.run] + over * _images(result.run, datasets) // result.run.epochs, True)
-        return
-    except torch.OutOfMemoryError as error:
-        if len(left) == 1:
-            raise ValueError(
-                f"{left[0]} does not fit into the memory of {device!r}, even alone; free some of it, or "
-                "use device 'cpu'"
-            ) from error
-    torch.cuda.empty_cache()
-    for half in (left[: len(left) // 2], left[len(left) // 2 :]):
-        _train(half, execution, **common, report=report, datasets=datasets)
-
-
-def _train_alone(runs, execution, *, device, **common):
-    with _one_thread(device):
-        _train(runs, execution, device=device, **common)
-
-
-def _train_in_processes(jobs, workers, common, report):
-    others = set(multiprocessing.active_children())
-    spawn = multiprocessing.get_context("spawn")  # forking is unsafe once torch has threads
-    messages = spawn.SimpleQueue()
-    pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker, initargs=(messages,))
-    listener = threading.Thread(target=lambda: [report(*m) for m in iter(messages.get, None)], daemon=True)
-    listener.start()
-    try:
-        for future in as_completed([pool.submit(_train_job, job, common) for job in jobs]):
-            future.result()
-        messages.put(None)
-        listener.join()
-    except BaseException:
-        # Not to wait for runs of minutes; a record is whole or absent whenever they end. The listener
-        # is left alone: a worker that ends while it writes to the queue keeps the queue's lock.
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _train_job(job, common):
-    _train(*job, **common, report=lambda *message: _messages.put(message))
-
-
-@contextlib.contextmanager
-def _one_thread(device):
-    """On a CPU: one thread, and memory that stays; as in a worker."""
-    threads = torch.get_num_threads()
-    if device == "cpu":
-        torch.set_num_threads(1)
-        keep_freed_memory()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def repeat(record: dict, *, device: str = "auto", root: str | Path | None = None) -> dict:
     """Train the run of a record again, alone, in the precision it had; returns the new record.
 
@@ -414,15 +282,15 @@ def repeat(record: dict, *, device: str = "auto", root: str | Path | None = None
     """
     device = choose_device(device)
     run = Run(**record["run"])
-    datasets = _datasets([run], root)
+    datasets = datasets_of([run], root)
     if datasets[run.dataset].sha256 != record["data"]["sha256"]:
         raise ValueError(
             f"{run.dataset} is not what the record was made from: SHA-256 "
             f"{datasets[run.dataset].sha256[:12]}... here, {record['data']['sha256'][:12]}... there"
         )
-    with _one_thread(device), tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         store = Store(scratch)
-        _train(
+        train_alone(
             [run], Execution(record["provenance"].get("precision", "float32")),
             store=store, device=device, root=root, checkpoint_seconds=math.inf,
             report=lambda *message: None, datasets=datasets,
@@ -437,44 +305,3 @@ def choose_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device='cuda' is not available here; use 'cpu' or 'auto'")
     return device
-
-
-def keep_freed_memory():
-    """Have the C library keep freed memory instead of handing it back to the system.
-
-    glibc maps every large tensor afresh, and the system fills it with zeros, page by page; at batch
-    size 2048 that is half of a step on a CPU. Elsewhere nothing happens.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
-    m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, -1)
-
-
-def _start_worker(messages):
-    """One thread, deaf to Ctrl-C (the parent decides), and gone when the parent is."""
-    global _messages
-    _messages = messages
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def follow():
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _datasets(runs, root) -> dict[str, Dataset]:
-    names = {run.dataset for run in runs}
-    names |= {OUT_OF_DISTRIBUTION[name] for name in names if name in OUT_OF_DISTRIBUTION}
-    return {name: _load_dataset(name, root) for name in sorted(names)}
-
-
-# A worker trains many runs; reading and hashing takes a second each time.
-_load_dataset = functools.lru_cache(maxsize=None)(lambda name, root: load_dataset(name, root=root))

@@ -22,11 +22,11 @@ DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cach
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core import bench, claims, experiments, plots, report
+from gffn_core import bench, claims, data, experiments, plots, report
 from gffn_core.store import Store
 
 profile = experiments.profile(PROFILE)
-partners = [name for name in profile.datasets if name in experiments.OUT_OF_DISTRIBUTION]
+partners = [name for name in profile.datasets if name in data.OUT_OF_DISTRIBUTION]
 runs = experiments.profile(PROFILE).runs(partners)
 records = list(
     experiments.results(

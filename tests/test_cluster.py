@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from gffn_core.cli import main
 from gffn_core.cluster import Cluster, simulate
-from gffn_core.data import load_dataset
 from gffn_core.experiments import PROFILES, Profile, sweep
 from gffn_core.store import Store
 from gffn_core.training import Run

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from gffn_core import experiments, stack, tuning
+from gffn_core import stack, tuning, workers
 from gffn_core.data import load_dataset
 from gffn_core.experiments import PROFILES, sweep
 from gffn_core.stack import CONVOLUTIONS, Execution, Stack, fresh_state, stacked_logits, train_stack
@@ -158,7 +158,7 @@ def test_a_stack_too_large_for_the_memory_is_split(tmp_path, monkeypatch):
             raise torch.OutOfMemoryError("too large")
         return train_stack(runs, *args, **kwargs)
 
-    monkeypatch.setattr(experiments, "train_stack", limited)
+    monkeypatch.setattr(workers, "train_stack", limited)
     runs = [Run("digits", "joint", batch_size=256, epochs=1, seed=seed) for seed in range(5)]
     store = Store(tmp_path)
     assert sweep(runs, store, stack_size=5) == 5
@@ -168,7 +168,7 @@ def test_a_stack_too_large_for_the_memory_is_split(tmp_path, monkeypatch):
     def exhausted(*args, **kwargs):
         raise torch.OutOfMemoryError("too large")
 
-    monkeypatch.setattr(experiments, "train_stack", exhausted)
+    monkeypatch.setattr(workers, "train_stack", exhausted)
     with pytest.raises(ValueError, match="does not fit into the memory of 'cpu', even alone"):
         sweep([dataclasses.replace(runs[0], epochs=2)], store)
 

@@ -1,0 +1,182 @@
+"""Train stacks of runs into a store: in this process, or in several.
+
+On a CPU a stack has one thread, because the order of sums, and so the weights, depend on the threads.
+"""
+
+import contextlib
+import ctypes
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+import torch
+
+from gffn_core.data import OUT_OF_DISTRIBUTION, Dataset, load_dataset
+from gffn_core.stack import shape_key, train_stack
+from gffn_core.store import record_key
+from gffn_core.tuning import bytes_per_run, choose_execution
+
+
+def datasets_of(runs, root) -> dict[str, Dataset]:
+    """By name the data sets of the runs and those that are out of their distribution."""
+    names = {run.dataset for run in runs}
+    names |= {OUT_OF_DISTRIBUTION[name] for name in names if name in OUT_OF_DISTRIBUTION}
+    return {name: _load_dataset(name, root) for name in sorted(names)}
+
+
+# A worker trains many runs; reading and hashing takes a second each time.
+_load_dataset = functools.lru_cache(maxsize=None)(lambda name, root: load_dataset(name, root=root))
+
+
+def stacks_of(runs, store, datasets):
+    """The runs that can go on together: of one shape and at the same step."""
+    stacks = {}
+    for run in runs:
+        checkpoint = store.checkpoint(record_key(run, datasets[run.dataset].sha256))
+        stacks.setdefault((shape_key(run), _position(checkpoint)), []).append(run)
+    return list(stacks.values())
+
+
+def _position(checkpoint):
+    return (checkpoint["course"]["epoch"], checkpoint["within"]["position"]) if checkpoint else (0, 0)
+
+
+def images_of(run, datasets):
+    """How many images a run trains on at most."""
+    return run.epochs * (len(datasets[run.dataset].train_x) // run.batch_size) * run.batch_size
+
+
+def largest_stack(run, dataset, device):
+    """How many runs like this one the device's free memory holds at once; one on a CPU, which gains nothing by more."""
+    if device == "cpu":
+        return 1
+    free, _ = torch.cuda.mem_get_info()
+    return max(1, int(0.8 * free / bytes_per_run(run, dataset)))
+
+
+def choose(runs, datasets, device, precision):
+    """How to compute this stack (``tuning.choose_execution``), measured as it will run."""
+    with _one_thread(device):
+        return choose_execution(runs, datasets[runs[0].dataset], device, precision)
+
+
+def train_alone(runs, execution, *, device, **common):
+    """Train a stack into the store in this process, see ``_train``."""
+    with _one_thread(device):
+        _train(runs, execution, device=device, **common)
+
+
+def _train(runs, execution, *, store, device, root, checkpoint_seconds, report, datasets=None):
+    """Train a stack into the store. Where the device's memory does not suffice, in two halves.
+
+    report(images) tells progress, report(images, True) that a run ended and so many images of its
+    budget were not used. datasets: those of ``datasets_of``, if they are at hand.
+    """
+    common = {"store": store, "device": device, "root": root, "checkpoint_seconds": checkpoint_seconds}
+    datasets = datasets or datasets_of(runs, root)
+    dataset = datasets[runs[0].dataset]
+    keys = {run: record_key(run, dataset.sha256) for run in runs}
+    checkpoints = [store.checkpoint(keys[run]) for run in runs]
+    begun = {}
+    for run, checkpoint in zip(runs, checkpoints):
+        epoch, step = _position(checkpoint)
+        begun[run] = epoch * images_of(run, datasets) // run.epochs + step * run.batch_size
+    left = list(runs)
+    try:
+        for result in train_stack(
+            runs, dataset, device,
+            execution=execution,
+            out_of_distribution=datasets.get(OUT_OF_DISTRIBUTION.get(dataset.name)),
+            checkpoints=checkpoints,
+            save_checkpoint=lambda run, checkpoint: store.save_checkpoint(keys[run], checkpoint),
+            checkpoint_seconds=checkpoint_seconds,
+            on_images=report,
+        ):
+            store.save(result)
+            left.remove(result.run)
+            over = result.run.epochs - len(result.curves["val_nll"])
+            report(begun[result.run] + over * images_of(result.run, datasets) // result.run.epochs, True)
+        return
+    except torch.OutOfMemoryError as error:
+        if len(left) == 1:
+            raise ValueError(
+                f"{left[0]} does not fit into the memory of {device!r}, even alone; free some of it, or "
+                "use device 'cpu'"
+            ) from error
+    torch.cuda.empty_cache()
+    for half in (left[: len(left) // 2], left[len(left) // 2 :]):
+        _train(half, execution, **common, report=report, datasets=datasets)
+
+
+def train_in_processes(jobs, workers, common, report):
+    """Train jobs (runs, execution) in so many processes; ``common`` holds the other arguments of ``_train``."""
+    others = set(multiprocessing.active_children())
+    spawn = multiprocessing.get_context("spawn")  # forking is unsafe once torch has threads
+    messages = spawn.SimpleQueue()
+    pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker, initargs=(messages,))
+    listener = threading.Thread(target=lambda: [report(*m) for m in iter(messages.get, None)], daemon=True)
+    listener.start()
+    try:
+        for future in as_completed([pool.submit(_train_job, job, common) for job in jobs]):
+            future.result()
+        messages.put(None)
+        listener.join()
+    except BaseException:
+        # Not to wait for runs of minutes; a record is whole or absent whenever they end. The listener
+        # is left alone: a worker that ends while it writes to the queue keeps the queue's lock.
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _train_job(job, common):
+    _train(*job, **common, report=lambda *message: _messages.put(message))
+
+
+def _start_worker(messages):
+    """One thread, deaf to Ctrl-C (the parent decides), and gone when the parent is."""
+    global _messages
+    _messages = messages
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow():
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _one_thread(device):
+    """On a CPU: one thread, and memory that stays; as in a worker."""
+    threads = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+        keep_freed_memory()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def keep_freed_memory():
+    """Have the C library keep freed memory instead of handing it back to the system.
+
+    glibc maps every large tensor afresh, and the system fills it with zeros, page by page; at batch
+    size 2048 that is half of a step on a CPU. Elsewhere nothing happens.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, -1)
