@@ -26,7 +26,7 @@ def html(tmp_path_factory):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     html = folder / "_build/html"
-    assert len([*html.glob("book/*.html"), *html.glob("notebooks/*.html")]) == 14
+    assert len([*html.glob("book/*.html"), *html.glob("notebooks/*.html")]) == 15
     return html
 
 
