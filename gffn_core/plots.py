@@ -139,7 +139,9 @@ def by_choice(tables: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.F
 
 
 def curves(records: list[dict], metric: str | Callable[[dict], list], label: str) -> plt.Figure:
-    """One panel per data set and batch size: a curve against epochs; dots mark the early weights.
+    """One panel per data set and batch size: a curve against epochs; markers are the early weights.
+
+    Hollow markers at the end: the run is underfit.
 
     metric: one of the record's curves, or a function that makes one of a record.
     """
@@ -159,12 +161,15 @@ def curves(records: list[dict], metric: str | Callable[[dict], list], label: str
                       linestyle=style["linestyle"], linewidth=1.5)
             early = record["evaluations"]["early"]["epoch"]
             axis.plot(early, values[early - 1], style["marker"], color=style["color"], markersize=6)
+            if report.underfit(record, "long"):
+                axis.plot(len(values), values[-1], style["marker"], color=style["color"],
+                          markerfacecolor="none", markersize=6.5, markeredgewidth=1.6)
         for axis, batch in zip(axes[0], batches):
             axis.set_title(f"batch size {batch}")
         for axis, title in zip(axes[:, 0], titles):
             axis.set_ylabel(_short(title))
         _label(figure, "epoch", label)
-        _legend(figure, LOSS_STYLE)
+        _legend(figure, LOSS_STYLE, underfit=any(report.underfit(record, "long") for record in records))
     return figure
 
 
@@ -200,7 +205,7 @@ def reliability(records: list[dict], scheme: str = "long", binning: str = "unifo
             top.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=":")
             top.set(xlim=(0, 1), ylim=(0, 1.02))
             top.set_title(f"{style['label']}\nECE {found['ece'][binning]:.3f}, "
-                          f"accuracy {report.percent(found['test_accuracy'])}")
+                          f"accuracy {report.percent(found['test_accuracy'])}{_underfit(record, scheme)}")
             bottom.bar(left, count / count.sum(), width, align="edge", color=style["color"],
                        alpha=0.75, edgecolor=_INK, linewidth=0.5)
             for x, n in zip(left + width / 2, count):
@@ -227,6 +232,7 @@ def density_and_roc(record: dict, score: str = "log_px", scheme: str = "long") -
                         label=f"{_short(title)} ({'in' if part == 'inside' else 'out of'} distribution)")
         left.set(xlabel=SCORE_STYLE[score]["label"] + (", unnormalised" if score == "log_px" else ""),
                  ylabel="share of test images")
+        left.set_title(LOSS_STYLE[record["run"]["loss"]]["label"] + _underfit(record, scheme))
         left.set_ylim(top=left.get_ylim()[1] * 1.3)
         left.legend(loc="upper left")
         grid = np.linspace(0, 1, ROC_POINTS)
@@ -312,6 +318,10 @@ def _legend(figure, styles, underfit=False):
             Line2D([], [], color=_INK, marker="o", markerfacecolor="none", linestyle="none", label=label)
         )
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+
+
+def _underfit(record, scheme):
+    return ", underfit" if report.underfit(record, scheme) else ""
 
 
 def _short(title):

@@ -17,8 +17,7 @@ def frame(records: Iterable[dict]) -> pd.DataFrame:
     """One row per run and scheme, ordered as ``records``.
 
     Accuracies and calibration errors are fractions. ``overconfidence`` is mean confidence minus
-    accuracy. ``scaled_*`` are those after temperature scaling. ``underfit`` marks long runs whose
-    training accuracy stayed below ``FITTED``. Runs that diverged have no rows.
+    accuracy. ``scaled_*`` are those after temperature scaling. Runs that diverged have no rows.
     """
     rows = []
     for record in records:
@@ -36,11 +35,16 @@ def frame(records: Iterable[dict]) -> pd.DataFrame:
                     "temperature": found["scaled"]["temperature"], "scaled_nll": found["scaled"]["nll"],
                     "scaled_ece": found["scaled"]["ece"]["uniform10"], "official": record["data"]["official"]}
             row["overconfidence"] = row["confidence"] - row["test_accuracy"]
-            row["underfit"] = scheme == "long" and row["train_accuracy"] < FITTED
+            row["underfit"] = underfit(record, scheme)
             for score in SCORES if "ood" in found else ():
                 row[f"auroc_{score}"] = found["ood"]["scores"][score]["auroc"]
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def underfit(record: dict, scheme: str) -> bool:
+    """Whether a long run ended before it had fitted its training images (``FITTED``)."""
+    return scheme == "long" and record["evaluations"]["long"]["train_accuracy"] < FITTED
 
 
 def summary(table: pd.DataFrame, metric: str) -> pd.DataFrame:
