@@ -126,9 +126,10 @@ def by_choice(tables: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.F
             for row, table in enumerate(cells.values()):
                 for found in report.summary(table, metric).to_dict("records"):
                     style = LOSS_STYLE[found["loss"]]
+                    half = None if np.isnan(found["half"]) else found["half"]  # one seed
                     axis.errorbar(
-                        found["mean"], row, xerr=np.nan_to_num(found["half"]), color=style["color"],
-                        marker=style["marker"], capsize=3, markersize=6.5, markeredgewidth=1.6,
+                        found["mean"], row, xerr=half, color=style["color"], marker=style["marker"],
+                        capsize=3, markersize=6.5, markeredgewidth=1.6,
                         markerfacecolor="none" if found["underfit"] else style["color"],
                     )
             axis.set_xlabel(label)

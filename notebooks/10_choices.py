@@ -23,6 +23,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from gffn_core import estimates, evidence, experiments, plots, report
+from gffn_core.model import HIDDEN, WIDTHS, ConvNet
 from gffn_core.store import Store
 
 runs = experiments.profile(PROFILE).runs()
@@ -41,9 +42,9 @@ display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `
 #
 # | setting | the thesis | here | why |
 # |---|---|---|---|
-# | architecture | convolutional, the same for all data sets; no dropout, no batch normalisation; zero padding evens out image sizes [5.1] | three 3x3 convolutions with max pooling and ReLU, a hidden layer of 128; *narrow* (16, 32, 64 channels) or *wide* (64, 128, 256) | the plainest net of that description |
+# | architecture | convolutional, the same for all data sets; no dropout, no batch normalisation; zero padding evens out image sizes [5.1] | three 3x3 convolutions with ReLU and max pooling, one hidden layer, in two widths (below) | the plainest net of that description |
 # | optimiser | Adam [5.1] | Adam, PyTorch's defaults | |
-# | learning rate | not printed; the same for all batch sizes, as scaling it with the batch "is not feasible" [5.1] | 0.001, constant | Adam's default |
+# | learning rate | not printed; adapting it to the batch size with a constant number of iterations "is not feasible" [5.1] | 0.001, constant | Adam's default |
 # | *early* scheme | until validation accuracy "did not improve anymore for multiple epochs" [5.1] | the best weights once three epochs and a hundred steps brought nothing better (profile `thesis`: five) | an epoch of large batches is but a few steps |
 # | *long* scheme | until a time limit [5.1] | until training accuracy was at least 99 % for ten epochs in a row, or a number of epochs is used up | a time limit depends on the machine |
 # | validation data | text and captions disagree on *validation* and *test* [5.1] | a fixed stratified tenth of the training images; test images are only reported on | no choice may see test data |
@@ -53,6 +54,15 @@ display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `
 # | incomplete batches | not printed | left out | every step has the batch size it is plotted at |
 # | SVHN | all of it, presumably | a subset of the official images | see [the data](08_reproducibility.ipynb) |
 #
+# %% tags=["hide-input"]
+channels = {name: ", ".join(str(width * 2**i) for i in range(3)) for name, width in WIDTHS.items()}
+weights = {name: sum(p.numel() for p in ConvNet(3, 32, width=width).parameters()) for name, width in WIDTHS.items()}
+display(Markdown(
+    ". ".join(f"The {name} net has {channels[name]} channels and {weights[name]:,} weights for CIFAR-10" for name in WIDTHS)
+    + f". The hidden layer has {HIDDEN} units."
+))
+
+# %% [markdown]
 # ## How long is long?
 #
 # The budgets were set on validation accuracy, on pilot runs of seed 0: each batch size has so many epochs that its nets come to
@@ -113,12 +123,12 @@ VARIANTS = {
     "slow": "rate 0.0003", "fast": "rate 0.003", "fewer": "10,000 images", "wide": "wide net", "binary": "binary labels",
 }
 store = Store(RESULTS)
-tables, used = {}, []
+tables, used = {}, {}
 for name, label in VARIANTS.items() if PROFILE == "cpu" else ():
     found = list(store.select([run for run in experiments.profile(name).runs() if run.dataset.startswith("cifar10")]).values())
     if found:
         tables[label] = report.frame(found).query("scheme == 'long'")
-        used += found
+        used[name] = found
 if tables:
     sizes = {batch for one in tables.values() for batch in one["batch_size"]}
     base = [r for r in records if r["run"]["dataset"] == "cifar10" and r["run"]["batch_size"] in sizes]
@@ -134,7 +144,7 @@ if tables:
     plots.show(
         plots.by_choice(tables, metrics),
         alt=f"Test accuracy, ECE and AUROC on CIFAR-10, long scheme, both losses, for each changed setting. {words}.",
-        caption=report.basis(base + used, f"{PROFILE}, {', '.join(VARIANTS)}"),
+        caption=report.basis([*base, *sum(used.values(), [])], ", ".join([PROFILE, *used])),
     )
 else:
     display(Markdown(f"These runs belong to profile `cpu`; this page was made with `{PROFILE}`."))
