@@ -185,11 +185,13 @@ def below_chance_somewhere(p: pd.DataFrame) -> Measured | None:
         return None
     cells = values["value"].groupby(level=PAIR[:-1]).agg(["mean", "var", "count"])
     free = (cells["count"] - 1).sum()
-    pooled = (cells["var"].fillna(0) * (cells["count"] - 1)).sum() / max(free, 1)
     lowest = cells.loc[[cells["mean"].idxmax()]]
     effect, count = lowest["mean"].item(), lowest["count"].item()
+    if not free:
+        return Measured(effect, np.nan, np.nan, 1.0, False, "too few runs for an interval")
+    pooled = (cells["var"].fillna(0) * (cells["count"] - 1)).sum() / free
     error = np.sqrt(pooled / count + (LUCK / 2) ** 2)
-    t = stats.t(free or np.inf)
+    t = stats.t(free)
     low, high = effect - t.ppf(0.975) * error, effect + t.ppf(0.975) * error
     p_value = min(1.0, len(cells) * t.sf(effect / error))
     return Measured(effect, low, high, p_value, bool(high <= 0), listed("lowest", lowest["mean"]))
