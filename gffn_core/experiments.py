@@ -31,7 +31,7 @@ class Profile:
 
     epochs: batch size -> epochs of the long scheme. Large batches get more epochs, yet fewer steps
     (the thesis stopped by a time limit instead). epoch_factor: multiplies them for a data set.
-    settings: further fields of every ``Run``.
+    settings: further fields of ``Run``; each combination is a part of the grid.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Profile:
     seeds: tuple[int, ...] = (0,)
     losses: tuple[str, ...] = ("conditional", "joint")
     epoch_factor: dict[str, int] = field(default_factory=dict)
-    settings: dict[str, object] = field(default_factory=dict)
+    settings: tuple[dict[str, object], ...] = ({},)
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
@@ -74,10 +74,11 @@ class Profile:
                 batch_size=batch_size,
                 epochs=self.epochs[batch_size] * self.epoch_factor.get(dataset, 1),
                 seed=seed,
-                **self.settings,
+                **settings,
             )
-            for seed, batch_size, dataset, loss in product(
-                chosen["seeds"], chosen["batch_sizes"], chosen["datasets"], chosen["losses"]
+            for seed, batch_size, dataset, settings, loss in product(
+                chosen["seeds"], chosen["batch_sizes"], chosen["datasets"], self.settings,
+                chosen["losses"],
             )
         ]
 
@@ -119,19 +120,26 @@ PROFILES = {
                     2048: 100},
             seeds=(0, 1, 2, 3, 4),
             epoch_factor=SUBSET_FACTOR,
-            settings={"width": WIDTHS["wide"], "patience": 5},
+            settings=({"width": WIDTHS["wide"], "patience": 5},),
         ),
         Profile(
             "binary",
             ("cifar10", "fashion_mnist"),
             epochs=CPU_EPOCHS,
             seeds=(0, 1, 2),
-            settings={"label_space": "binary"},
+            settings=({"label_space": "binary"},),
         ),
-        Profile("fast", ("cifar10",), **_CHOICE, settings={"learning_rate": 3e-3}),
-        Profile("slow", ("cifar10",), **_CHOICE, settings={"learning_rate": 3e-4}),
+        Profile("fast", ("cifar10",), **_CHOICE, settings=({"learning_rate": 3e-3},)),
+        Profile("slow", ("cifar10",), **_CHOICE, settings=({"learning_rate": 3e-4},)),
         Profile("fewer", ("cifar10_10000",), **_CHOICE),
-        Profile("wide", ("cifar10",), **_CHOICE, settings={"width": WIDTHS["wide"]}),
+        Profile(
+            "weight",
+            ("cifar10_10000",),
+            **_CHOICE,
+            losses=("joint",),
+            settings=tuple({"kl_weight": weight} for weight in (0.1, 0.3, 3.0, 10.0)),
+        ),
+        Profile("wide", ("cifar10",), **_CHOICE, settings=({"width": WIDTHS["wide"]},)),
     )
 }
 

@@ -61,6 +61,7 @@ def joint_nll(
     target: Tensor,
     *,
     label_space: str = "categorical",
+    kl_weight: float = 1.0,
     validate: bool = False,
     group: "dist.ProcessGroup | None" = None,
 ) -> Tensor:
@@ -71,6 +72,8 @@ def joint_nll(
     (thesis 4, end), and losses comparable across batch sizes. It exceeds ``conditional_nll`` by
     KL(uniform || p'), p' = softmax of ln Z over the batch.
 
+    kl_weight: of that divergence; 1 is the thesis's loss, 0 is ``conditional_nll``. Beyond the thesis.
+
     Shapes and errors as ``conditional_nll``. The examples of a batch are coupled: the loss of a
     batch is not the mean of the losses of its parts.
 
@@ -80,12 +83,16 @@ def joint_nll(
     takes, its gradient. Each sends 16 bytes. Where a part is empty, ValueError: in every process on
     a CPU or with ``validate``, else in the one that holds it.
     """
+    _check_kl_weight(kl_weight)
     ln_z, score = _terms(logits, target, label_space, validate)
     total, n = ln_z.logsumexp(-1), ln_z.shape[-1]
+    if kl_weight != 1:
+        score = score - (1 - kl_weight) * ln_z  # as much of ln Z is averaged as in the conditional loss
     if group is not None:
-        return _joint_over_group(total, score.sum(-1), torch.full_like(total, n), group, validate)
+        count = torch.full_like(total, n)
+        return _joint_over_group(total, score.sum(-1), count, kl_weight, group, validate)
     _check_not_empty(ln_z)
-    return total - math.log(n) - score.mean(-1)
+    return kl_weight * (total - math.log(n)) - score.mean(-1)
 
 
 class JointCrossEntropyLoss(torch.nn.Module):
@@ -97,6 +104,7 @@ class JointCrossEntropyLoss(torch.nn.Module):
 
     label_space: "categorical" (softmax) or "binary" (independent sigmoids), see the module.
     label_smoothing, ignore_index: as in CrossEntropyLoss; ignored positions do not enter Z.
+    kl_weight: how much of the joint loss, see ``joint_nll``; 0 is CrossEntropyLoss.
     reduction: "mean", or "sum" (mean times the number of positions). "none" and class weights are
         refused: the loss couples the batch, so it is no sum of per-example terms.
     validate: raise ValueError for labels out of range, non-finite logits and a batch in which all
@@ -114,6 +122,7 @@ class JointCrossEntropyLoss(torch.nn.Module):
         label_smoothing: float = 0.0,
         *,
         label_space: str = "categorical",
+        kl_weight: float = 1.0,
         validate: bool = True,
         group: "dist.ProcessGroup | None" = None,
     ):
@@ -133,6 +142,8 @@ class JointCrossEntropyLoss(torch.nn.Module):
         if group is not None and reduction != "mean":
             raise ValueError(f"reduction={reduction!r} is not supported with a group; use 'mean'")
         _check_label_space(label_space)
+        _check_kl_weight(kl_weight)
+        self.kl_weight = kl_weight
         self.ignore_index = ignore_index
         self.reduction = reduction
         self.label_smoothing = label_smoothing
@@ -143,7 +154,8 @@ class JointCrossEntropyLoss(torch.nn.Module):
     def extra_repr(self) -> str:
         return (
             f"label_space={self.label_space!r}, reduction={self.reduction!r}, "
-            f"label_smoothing={self.label_smoothing}, ignore_index={self.ignore_index}"
+            f"label_smoothing={self.label_smoothing}, ignore_index={self.ignore_index}, "
+            f"kl_weight={self.kl_weight}"
         )
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -185,18 +197,20 @@ class JointCrossEntropyLoss(torch.nn.Module):
         ln_z, score = _terms(logits, target, self.label_space, validate=False)
         count = keep.sum().to(ln_z.dtype)  # .log() of an integer would be float32
         total = torch.where(keep, ln_z, -torch.inf).logsumexp(-1)
+        if self.kl_weight != 1:
+            score = score - (1 - self.kl_weight) * ln_z
         score = torch.where(keep, score, 0).sum(-1)
         if self.group is not None:
-            return _joint_over_group(total, score, count, self.group, validate)
+            return _joint_over_group(total, score, count, self.kl_weight, self.group, validate)
         _check_not_empty(ln_z[keep] if validate else ln_z)
-        loss = total - count.log() - score / count
+        loss = self.kl_weight * (total - count.log()) - score / count
         return loss if self.reduction == "mean" else loss * count
 
 
-def _joint_over_group(total, score, count, group, validate):
+def _joint_over_group(total, score, count, kl_weight, group, validate):
     """This process's part of the joint loss of all processes' examples.
 
-    total, score, count: log-sum-exp of ln Z, sum of <y, f>, and number of the examples here.
+    total, score, count: log-sum-exp of ln Z, sum of what is averaged, and number of the examples here.
     """
     mine = torch.stack([total.detach().double(), count.double()])
     parts = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
@@ -213,7 +227,7 @@ def _joint_over_group(total, score, count, group, validate):
     # Both terms carry the number of processes, because gradients are averaged over them.
     share = (total.detach() - everywhere).exp()
     everywhere = everywhere + len(parts) * share * (total - total.detach())
-    return everywhere - n.log() - len(parts) * score / n
+    return kl_weight * (everywhere - n.log()) - len(parts) * score / n
 
 
 def _terms(logits, target, label_space, validate):
@@ -239,6 +253,11 @@ def _accumulate(logits):
 def _check_label_space(label_space):
     if label_space not in LABEL_SPACES:
         raise ValueError(f"label_space={label_space!r} is unknown; use one of {LABEL_SPACES}")
+
+
+def _check_kl_weight(kl_weight):
+    if not 0 <= kl_weight < math.inf:
+        raise ValueError(f"kl_weight={kl_weight} must be finite and not negative")
 
 
 def _check_logits(logits, label_space):

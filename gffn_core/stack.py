@@ -21,7 +21,7 @@ from gffn_core.data import Dataset
 from gffn_core.evaluation import predict
 from gffn_core.model import ConvNet
 from gffn_core.training import (
-    LOSSES, PRECISIONS, Course, Normalise, Result, Run, epoch_order, initial_model,
+    PRECISIONS, Course, Normalise, Result, Run, epoch_order, initial_model, objective,
 )
 
 CONVOLUTIONS = ("grouped", "unfolded")
@@ -43,12 +43,12 @@ class Execution(NamedTuple):
 
 
 def _branch(run):
-    return run.loss, run.label_space, run.learning_rate
+    return run.loss, run.label_space, run.learning_rate, run.kl_weight
 
 
 def shape_key(run: Run) -> Run:
-    """Equal for runs that can share a stack: they differ in seed, loss, label space or learning rate."""
-    return replace(run, seed=0, loss="joint", label_space="categorical", learning_rate=1.0)
+    """Equal for runs that can share a stack: they differ in seed, loss (or its weight), label space or learning rate."""
+    return replace(run, seed=0, loss="joint", label_space="categorical", learning_rate=1.0, kl_weight=1.0)
 
 
 def stacked_logits(
@@ -209,7 +209,7 @@ class Stack:
         # Each weight is used once, so a cache of half precision copies would only cost memory.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
             logits = stacked_logits(self.model, branch.parameters, images, self.execution.convolution)
-        losses = LOSSES[branch.run.loss](logits, labels, label_space=branch.run.label_space)
+        losses = objective(branch.run)(logits, labels)
         # Each model's loss depends on its own weights alone, so the sum's gradient is theirs.
         gradients = torch.autograd.grad(losses.sum(), list(branch.parameters.values()))
         for value, gradient in zip(branch.parameters.values(), gradients):

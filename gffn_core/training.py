@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ class Run:
     learning_rate is Adam's, constant as in the thesis, which does not print it; 1e-3 is Adam's
     default. patience, patience_steps: *early* is decided once validation accuracy has not improved
     for that many epochs and that many steps (an epoch of large batches is but a few steps).
-    width: channels of the first convolution (``model.WIDTHS``).
+    width: channels of the first convolution (``model.WIDTHS``). kl_weight: ``losses.joint_nll``'s.
     Initialisation and data order depend on ``seed`` alone, so runs that differ in their loss are pairs.
     """
 
@@ -50,6 +51,7 @@ class Run:
     patience_steps: int = 100
     fitted_epochs: int = 10
     width: int = WIDTHS["narrow"]
+    kl_weight: float = 1.0
 
     def __post_init__(self):
         if self.loss not in LOSSES:
@@ -62,7 +64,9 @@ class Run:
         for field in (*counts, "seed"):
             if not isinstance(getattr(self, field), int):
                 raise ValueError(f"{field}={getattr(self, field)!r} must be an integer")
-        for field in (*counts, "learning_rate"):
+        if self.kl_weight != 1 and self.loss != "joint":
+            raise ValueError(f"kl_weight={self.kl_weight} is the joint loss's; loss is {self.loss!r}")
+        for field in (*counts, "learning_rate", "kl_weight"):
             if not 0 < getattr(self, field) < math.inf:
                 raise ValueError(f"{field}={getattr(self, field)} must be positive and finite")
 
@@ -134,6 +138,12 @@ def train(
     return course.result(model, prepare, out_of_distribution, {"precision": precision})
 
 
+def objective(run: Run) -> Callable:
+    """The loss of a run's logits: (logits, labels) -> as in ``losses``."""
+    options = {"kl_weight": run.kl_weight} if run.loss == "joint" else {}
+    return partial(LOSSES[run.loss], label_space=run.label_space, **options)
+
+
 def stepper(run: Run, model: ConvNet, prepare: Callable, precision: str = "float32") -> Callable:
     """The function that takes one step of a run: (images, labels) -> (loss, right answers), 0-dim.
 
@@ -144,13 +154,13 @@ def stepper(run: Run, model: ConvNet, prepare: Callable, precision: str = "float
         raise ValueError(f"precision={precision!r} is unknown; use one of {PRECISIONS}")
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=run.learning_rate, fused=True)
-    objective = LOSSES[run.loss]
+    loss_of = objective(run)
     half = precision == "bfloat16"
 
     def take_step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             logits = model(prepare(images))
-        loss = objective(logits, labels, label_space=run.label_space)
+        loss = loss_of(logits, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -48,23 +48,24 @@ def gradients(net, loss):
 
 def equals_the_whole_batch(rank, sizes):
     group = dist.group.WORLD
-    for space in LABEL_SPACES:
+    for space, weight in zip(LABEL_SPACES, (1.0, 0.3)):
+        options = {"label_space": space, "kl_weight": weight}
         net, inputs, target, parts, targets = problem(sizes)
         here = parts[rank], targets[rank]
-        wanted = joint_nll(net(inputs), target, label_space=space)
-        loss = joint_nll(net(here[0]), here[1], label_space=space, group=group)
+        wanted = joint_nll(net(inputs), target, **options)
+        loss = joint_nll(net(here[0]), here[1], **options, group=group)
         close(mean_over_processes(loss), wanted)
         for ours, whole in zip(gradients(net, loss), gradients(net, wanted)):
             close(mean_over_processes(ours), whole)
 
         # Two accumulated batches, through DistributedDataParallel and the module.
-        module = JointCrossEntropyLoss(label_space=space, group=group)
+        module = JointCrossEntropyLoss(**options, group=group)
         parallel = DistributedDataParallel(copy.deepcopy(net))
         second = [3 * torch.randn(sum(sizes), 4).double(), torch.randint(5, (sum(sizes),))]
         with parallel.no_sync():
             module(parallel(here[0]), here[1]).backward()
         module(parallel(second[0].split(sizes)[rank]), second[1].split(sizes)[rank]).backward()
-        total = sum(joint_nll(net(x), t, label_space=space) for x, t in ((inputs, target), second))
+        total = sum(joint_nll(net(x), t, **options) for x, t in ((inputs, target), second))
         for parameter, whole in zip(parallel.module.parameters(), gradients(net, total)):
             close(parameter.grad, whole)
 
@@ -73,11 +74,11 @@ def equals_the_whole_batch(rank, sizes):
         target[0] = -100
         if sizes[0] > 1:
             loss = module(net(parts[rank]), target.split(sizes)[rank])
-            close(mean_over_processes(loss), joint_nll(net(inputs[1:]), target[1:], label_space=space))
+            close(mean_over_processes(loss), joint_nll(net(inputs[1:]), target[1:], **options))
         stack, labels = torch.randn(3, sum(sizes), 5).double(), torch.randint(5, (3, sum(sizes)))
         dist.broadcast(stack, 0), dist.broadcast(labels, 0)
-        loss = joint_nll(stack.split(sizes, 1)[rank], labels.split(sizes, 1)[rank], label_space=space, group=group)
-        close(mean_over_processes(loss), joint_nll(stack, labels, label_space=space))
+        loss = joint_nll(stack.split(sizes, 1)[rank], labels.split(sizes, 1)[rank], **options, group=group)
+        close(mean_over_processes(loss), joint_nll(stack, labels, **options))
 
 
 def is_not_the_mean_of_local_losses(rank, sizes):

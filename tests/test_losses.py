@@ -123,6 +123,18 @@ def test_joint_exceeds_conditional_by_a_divergence(label_space, logits, random):
     assert gap >= -1e-10
 
 
+@both_spaces
+def test_weight_of_the_divergence_leads_from_one_loss_to_the_other(label_space):
+    logits, target = batch(2, 7, 5)
+    target = target[0].expand(2, 7)
+    conditional, joint = (loss(logits, target, label_space=label_space) for loss in (conditional_nll, joint_nll))
+    for weight in (0, 0.3, 1, 10):
+        options = {"label_space": label_space, "kl_weight": weight}
+        found = joint_nll(logits, target, **options)
+        close(found, (1 - weight) * conditional + weight * joint, 1e-10)
+        close(JointCrossEntropyLoss(**options)(logits[0], target[0]), found[0])
+
+
 @both_losses
 @both_spaces
 def test_label_vectors_and_indices_agree(loss, label_space):
@@ -461,6 +473,8 @@ def test_sum_is_mean_times_positions():
         ({"reduction": "max"}, "'max'"),
         ({"weight": torch.ones(3)}, "weight"),
         ({"label_smoothing": 1.5}, "1.5"),
+        ({"kl_weight": -1.0}, "kl_weight=-1.0"),
+        ({"kl_weight": math.nan}, "kl_weight=nan"),
     ),
 )
 def test_refused_options(options, message):

@@ -200,6 +200,7 @@ def test_batch_larger_than_the_data(tiny):
         ("label_space", "softmax"),
         ("batch_size", 0),
         ("epochs", -1),
+        ("kl_weight", -0.5),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
