@@ -1,0 +1,241 @@
+"""The explorer: its data are the records', and in a browser it can be chosen from, linked, and read without scripts."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from gffn_core import experiments, report
+from gffn_core.store import Store
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = "notebooks/09_explorer.html"
+
+
+@pytest.fixture(scope="module")
+def records():
+    return list(Store(ROOT / "results").select(experiments.profile("cpu").runs()).values())
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    """The text of the data in the page."""
+    cells = nbformat.read(ROOT / "notebooks/09_explorer.ipynb", as_version=4).cells
+    pages = [o["data"].get("text/html", "") for c in cells for o in c.get("outputs", []) if "data" in o]
+    (text,) = re.findall(r'id="gffn-explorer-data">(.*?)</script>', "".join(pages))
+    return text
+
+
+# ---- the data
+
+
+def test_page_holds_the_numbers_of_the_published_records(records, embedded):
+    cells = json.loads(embedded)["cells"]
+    found = {(c["dataset"], c["labels"], c["batch"], c["loss"], c["scheme"]): c for c in cells}
+    runs = {}
+    for r in records:
+        run = r["run"]
+        key = (run["dataset"], run["label_space"], run["batch_size"], run["loss"])
+        runs.setdefault(key, {})[run["seed"]] = r["evaluations"]
+    assert len(found) == len(cells) == 2 * len(runs)
+    for key, seeds in runs.items():
+        for scheme in ("early", "long"):
+            cell, first = found[*key, scheme], seeds[min(seeds)][scheme]
+            assert sorted(cell["seeds"]) == sorted(seeds)
+            for name, value in {
+                "accuracy": lambda e: e["test_accuracy"], "ece": lambda e: e["ece"]["uniform10"]
+            }.items():
+                assert cell[name][0] == pytest.approx(np.mean([value(e[scheme]) for e in seeds.values()]), abs=1e-4)
+                assert (cell[name][1] is None) == (len(seeds) == 1)
+            for score, (mean, _) in cell["auroc"].items():
+                aurocs = [e[scheme]["ood"]["scores"][score]["auroc"] for e in seeds.values()]
+                assert mean == pytest.approx(np.mean(aurocs), abs=1e-4)
+            histogram = first["ood"]["scores"]["log_px"]["histogram"]
+            assert cell["log_px"]["inside"] == pytest.approx(
+                np.array(histogram["inside"]) / sum(histogram["inside"]), abs=1e-4
+            )
+
+
+def test_page_data_is_small_and_plain(embedded):
+    cells = json.loads(embedded, parse_constant=pytest.fail)["cells"]  # NaN is no JSON
+    assert len(embedded) < 3_000 * len(cells) < 900_000
+    assert "<" not in embedded
+
+
+def test_seeds_are_brought_together(records):
+    """Two seeds: means with an interval, bins that add up, the curve between the two."""
+    one = next(r for r in records if r["run"]["seed"] == 0 and r["run"]["batch_size"] == 64)
+    two = next(r for r in records if r["run"]["batch_size"] == 256)
+    two = {**two, "run": {**one["run"], "seed": 1}, "data": one["data"]}
+    cell = next(c for c in report.cells([one, two]) if c["scheme"] == "long")
+    a, b = (r["evaluations"]["long"] for r in (one, two))
+    assert cell["seeds"] == [0, 1]
+    mean, half = cell["accuracy"]
+    assert mean == pytest.approx((a["test_accuracy"] + b["test_accuracy"]) / 2, abs=1e-4)
+    gap = abs(a["test_accuracy"] - b["test_accuracy"])
+    assert half == pytest.approx(12.706 * gap / 2, abs=1e-3)  # t with one degree of freedom
+    assert sum(row[1] for row in cell["bins"]) == pytest.approx(1, abs=1e-3)
+    # Weighed by their shares, the bins' accuracies give that of all images back.
+    assert sum(share * accuracy for _, share, accuracy, *_ in cell["bins"]) == pytest.approx(mean, abs=1e-3)
+    assert all(low <= accuracy <= high for _, _, accuracy, _, low, high in cell["bins"])
+    curves = np.array([e["ood"]["scores"]["log_px"]["tpr_on_fpr_grid"][::2] for e in (a, b)])
+    assert cell["roc"]["log_px"] == pytest.approx(curves.mean(0), abs=1e-4)
+
+
+def test_diverged_runs_and_missing_foreign_data_are_left_out(records):
+    record = json.loads(json.dumps(records[0]))
+    assert report.cells([{**record, "diverged": 3}]) == []
+    for evaluation in record["evaluations"].values():
+        del evaluation["ood"]
+    assert all("roc" not in cell and "log_px" not in cell for cell in report.cells([record]))
+
+
+# ---- the built page
+
+
+def test_library_comes_with_the_book_and_only_the_explorer_loads_it(html):
+    library = html / "_static/vega.js"
+    page = html / PAGE
+    assert library.stat().st_size + page.stat().st_size < 2_000_000
+    loads = {p.name for p in html.rglob("*.html") if "_static/vega.js" in p.read_text()}
+    assert loads == {page.name}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser, html):
+    """A tab that fails the test at a script's error or a request that leaves the book."""
+    context = browser.new_context()
+    page = context.new_page()
+    faults = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or faults.append(r.url))
+    page.on("requestfailed", lambda r: faults.append(f"failed: {r.url}"))
+    page.address = (html / PAGE).as_uri()
+    yield page
+    context.close()
+    assert not faults
+
+
+def visit(tab, state=""):
+    tab.goto("about:blank")
+    tab.goto(tab.address + state)
+    tab.wait_for_selector("#gffn-explorer svg")
+
+
+LABELS = {"dataset": "data set", "labels": "label space", "batch": "batch size", "scheme": "scheme"}
+
+
+def choice(tab, label):
+    return tab.get_by_role("combobox", name=label, exact=True)
+
+
+def chosen(tab):
+    return {s.get_attribute("name"): s.input_value() for s in tab.query_selector_all("#gffn-explorer select")}
+
+
+def says(tab):
+    return tab.inner_text("#gffn-explorer [aria-live]")
+
+
+def drawings(tab):
+    tab.wait_for_function("[...document.querySelectorAll('#gffn-explorer figure')].every(f => f.querySelector('svg'))")
+    return tab.locator("#gffn-explorer figure svg").count()
+
+
+def test_choices_change_what_is_said_and_drawn(tab, embedded):
+    visit(tab)
+    assert drawings(tab) == 8  # four drawings for each loss
+    for cell in json.loads(embedded)["cells"][::17]:
+        for name in LABELS:
+            choice(tab, LABELS[name]).select_option(str(cell[name]))
+        choice(tab, "loss").select_option(cell["loss"])
+        tab.wait_for_function(f"location.hash.includes('loss={cell['loss']}')")
+        assert chosen(tab) == {k: str(cell[k]) for k in (*LABELS, "loss")}
+        assert f"accuracy {100 * cell['accuracy'][0]:.1f}" in says(tab)
+        assert f"ECE {cell['ece'][0]:.3f}" in says(tab)
+        assert f"AUROC of ln p(x) {cell['auroc']['log_px'][0]:.3f}" in says(tab)
+        assert drawings(tab) == 4
+
+
+def test_link_reload_back_and_forward_keep_the_view(tab):
+    visit(tab, "#dataset=mnist&batch=16&scheme=early&loss=joint")
+    linked = {"dataset": "mnist", "batch": "16", "scheme": "early", "loss": "joint", "labels": "categorical"}
+    assert chosen(tab) == linked
+    choice(tab, "batch size").select_option("64")
+    assert "batch size 64" in says(tab)
+    tab.reload()
+    tab.wait_for_selector("#gffn-explorer svg")
+    assert chosen(tab) == linked | {"batch": "64"}
+    tab.go_back()
+    tab.wait_for_function("document.querySelector('#gffn-explorer [name=batch]').value === '16'")
+    tab.go_forward()
+    tab.wait_for_function("document.querySelector('#gffn-explorer [name=batch]').value === '64'")
+    # A link to a section of the page is no state.
+    tab.evaluate("location.hash = 'all-numbers'")
+    assert chosen(tab) == linked | {"batch": "64"}
+
+
+@pytest.mark.parametrize("state", ["#dataset=imagenet", "#batch=7", "#batch=x", "#scheme=&loss=none", "#labels=%E0%A4%A", "#dataset=toString"])
+def test_address_that_asks_for_what_is_not_there_says_so(tab, state):
+    visit(tab, state)
+    assert "The results do not hold" in says(tab) and "Shown instead" in says(tab)
+    assert drawings(tab) == 8
+
+
+def test_keyboard_alone_changes_the_view_and_keeps_the_focus(tab):
+    visit(tab, "#dataset=mnist&batch=16")
+    choice(tab, "data set").focus()
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("ArrowDown")
+    tab.wait_for_function("location.hash.includes('batch=64')")
+    assert "batch size 64" in says(tab)
+    assert tab.evaluate("document.activeElement.name") == "batch"
+
+
+def test_drawings_follow_the_dark_mode(tab):
+    visit(tab)
+    drawings(tab)
+    label = "getComputedStyle(document.querySelector('#gffn-explorer svg .role-axis-label text')).fill"
+    colours = set()
+    for theme in ("light", "dark"):
+        tab.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        text = tab.evaluate("getComputedStyle(document.querySelector('#gffn-explorer')).color")
+        assert tab.evaluate(label) == text
+        colours.add(text)
+    assert len(colours) == 2
+
+
+def test_narrow_screen_holds_the_explorer(tab):
+    tab.set_viewport_size({"width": 400, "height": 800})
+    visit(tab)
+    drawings(tab)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+    boxes = [svg.bounding_box() for svg in tab.query_selector_all("#gffn-explorer svg")]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 400 for box in boxes)
+
+
+def test_without_scripts_a_figure_and_the_numbers_stand_there(browser, html, embedded):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((html / PAGE).as_uri())
+    assert not page.is_visible("#gffn-explorer")
+    assert page.is_visible("figure.gffn-figure svg")
+    cell = json.loads(embedded)["cells"][0]
+    assert f"{100 * cell['accuracy'][0]:.1f}" in page.inner_text("table")
+    context.close()
