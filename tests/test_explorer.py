@@ -1,4 +1,4 @@
-"""The explorer: its data are the records', and in a browser it can be chosen from, linked, and read without scripts."""
+"""The explorer and the dial: their numbers are the package's, and they work in a browser, by keyboard, and without scripts."""
 
 import json
 import re
@@ -8,8 +8,10 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import torch
 
 from gffn_core import experiments, report
+from gffn_core.losses import conditional_nll, joint_nll
 from gffn_core.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,7 +120,7 @@ def browser():
 
 
 @pytest.fixture
-def tab(browser, html):
+def tab(browser):
     """A tab that fails the test at a script's error or a request that leaves the book."""
     context = browser.new_context()
     page = context.new_page()
@@ -126,16 +128,18 @@ def tab(browser, html):
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or faults.append(r.url))
     page.on("requestfailed", lambda r: faults.append(f"failed: {r.url}"))
-    page.address = (html / PAGE).as_uri()
     yield page
     context.close()
     assert not faults
 
 
-def visit(tab, state=""):
-    tab.goto("about:blank")
-    tab.goto(tab.address + state)
-    tab.wait_for_selector("#gffn-explorer svg")
+@pytest.fixture
+def visit(tab, html):
+    def open_explorer(state=""):
+        tab.goto((html / PAGE).as_uri() + state)
+        tab.wait_for_selector("#gffn-explorer svg")
+
+    return open_explorer
 
 
 LABELS = {"dataset": "data set", "labels": "label space", "batch": "batch size", "scheme": "scheme"}
@@ -158,8 +162,8 @@ def drawings(tab):
     return tab.locator("#gffn-explorer figure svg").count()
 
 
-def test_choices_change_what_is_said_and_drawn(tab, embedded):
-    visit(tab)
+def test_choices_change_what_is_said_and_drawn(tab, visit, embedded):
+    visit()
     assert drawings(tab) == 8  # four drawings for each loss
     for cell in json.loads(embedded)["cells"][::17]:
         for name in LABELS:
@@ -173,8 +177,8 @@ def test_choices_change_what_is_said_and_drawn(tab, embedded):
         assert drawings(tab) == 4
 
 
-def test_link_reload_back_and_forward_keep_the_view(tab):
-    visit(tab, "#dataset=mnist&batch=16&scheme=early&loss=joint")
+def test_link_reload_back_and_forward_keep_the_view(tab, visit):
+    visit("#dataset=mnist&batch=16&scheme=early&loss=joint")
     linked = {"dataset": "mnist", "batch": "16", "scheme": "early", "loss": "joint", "labels": "categorical"}
     assert chosen(tab) == linked
     choice(tab, "batch size").select_option("64")
@@ -192,14 +196,14 @@ def test_link_reload_back_and_forward_keep_the_view(tab):
 
 
 @pytest.mark.parametrize("state", ["#dataset=imagenet", "#batch=7", "#batch=x", "#scheme=&loss=none", "#labels=%E0%A4%A", "#dataset=toString"])
-def test_address_that_asks_for_what_is_not_there_says_so(tab, state):
-    visit(tab, state)
+def test_address_that_asks_for_what_is_not_there_says_so(tab, visit, state):
+    visit(state)
     assert "The results do not hold" in says(tab) and "Shown instead" in says(tab)
     assert drawings(tab) == 8
 
 
-def test_keyboard_alone_changes_the_view_and_keeps_the_focus(tab):
-    visit(tab, "#dataset=mnist&batch=16")
+def test_keyboard_alone_changes_the_view_and_keeps_the_focus(tab, visit):
+    visit("#dataset=mnist&batch=16")
     choice(tab, "data set").focus()
     tab.keyboard.press("Tab")
     tab.keyboard.press("ArrowDown")
@@ -208,8 +212,8 @@ def test_keyboard_alone_changes_the_view_and_keeps_the_focus(tab):
     assert tab.evaluate("document.activeElement.name") == "batch"
 
 
-def test_drawings_follow_the_dark_mode(tab):
-    visit(tab)
+def test_drawings_follow_the_dark_mode(tab, visit):
+    visit()
     drawings(tab)
     label = "getComputedStyle(document.querySelector('#gffn-explorer svg .role-axis-label text')).fill"
     colours = set()
@@ -221,9 +225,9 @@ def test_drawings_follow_the_dark_mode(tab):
     assert len(colours) == 2
 
 
-def test_narrow_screen_holds_the_explorer(tab):
+def test_narrow_screen_holds_the_explorer(tab, visit):
     tab.set_viewport_size({"width": 400, "height": 800})
-    visit(tab)
+    visit()
     drawings(tab)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 400
     boxes = [svg.bounding_box() for svg in tab.query_selector_all("#gffn-explorer svg")]
@@ -238,4 +242,75 @@ def test_without_scripts_a_figure_and_the_numbers_stand_there(browser, html, emb
     assert page.is_visible("figure.gffn-figure svg")
     cell = json.loads(embedded)["cells"][0]
     assert f"{100 * cell['accuracy'][0]:.1f}" in page.inner_text("table")
+    context.close()
+
+
+# ---- the dial of chapter 1
+
+THEORY = "notebooks/01_theory.html"
+TARGET = torch.tensor([0, 1, 1])
+MOVES = {
+    "as it stands": [[2.0, 0.0], [1.0, -1.0], [-2.0, 0.0]],
+    "even ln p(x)": [[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]],
+    "far ends": [[5.0, -5.0], [-5.0, 5.0], [5.0, 5.0]],
+    "anywhere": [[0.3, -1.7], [4.1, 3.2], [-2.2, 0.4]],
+}
+
+
+def dial_of(page):
+    """The numbers that the dial shows: three losses, p'(x) of each example, and the rows' four columns."""
+    read = "elements => elements.map(e => Number(e.textContent))"
+    losses = page.locator("#gffn-dial p output").evaluate_all(read)
+    weights = page.locator("#gffn-dial tbody th output").evaluate_all(read)
+    cells = page.locator("#gffn-dial td[style]").evaluate_all(read)
+    return losses, weights, np.reshape(cells, (6, 4))
+
+
+def check_dial(page, logits):
+    losses, weights, table = dial_of(page)
+    f = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
+    values = [loss(f, TARGET) for loss in (conditional_nll, joint_nll)]
+    gradients = [torch.autograd.grad(value, f)[0].flatten() for value in values]
+    joint = f.detach().flatten().softmax(0)
+    wanted = [f.detach().softmax(-1).flatten(), joint, *gradients]
+    a, b = (value.item() for value in values)
+    assert losses == pytest.approx([a, b, b - a], abs=6e-4)
+    assert weights == pytest.approx(joint.view(3, 2).sum(1).tolist(), abs=6e-4)
+    assert table == pytest.approx(torch.stack(wanted, 1).numpy(), abs=6e-4)
+
+
+@pytest.mark.parametrize("logits", MOVES.values(), ids=MOVES)
+def test_dial_computes_what_the_package_computes(tab, html, logits):
+    tab.goto((html / THEORY).as_uri())
+    for slider, value in zip(tab.query_selector_all("#gffn-dial input"), np.ravel(logits)):
+        slider.fill(str(value))
+    check_dial(tab, logits)
+
+
+def test_dial_answers_to_the_keyboard(tab, html):
+    tab.goto((html / THEORY).as_uri())
+    (conditional, joint, _), _, _ = dial_of(tab)
+    tab.get_by_role("button", name="+1 to both logits of example 2").press("Enter")
+    check_dial(tab, [[2.0, 0.0], [2.0, 0.0], [-2.0, 0.0]])
+    (still, moved, _), _, _ = dial_of(tab)
+    assert still == conditional and moved != joint  # what the text tells the reader to look for
+    tab.get_by_role("slider", name="logit of example 3, class B").press("ArrowRight")
+    check_dial(tab, [[2.0, 0.0], [2.0, 0.0], [-2.0, 0.1]])
+    tab.get_by_role("slider", name="logit of example 1, class A").press("End")
+    tab.get_by_role("button", name="+1 to both logits of example 1").press("Enter")  # no room left: nothing moves
+    check_dial(tab, [[5.0, 0.0], [2.0, 0.0], [-2.0, 0.1]])
+
+
+def test_dial_fits_a_narrow_screen(tab, html):
+    tab.set_viewport_size({"width": 400, "height": 800})
+    tab.goto((html / THEORY).as_uri())
+    assert tab.evaluate("(d => d.scrollWidth - d.clientWidth)(document.querySelector('#gffn-dial'))") <= 0
+
+
+def test_dial_without_scripts_is_a_table_with_the_same_numbers(browser, html):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((html / THEORY).as_uri())
+    check_dial(page, MOVES["as it stands"])
+    assert page.inner_text("#gffn-dial td") == "2.0"
     context.close()

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import vl_convert
 
-SCRIPTS = {"notebooks/09_explorer": ["vega.js", "explorer.js"]}
+SCRIPTS = {
+    "notebooks/01_theory": ["dial.js"],
+    "notebooks/09_explorer": ["vega.js", "explorer.js"],
+}
 NOTICE = (
     "/* Vega, Vega-Lite and Vega-Embed: University of Washington Interactive Data Lab, BSD 3-clause;"
     " D3: Mike Bostock, ISC */\n"
