@@ -195,6 +195,27 @@ def test_link_reload_back_and_forward_keep_the_view(tab, visit):
     assert chosen(tab) == linked | {"batch": "64"}
 
 
+def test_page_follows_results_that_are_not_there_yet(tab, visit, html, embedded):
+    """Several seeds, another label space, a cell with one loss alone, a data set without foreign images."""
+    data = json.loads(embedded)
+    cells = [c for c in data["cells"] if c["dataset"] == "cifar10" and c["batch"] == 256 and c["scheme"] == "long"]
+    conditional, joint = cells
+    conditional |= {"seeds": [0, 1, 2], "accuracy": [0.6, 0.012], "ece": [0.2, 0.034]}
+    alone = {k: v for k, v in joint.items() if k not in ("auroc", "roc", "log_px", "outside")} | {"labels": "binary"}
+    data["cells"] = [conditional, joint, alone]
+    text = (html / PAGE).read_text().replace(embedded, json.dumps(data))
+    tab.route("**/09_explorer.html*", lambda route: route.fulfill(body=text, content_type="text/html"))
+    visit()
+    assert "accuracy 60.0 ± 1.2 %, ECE 0.200 ± 0.034" in says(tab) and "3 runs, seeds 0, 1, 2" in says(tab)
+    choice(tab, "label space").select_option("binary")
+    tab.wait_for_function("location.hash.includes('binary')")
+    assert "no out-of-distribution data" in says(tab) and "no run with the conditional (standard) loss yet" in says(tab)
+    assert drawings(tab) == 2
+    choice(tab, "label space").select_option("categorical")
+    tab.wait_for_function("location.hash.includes('categorical')")
+    assert drawings(tab) == 8
+
+
 @pytest.mark.parametrize("state", ["#dataset=imagenet", "#batch=7", "#batch=x", "#scheme=&loss=none", "#labels=%E0%A4%A", "#dataset=toString"])
 def test_address_that_asks_for_what_is_not_there_says_so(tab, visit, state):
     visit(state)

@@ -10,7 +10,6 @@
   // Each choice offers what the ones before it leave.
   const CHOICES = ["dataset", "labels", "batch", "scheme"];
   const titles = Object.fromEntries(data.cells.map((cell) => [cell.dataset, cell.title]));
-  const named = (name, value) => (name === "dataset" ? titles[value] : value);
   const short = (title) => title.split(" (")[0];
 
   function nearest(options, wanted) {
@@ -35,9 +34,10 @@
       choose(name, [...new Set(cells.map((cell) => String(cell[name])))]);
       cells = cells.filter((cell) => String(cell[name]) === values[name]);
     }
+    const missing = Object.keys(data.losses).filter((loss) => !cells.some((cell) => cell.loss === loss));
     choose("loss", ["both", ...cells.map((cell) => cell.loss)]);
     cells = cells.filter((cell) => ["both", cell.loss].includes(values.loss));
-    return { values, options, cells, vain };
+    return { values, options, cells, vain, missing };
   }
 
   // ---- in words
@@ -151,16 +151,17 @@
   // ---- the address and the controls
 
   function show() {
-    const { values, options, cells, vain } = resolve(location.hash);
+    const { values, options, cells, vain, missing } = resolve(location.hash);
+    const label = (value) => titles[value] ?? data.losses[value]?.label ?? value;
     for (const [name, offered] of Object.entries(options)) {
-      const label = (value) => (name === "loss" ? data.losses[value]?.label ?? value : named(name, value));
       controls.elements[name].replaceChildren(...offered.map((value) => new Option(label(value), value)));
       controls.elements[name].value = values[name];
     }
     const view = `${titles[values.dataset]}, ${values.labels} labels, batch size ${values.batch}, ${values.scheme} scheme`;
     note.textContent = vain.length ? `The results do not hold ${vain.join(", ")}. Shown instead: ${view}, loss: ${values.loss}.` : "";
     words.replaceChildren(element("p", `${view}${cells[0].outside ? `, against ${cells[0].outside}` : ""}.`),
-      element("ul", ...cells.map((cell) => element("li", sentence(cell)))));
+      element("ul", ...cells.map((cell) => element("li", sentence(cell))),
+        ...missing.map((loss) => element("li", `no run with the ${data.losses[loss].label} loss yet`))));
     draw(cells);
   }
 
