@@ -231,6 +231,52 @@ pd.DataFrame(rows).set_index("label space")
 #   asks for an *even* $\ln p(x)$ on them and says nothing about all other inputs. That is a reason to
 #   doubt $\ln p(x)$ as a detector of foreign inputs before any experiment (see [the chapter on it](04_ood.ipynb)).
 #
+# ### Try it
+#
+# A batch of three examples with two classes; a tick marks the label. On the book's page, move the logits and watch
+# both losses and their gradients; elsewhere the table stands still.
+#
+# - Add the same constant to both logits of one example. $p(y|x)$, the conditional loss and its gradient stay where they are; the
+#   joint loss moves, because $p'(x)$ does.
+# - Then make $p'(x) = 1/3$ everywhere: +1 once for example 2, twice for example 3. The two losses are equal there, as (1.12) says, and so
+#   are their gradients.
+# - Raise both logits of example 1 to the end. In the joint loss it takes over the batch, and even the logit of its label is pushed
+#   down; the conditional gradient does not notice.
+
+
+# %% tags=["hide-input"]
+def dial(logits, target):
+    """A table of the batch, which book/_static/dial.js sets in motion."""
+    f = logits.clone().requires_grad_()
+    losses = {name: loss(f, target) for name, loss in (("conditional", conditional_nll), ("joint", joint_nll))}
+    gradients = [torch.autograd.grad(loss, f)[0] for loss in losses.values()]
+    columns = torch.stack([logits.softmax(-1), logits.flatten().softmax(0).view_as(logits), *gradients], -1)
+    p_batch = log_partition(logits).softmax(0)
+    groups = ""
+    for n in range(len(logits)):
+        groups += f'<tbody><tr><th colspan="6" scope="rowgroup">Example {n + 1}, p′(x) = <output>{p_batch[n]:.3f}</output></th></tr>'
+        for k, name in enumerate("AB"):
+            label = target[n] == k
+            groups += f'<tr data-label="{int(label)}"><th scope="row">{name}{" ✓" if label else ""}</th><td>{logits[n, k]:.1f}</td>'
+            groups += "".join(f'<td style="--value: {v:.3f}">{v:.3f}</td>' for v in columns[n, k].tolist()) + "</tr>"
+        groups += "</tbody>"
+    header = "".join(
+        f'<th scope="col">{name}</th>' for name in ("y", "logit", "p(y|x)", "p′(x,y)", "gradient cond.", "gradient joint")
+    )
+    difference = losses["joint"] - losses["conditional"]
+    return (
+        '<div id="gffn-dial"><p aria-live="polite">Conditional loss '
+        f'<output>{losses["conditional"]:.3f}</output>, joint loss <output>{losses["joint"]:.3f}</output>, '
+        f'difference <output>{difference:.3f}</output> nats.</p>'
+        f"<table><thead><tr>{header}</tr></thead>{groups}</table></div>"
+    )
+
+
+toy = torch.tensor([[2.0, 0.0], [1.0, -1.0], [-2.0, 0.0]], dtype=torch.float64)
+html = dial(toy, torch.tensor([0, 1, 1]))
+display({"text/html": html, "text/plain": "A dial: on the book's page."}, raw=True)
+
+# %% [markdown]
 # ### Which examples feel the difference?
 #
 # In (1.5) each example's $\ln Z$ is pushed down with weight $1/N$; in (1.10) with $p'$, which grows exponentially with $\ln Z$:

@@ -1,33 +1,6 @@
 """The book builds without a warning and needs nothing from the network."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module")
-def html(tmp_path_factory):
-    """The built book, from a copy so that the checkout's own build stays."""
-    folder = tmp_path_factory.mktemp("book")
-    shutil.copy(ROOT / "_config.yml", folder)
-    for part in ("book", "notebooks"):
-        shutil.copytree(ROOT / part, folder / part)
-    done = subprocess.run(
-        [Path(sys.executable).with_name("jupyter-book"), "build", "--all", "-W", "--keep-going",
-         "--config", "_config.yml", "--toc", "book/_toc.yml", "."],
-        cwd=folder, capture_output=True, text=True, env=os.environ | {"GFFN_REPOSITORY": "reader/fork"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    html = folder / "_build/html"
-    assert len([*html.glob("book/*.html"), *html.glob("notebooks/*.html")]) == 15
-    return html
 
 
 def test_pages_load_nothing_from_elsewhere(html):

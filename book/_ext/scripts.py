@@ -1,0 +1,39 @@
+"""Sphinx extension: JavaScript that only some pages load, and Vega-Lite, which one of them draws with.
+
+The library comes out of the package vl-convert-python while the book is built: nothing of it is
+committed and readers fetch nothing from elsewhere. All are classic scripts, because browsers load
+no modules from file://.
+"""
+
+from pathlib import Path
+
+import vl_convert
+
+SCRIPTS = {
+    "notebooks/01_theory": ["dial.js"],
+    "notebooks/09_explorer": ["vega.js", "explorer.js"],
+}
+NOTICE = (
+    "/* Vega, Vega-Lite and Vega-Embed: University of Washington Interactive Data Lab, BSD 3-clause;"
+    " D3: Mike Bostock, ISC */\n"
+)
+
+
+def write_library(app):
+    if app.builder.format == "html":
+        # Wrapped, or its hundreds of short names would become global.
+        bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+        path = Path(app.outdir) / "_static/vega.js"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{NOTICE}(() => {{{bundle}}})();\n", encoding="utf-8")
+
+
+def add_scripts(app, pagename, templatename, context, doctree):
+    for name in SCRIPTS.get(pagename, ()):
+        app.add_js_file(name, loading_method="defer")
+
+
+def setup(app):
+    app.connect("builder-inited", write_library)
+    app.connect("html-page-context", add_scripts)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,113 @@
+# %% [markdown]
+# # Explorer
+#
+# Chapters 2 to 4 compare the two losses along one question each. Here you choose one data set and batch size and see everything about
+# its nets at once: how sure they are, how often right, and whether $\ln p(x)$ tells foreign images from familiar ones. What you
+# choose stands in the page's address, so a view can be linked and bookmarked.
+#
+# The choices work on the book's page. With scripts switched off, and in a notebook (Jupyter, Colab), a figure of one view and a table
+# of all numbers stand in.
+
+# %% tags=["parameters", "hide-input"]
+PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
+RESULTS = "../results"  # the store of results
+TRAIN_MISSING = False  # True: train here and now what the store lacks
+DEVICE = "auto"  # "auto", "cpu" or "cuda"
+DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
+
+# %% tags=["hide-input"]
+import json
+
+import pandas as pd
+from IPython.display import Markdown, display
+
+from gffn_core import experiments, plots, report
+from gffn_core.store import Store
+
+runs = experiments.profile(PROFILE).runs()
+records = list(
+    experiments.results(
+        runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
+    ).values()
+)
+basis = report.basis(records, PROFILE)
+pair = report.pair_near(records, "cifar10", 256)  # the view that the page starts with
+cells = report.cells(records)
+display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `{PROFILE}`. {basis}."))
+
+# %% tags=["hide-input"]
+start = pair[0]["run"]
+data = {
+    "start": {
+        "dataset": start["dataset"], "labels": start["label_space"], "batch": str(start["batch_size"]),
+        "scheme": "long", "loss": "both",
+    },
+    "losses": plots.LOSS_STYLE,
+    "scores": {name: plots.SCORE_STYLE[name] for name in report.SHOWN_SCORES},
+    "parts": {
+        "inside": {"color": plots.INSIDE, "linestyle": "-"},
+        "outside": {"color": plots.OUTSIDE, "linestyle": "--"},
+    },
+    "cells": cells,
+}
+choices = {
+    "dataset": "data set", "batch": "batch size", "scheme": "scheme", "loss": "loss", "labels": "label space"
+}
+controls = "".join(f'<label>{text} <select name="{name}"></select></label>' for name, text in choices.items())
+# A "<" in the data could end the script.
+text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+page = (
+    f'<div id="gffn-explorer" hidden><form aria-label="What is shown">{controls}</form>'
+    '<div aria-live="polite"><p class="gffn-note"></p><div></div></div><div class="gffn-panels"></div></div>'
+    f'<script type="application/json" id="gffn-explorer-data">{text}</script>'
+)
+display({"text/html": page, "text/plain": "The explorer: on the book's page."}, raw=True)
+
+# %% tags=["hide-input", "without-scripts"]
+plots.show(
+    plots.reliability(pair),
+    alt=f"Reliability diagrams of both losses, {pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme: "
+    + "; ".join(
+        f"{r['run']['loss']} loss ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, "
+        f"accuracy {report.percent(r['evaluations']['long']['test_accuracy'])}"
+        for r in pair
+    )
+    + ".",
+    caption=f"{pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme. {report.basis(pair, PROFILE)}",
+)
+
+# %% [markdown]
+# **Reading the drawings.** *Reliability:* accuracy of the test images in each tenth of confidence, with its 95 % interval, wide where few
+# images are; short strokes on the diagonal mark the mean confidence of the bin, where a calibrated net's bar would end. *Confidence:* how the test images spread over these bins.
+# *ROC:* [chapter 4](04_ood.ipynb) explains the scores; a useless one follows the diagonal. *$\ln p(x)$:* its distribution on familiar and
+# foreign test images. Over several seeds, bins are pooled, ROC curves averaged, and $\ln p(x)$ is that of the first seed, because its zero
+# differs from net to net.
+#
+# ## All numbers
+
+
+# %% tags=["hide-input"]
+def with_interval(value, scale=1, digits=3):
+    mean, half = value
+    return f"{scale * mean:.{digits}f}" + ("" if half is None else f" ± {scale * half:.{digits}f}")
+
+
+numbers = pd.DataFrame(
+    {
+        "data set": cell["title"].split(" (")[0],
+        "label space": cell["labels"],
+        "scheme": cell["scheme"],
+        "batch size": cell["batch"],
+        "loss": cell["loss"],
+        "accuracy, %": with_interval(cell["accuracy"], 100, 1),
+        "ECE": with_interval(cell["ece"]),
+        "AUROC of ln p(x)": with_interval(cell["auroc"]["log_px"]) if "auroc" in cell else "",
+    }
+    for cell in cells
+)
+rows = ["data set", "label space", "scheme", "batch size"]
+if numbers["label space"].nunique() == 1:  # says nothing, and takes the room of a column
+    rows.remove("label space")
+    numbers = numbers.drop(columns="label space")
+display(numbers.pivot(index=rows, columns="loss").fillna(""))
+display(Markdown(f"± is the 95 % interval over seeds, where there are several. {basis}."))

@@ -1,0 +1,337 @@
+"""The explorer and the dial: their numbers are the package's, and they work in a browser, by keyboard, and without scripts."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+from gffn_core import experiments, report
+from gffn_core.losses import conditional_nll, joint_nll
+from gffn_core.store import Store
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = "notebooks/09_explorer.html"
+
+
+@pytest.fixture(scope="module")
+def records():
+    return list(Store(ROOT / "results").select(experiments.profile("cpu").runs()).values())
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    """The text of the data in the page."""
+    cells = nbformat.read(ROOT / "notebooks/09_explorer.ipynb", as_version=4).cells
+    pages = [o["data"].get("text/html", "") for c in cells for o in c.get("outputs", []) if "data" in o]
+    (text,) = re.findall(r'id="gffn-explorer-data">(.*?)</script>', "".join(pages))
+    return text
+
+
+# ---- the data
+
+
+def test_page_holds_the_numbers_of_the_published_records(records, embedded):
+    cells = json.loads(embedded)["cells"]
+    found = {(c["dataset"], c["labels"], c["batch"], c["loss"], c["scheme"]): c for c in cells}
+    runs = {}
+    for r in records:
+        run = r["run"]
+        key = (run["dataset"], run["label_space"], run["batch_size"], run["loss"])
+        runs.setdefault(key, {})[run["seed"]] = r["evaluations"]
+    assert len(found) == len(cells) == 2 * len(runs)
+    for key, seeds in runs.items():
+        for scheme in ("early", "long"):
+            cell, first = found[*key, scheme], seeds[min(seeds)][scheme]
+            assert sorted(cell["seeds"]) == sorted(seeds)
+            for name, value in {
+                "accuracy": lambda e: e["test_accuracy"], "ece": lambda e: e["ece"]["uniform10"]
+            }.items():
+                assert cell[name][0] == pytest.approx(np.mean([value(e[scheme]) for e in seeds.values()]), abs=1e-4)
+                assert (cell[name][1] is None) == (len(seeds) == 1)
+            for score, (mean, _) in cell["auroc"].items():
+                aurocs = [e[scheme]["ood"]["scores"][score]["auroc"] for e in seeds.values()]
+                assert mean == pytest.approx(np.mean(aurocs), abs=1e-4)
+            histogram = first["ood"]["scores"]["log_px"]["histogram"]
+            assert cell["log_px"]["inside"] == pytest.approx(
+                np.array(histogram["inside"]) / sum(histogram["inside"]), abs=1e-4
+            )
+
+
+def test_page_data_is_small_and_plain(embedded):
+    cells = json.loads(embedded, parse_constant=pytest.fail)["cells"]  # NaN is no JSON
+    assert len(embedded) < 3_000 * len(cells) < 900_000
+    assert "<" not in embedded
+
+
+def test_seeds_are_brought_together(records):
+    """Two seeds: means with an interval, bins that add up, the curve between the two."""
+    one = next(r for r in records if r["run"]["seed"] == 0 and r["run"]["batch_size"] == 64)
+    two = next(r for r in records if r["run"]["batch_size"] == 256)
+    two = {**two, "run": {**one["run"], "seed": 1}, "data": one["data"]}
+    cell = next(c for c in report.cells([one, two]) if c["scheme"] == "long")
+    a, b = (r["evaluations"]["long"] for r in (one, two))
+    assert cell["seeds"] == [0, 1]
+    mean, half = cell["accuracy"]
+    assert mean == pytest.approx((a["test_accuracy"] + b["test_accuracy"]) / 2, abs=1e-4)
+    gap = abs(a["test_accuracy"] - b["test_accuracy"])
+    assert half == pytest.approx(12.706 * gap / 2, abs=1e-3)  # t with one degree of freedom
+    assert sum(row[1] for row in cell["bins"]) == pytest.approx(1, abs=1e-3)
+    # Weighed by their shares, the bins' accuracies give that of all images back.
+    assert sum(share * accuracy for _, share, accuracy, *_ in cell["bins"]) == pytest.approx(mean, abs=1e-3)
+    assert all(low <= accuracy <= high for _, _, accuracy, _, low, high in cell["bins"])
+    curves = np.array([e["ood"]["scores"]["log_px"]["tpr_on_fpr_grid"][::2] for e in (a, b)])
+    assert cell["roc"]["log_px"] == pytest.approx(curves.mean(0), abs=1e-4)
+
+
+def test_diverged_runs_and_missing_foreign_data_are_left_out(records):
+    record = json.loads(json.dumps(records[0]))
+    assert report.cells([{**record, "diverged": 3}]) == []
+    for evaluation in record["evaluations"].values():
+        del evaluation["ood"]
+    assert all("roc" not in cell and "log_px" not in cell for cell in report.cells([record]))
+
+
+# ---- the built page
+
+
+def test_library_comes_with_the_book_and_only_the_explorer_loads_it(html):
+    library = html / "_static/vega.js"
+    page = html / PAGE
+    assert library.stat().st_size + page.stat().st_size < 2_000_000
+    loads = {p.name for p in html.rglob("*.html") if "_static/vega.js" in p.read_text()}
+    assert loads == {page.name}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser):
+    """A tab that fails the test at a script's error or a request that leaves the book."""
+    context = browser.new_context()
+    page = context.new_page()
+    faults = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or faults.append(r.url))
+    page.on("requestfailed", lambda r: faults.append(f"failed: {r.url}"))
+    yield page
+    context.close()
+    assert not faults
+
+
+@pytest.fixture
+def visit(tab, html):
+    def open_explorer(state=""):
+        tab.goto((html / PAGE).as_uri() + state)
+        tab.wait_for_selector("#gffn-explorer svg")
+
+    return open_explorer
+
+
+LABELS = {"dataset": "data set", "labels": "label space", "batch": "batch size", "scheme": "scheme"}
+
+
+def choice(tab, label):
+    return tab.get_by_role("combobox", name=label, exact=True)
+
+
+def chosen(tab):
+    return {s.get_attribute("name"): s.input_value() for s in tab.query_selector_all("#gffn-explorer select")}
+
+
+def says(tab):
+    return tab.inner_text("#gffn-explorer [aria-live]")
+
+
+def drawings(tab):
+    tab.wait_for_function("[...document.querySelectorAll('#gffn-explorer figure')].every(f => f.querySelector('svg'))")
+    return tab.locator("#gffn-explorer figure svg").count()
+
+
+def test_choices_change_what_is_said_and_drawn(tab, visit, embedded):
+    visit()
+    assert drawings(tab) == 8  # four drawings for each loss
+    for cell in json.loads(embedded)["cells"][::17]:
+        for name in LABELS:
+            choice(tab, LABELS[name]).select_option(str(cell[name]))
+        choice(tab, "loss").select_option(cell["loss"])
+        tab.wait_for_function(f"location.hash.includes('loss={cell['loss']}')")
+        assert chosen(tab) == {k: str(cell[k]) for k in (*LABELS, "loss")}
+        assert f"accuracy {100 * cell['accuracy'][0]:.1f}" in says(tab)
+        assert f"ECE {cell['ece'][0]:.3f}" in says(tab)
+        assert f"AUROC of ln p(x) {cell['auroc']['log_px'][0]:.3f}" in says(tab)
+        assert drawings(tab) == 4
+
+
+def test_link_reload_back_and_forward_keep_the_view(tab, visit):
+    visit("#dataset=mnist&batch=16&scheme=early&loss=joint")
+    linked = {"dataset": "mnist", "batch": "16", "scheme": "early", "loss": "joint", "labels": "categorical"}
+    assert chosen(tab) == linked
+    choice(tab, "batch size").select_option("64")
+    assert "batch size 64" in says(tab)
+    tab.reload()
+    tab.wait_for_selector("#gffn-explorer svg")
+    assert chosen(tab) == linked | {"batch": "64"}
+    tab.go_back()
+    tab.wait_for_function("document.querySelector('#gffn-explorer [name=batch]').value === '16'")
+    tab.go_forward()
+    tab.wait_for_function("document.querySelector('#gffn-explorer [name=batch]').value === '64'")
+    # A link to a section of the page is no state.
+    tab.evaluate("location.hash = 'all-numbers'")
+    assert chosen(tab) == linked | {"batch": "64"}
+
+
+def test_page_follows_results_that_are_not_there_yet(tab, visit, html, embedded):
+    """Several seeds, another label space, a cell with one loss alone, a data set without foreign images."""
+    data = json.loads(embedded)
+    cells = [c for c in data["cells"] if c["dataset"] == "cifar10" and c["batch"] == 256 and c["scheme"] == "long"]
+    conditional, joint = cells
+    conditional |= {"seeds": [0, 1, 2], "accuracy": [0.6, 0.012], "ece": [0.2, 0.034]}
+    alone = {k: v for k, v in joint.items() if k not in ("auroc", "roc", "log_px", "outside")} | {"labels": "binary"}
+    data["cells"] = [conditional, joint, alone]
+    text = (html / PAGE).read_text().replace(embedded, json.dumps(data))
+    tab.route("**/09_explorer.html*", lambda route: route.fulfill(body=text, content_type="text/html"))
+    visit()
+    assert "accuracy 60.0 ± 1.2 %, ECE 0.200 ± 0.034" in says(tab) and "3 runs, seeds 0, 1, 2" in says(tab)
+    choice(tab, "label space").select_option("binary")
+    tab.wait_for_function("location.hash.includes('binary')")
+    assert "no out-of-distribution data" in says(tab) and "no run with the conditional (standard) loss yet" in says(tab)
+    assert drawings(tab) == 2
+    choice(tab, "label space").select_option("categorical")
+    tab.wait_for_function("location.hash.includes('categorical')")
+    assert drawings(tab) == 8
+
+
+@pytest.mark.parametrize("state", ["#dataset=imagenet", "#batch=7", "#batch=x", "#scheme=&loss=none", "#labels=%E0%A4%A", "#dataset=toString"])
+def test_address_that_asks_for_what_is_not_there_says_so(tab, visit, state):
+    visit(state)
+    assert "The results do not hold" in says(tab) and "Shown instead" in says(tab)
+    assert drawings(tab) == 8
+
+
+def test_keyboard_alone_changes_the_view_and_keeps_the_focus(tab, visit):
+    visit("#dataset=mnist&batch=16")
+    choice(tab, "data set").focus()
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("ArrowDown")
+    tab.wait_for_function("location.hash.includes('batch=64')")
+    assert "batch size 64" in says(tab)
+    assert tab.evaluate("document.activeElement.name") == "batch"
+
+
+def test_drawings_follow_the_dark_mode(tab, visit):
+    visit()
+    drawings(tab)
+    label = "getComputedStyle(document.querySelector('#gffn-explorer svg .role-axis-label text')).fill"
+    colours = set()
+    for theme in ("light", "dark"):
+        tab.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        text = tab.evaluate("getComputedStyle(document.querySelector('#gffn-explorer')).color")
+        assert tab.evaluate(label) == text
+        colours.add(text)
+    assert len(colours) == 2
+
+
+def test_narrow_screen_holds_the_explorer(tab, visit):
+    tab.set_viewport_size({"width": 400, "height": 800})
+    visit()
+    drawings(tab)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+    boxes = [svg.bounding_box() for svg in tab.query_selector_all("#gffn-explorer svg")]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 400 for box in boxes)
+
+
+def test_without_scripts_a_figure_and_the_numbers_stand_there(browser, html, embedded):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((html / PAGE).as_uri())
+    assert not page.is_visible("#gffn-explorer")
+    assert page.is_visible("figure.gffn-figure svg")
+    cell = json.loads(embedded)["cells"][0]
+    assert f"{100 * cell['accuracy'][0]:.1f}" in page.inner_text("table")
+    context.close()
+
+
+# ---- the dial of chapter 1
+
+THEORY = "notebooks/01_theory.html"
+TARGET = torch.tensor([0, 1, 1])
+MOVES = {
+    "as it stands": [[2.0, 0.0], [1.0, -1.0], [-2.0, 0.0]],
+    "even ln p(x)": [[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]],
+    "far ends": [[5.0, -5.0], [-5.0, 5.0], [5.0, 5.0]],
+    "anywhere": [[0.3, -1.7], [4.1, 3.2], [-2.2, 0.4]],
+}
+
+
+def dial_of(page):
+    """The numbers that the dial shows: three losses, p'(x) of each example, and the rows' four columns."""
+    read = "elements => elements.map(e => Number(e.textContent))"
+    losses = page.locator("#gffn-dial p output").evaluate_all(read)
+    weights = page.locator("#gffn-dial tbody th output").evaluate_all(read)
+    cells = page.locator("#gffn-dial td[style]").evaluate_all(read)
+    return losses, weights, np.reshape(cells, (6, 4))
+
+
+def check_dial(page, logits):
+    losses, weights, table = dial_of(page)
+    f = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
+    values = [loss(f, TARGET) for loss in (conditional_nll, joint_nll)]
+    gradients = [torch.autograd.grad(value, f)[0].flatten() for value in values]
+    joint = f.detach().flatten().softmax(0)
+    wanted = [f.detach().softmax(-1).flatten(), joint, *gradients]
+    a, b = (value.item() for value in values)
+    assert losses == pytest.approx([a, b, b - a], abs=6e-4)
+    assert weights == pytest.approx(joint.view(3, 2).sum(1).tolist(), abs=6e-4)
+    assert table == pytest.approx(torch.stack(wanted, 1).numpy(), abs=6e-4)
+
+
+@pytest.mark.parametrize("logits", MOVES.values(), ids=MOVES)
+def test_dial_computes_what_the_package_computes(tab, html, logits):
+    tab.goto((html / THEORY).as_uri())
+    for slider, value in zip(tab.query_selector_all("#gffn-dial input"), np.ravel(logits)):
+        slider.fill(str(value))
+    check_dial(tab, logits)
+
+
+def test_dial_answers_to_the_keyboard(tab, html):
+    tab.goto((html / THEORY).as_uri())
+    (conditional, joint, _), _, _ = dial_of(tab)
+    tab.get_by_role("button", name="+1 to both logits of example 2").press("Enter")
+    check_dial(tab, [[2.0, 0.0], [2.0, 0.0], [-2.0, 0.0]])
+    (still, moved, _), _, _ = dial_of(tab)
+    assert still == conditional and moved != joint  # what the text tells the reader to look for
+    tab.get_by_role("slider", name="logit of example 3, class B").press("ArrowRight")
+    check_dial(tab, [[2.0, 0.0], [2.0, 0.0], [-2.0, 0.1]])
+    tab.get_by_role("slider", name="logit of example 1, class A").press("End")
+    tab.get_by_role("button", name="+1 to both logits of example 1").press("Enter")  # no room left: nothing moves
+    check_dial(tab, [[5.0, 0.0], [2.0, 0.0], [-2.0, 0.1]])
+
+
+def test_dial_fits_a_narrow_screen(tab, html):
+    tab.set_viewport_size({"width": 400, "height": 800})
+    tab.goto((html / THEORY).as_uri())
+    assert tab.evaluate("(d => d.scrollWidth - d.clientWidth)(document.querySelector('#gffn-dial'))") <= 0
+
+
+def test_dial_without_scripts_is_a_table_with_the_same_numbers(browser, html):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((html / THEORY).as_uri())
+    check_dial(page, MOVES["as it stands"])
+    assert page.inner_text("#gffn-dial td") == "2.0"
+    context.close()
