@@ -18,6 +18,7 @@ import jupytext
 import nbformat
 import papermill
 
+from gffn_core import plots
 from gffn_core.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,12 +64,11 @@ def execute(source: Path, target: Path, parameters: dict | None = None) -> None:
 
 
 def write_readme_figure(intro: Path) -> None:
-    """Save the introduction's figure for the README, in a grey that is legible on white and on black."""
+    """Save the introduction's figure for the README."""
     cells = nbformat.read(intro, as_version=4).cells
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     pages = [output["data"].get("text/html", "") for output in outputs if "data" in output]
-    (svg,) = [page[page.index("<svg") : page.index("</svg>") + 6] for page in pages if "<svg" in page]
-    svg = svg.replace("currentColor", "#7a7a7a")
+    svg = plots.drawings("".join(pages))["headline"]
     write_atomically(ROOT / "book/_static/headline.svg", lambda file: file.write(svg.encode()))
 
 

@@ -1,12 +1,12 @@
 """Records as tables, and the sentences that say what a table or figure rests on."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gffn_core.evaluation import SCORES
+from gffn_core.evaluation import HISTOGRAM_BINS, ROC_POINTS, SCORES
 from gffn_core.model import WIDTHS
 from gffn_core.training import FITTED, SCHEMES
 
@@ -59,6 +59,45 @@ def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         raise ValueError("a paired difference needs runs of both losses")
     difference = (pairs["joint"] - pairs["conditional"]).rename(metric)
     return _interval(difference.groupby(level=CELL, sort=False)).reset_index()
+
+
+def curve_points(records: Iterable[dict], metric: str | Callable[[dict], list]) -> pd.DataFrame:
+    """A curve of every record, a row per epoch; ``metric`` as in ``plots.curves``."""
+    return pd.DataFrame(
+        {key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")}
+        | {"epoch": epoch, "early": epoch == record["evaluations"]["early"]["epoch"], "value": value}
+        for record in records
+        for epoch, value in enumerate(metric(record) if callable(metric) else record["curves"][metric], 1)
+    )
+
+
+def bins(records: Iterable[dict], scheme: str = "long", binning: str = "uniform10") -> pd.DataFrame:
+    """The reliability diagrams of ``records``: a row per bin, ``accuracy`` NaN where ``count`` is 0."""
+    parts = []
+    for record in records:
+        found = record["evaluations"][scheme]["calibration"][binning]
+        part = pd.DataFrame({"low": found["edges"][:-1], "high": found["edges"][1:]})
+        part = part.assign(**{key: found[key] for key in ("count", "confidence", "accuracy")})
+        parts.append(part.assign(**{key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")}))
+    return pd.concat(parts)
+
+
+def score_points(record: dict, score: str = "log_px", scheme: str = "long") -> pd.DataFrame:
+    """What ``plots.density_and_roc`` draws: rows (panel, series, x, y).
+
+    Panel histogram: series inside and outside; x: left edge of the bin, y: share of the images.
+    Panel roc: a series per score; x: false positive rate, y: true positive rate.
+    """
+    found = record["evaluations"][scheme]["ood"]["scores"]
+    histogram = found[score]["histogram"]
+    edges = np.linspace(histogram["low"], histogram["high"], HISTOGRAM_BINS + 1)
+    series = {("histogram", part): (edges[:-1], np.array(histogram[part]) / np.sum(histogram[part]))
+              for part in ("inside", "outside")}
+    grid = np.linspace(0, 1, ROC_POINTS)
+    series |= {("roc", name): (grid, one["tpr_on_fpr_grid"]) for name, one in found.items()}
+    return pd.concat(
+        pd.DataFrame({"panel": panel, "series": name, "x": x, "y": y}) for (panel, name), (x, y) in series.items()
+    )
 
 
 def basis(records: Iterable[dict], profile: str) -> str:
