@@ -36,6 +36,11 @@ def test_a_row_per_run_and_scheme(records, table):
     assert not table[table["scheme"] == "early"]["underfit"].any()
 
 
+def test_every_column_is_explained(table):
+    assert list(table.columns) == list(report.COLUMNS)
+    assert all(len(entry) == 3 and all(entry) for entry in report.COLUMNS.values())
+
+
 @pytest.mark.parametrize("metric", ["test_accuracy", "ece"])
 def test_intervals_are_those_of_scipy(table, metric):
     cells = report.summary(table, metric)
