@@ -10,15 +10,20 @@ when every cell has passed.
 
 import argparse
 import ast
+import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import jupytext
 import nbformat
 import papermill
+import torch
 
+from gffn_core import plots
 from gffn_core.files import write_atomically
+from gffn_core.provenance import provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [ROOT / "book/intro.py", *sorted((ROOT / "notebooks").glob("[0-9]*.py"))]
@@ -62,13 +67,21 @@ def execute(source: Path, target: Path, parameters: dict | None = None) -> None:
     write_atomically(target, lambda file: file.write(text.encode()))
 
 
+def write_status(source: Path, provenance: dict) -> None:
+    """Note in book/status.json when, where and with what the notebook of a source was executed."""
+    path = ROOT / "book/status.json"
+    status = json.loads(path.read_text()) if path.exists() else {}
+    status[str(source.relative_to(ROOT).with_suffix(""))] = provenance
+    text = json.dumps(status, indent=1, sort_keys=True) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 def write_readme_figure(intro: Path) -> None:
-    """Save the introduction's figure for the README, in a grey that is legible on white and on black."""
+    """Save the introduction's figure for the README."""
     cells = nbformat.read(intro, as_version=4).cells
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     pages = [output["data"].get("text/html", "") for output in outputs if "data" in output]
-    (svg,) = [page[page.index("<svg") : page.index("</svg>") + 6] for page in pages if "<svg" in page]
-    svg = svg.replace("currentColor", "#7a7a7a")
+    svg = plots.drawings("".join(pages))["headline"]
     write_atomically(ROOT / "book/_static/headline.svg", lambda file: file.write(svg.encode()))
 
 
@@ -83,10 +96,13 @@ def main() -> None:
         source = source.resolve()
         target = (args.output or source.parent) / f"{source.stem}.ipynb"
         print(f"executing {source.relative_to(ROOT)}", flush=True)
+        started = time.perf_counter()
         try:
             execute(source, target, parameters)
         except papermill.PapermillExecutionError as error:
             sys.exit(f"{source.name} failed, {target} is unchanged:\n{error}")
+        if args.output is None:
+            write_status(source, provenance(torch.device("cpu"), time.perf_counter() - started))
         if target == ROOT / "book/intro.ipynb":
             write_readme_figure(target)
 

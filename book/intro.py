@@ -97,6 +97,8 @@ the thesis's long scheme. Shown are **{report.coverage(records, runs)}** of prof
 # %% tags=["hide-input"]
 plots.show(
     plots.by_batch_size(long, "ece", "expected calibration error"),
+    name="headline",
+    data=report.summary(long, "ece"),
     alt="Expected calibration error after the long scheme against batch size, one panel per data set, both losses. "
     + report.describe(long, "ece")
     + ".",

@@ -81,6 +81,12 @@ def _parser():
     command.add_argument("profile", metavar="PROFILE")
     _add_results(command)
 
+    command = commands.add_parser("export", help="write the profile's results as a table, a row per run and scheme")
+    command.set_defaults(command=_export)
+    command.add_argument("profile", metavar="PROFILE")
+    command.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
+    _add_results(command)
+
     command = commands.add_parser("bench", help="measure training speed here, beside plain PyTorch")
     command.set_defaults(command=_bench)
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -191,6 +197,21 @@ def _claims(args):
     records = Store(args.results).select(runs)
     print(f"{args.profile}: {len(records)} of {len(runs)} runs")
     print(claims.text(claims.ledger(records.values(), bench.step_ratios(args.results))))
+
+
+def _export(args):
+    from gffn_core import report
+
+    if args.file.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"{args.file}: the file's name must end in .csv or .parquet")
+    table = report.frame(Store(args.results).select(experiments.profile(args.profile).runs()).values())
+    if table.empty:
+        raise ValueError(f"the store {args.results} holds no run of {args.profile!r}")
+    if args.file.suffix == ".csv":
+        write_atomically(args.file, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
+    else:
+        write_atomically(args.file, lambda file: table.to_parquet(file, index=False))
+    print(f"{len(table)} rows: {args.file}")
 
 
 def _bench(args):

@@ -4,6 +4,7 @@ import html
 import io
 import re
 from collections.abc import Callable
+from urllib.parse import quote
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -49,11 +50,15 @@ STYLE = {
 }
 
 
-def show(figure: plt.Figure, *, alt: str, caption: str) -> None:
+def show(figure: plt.Figure, *, name: str, data: pd.DataFrame, alt: str, caption: str) -> None:
     """Display a figure as an inline SVG that takes its text colour from the page, light or dark.
 
-    alt: what a reader who cannot see it must know. caption: what it rests on (``report.basis``).
+    name: lower-case letters, digits and hyphens, unique over the book; the figure can be linked to
+    as ``#name``. data: what is drawn, a row per point, offered as CSV. alt: what a reader who cannot
+    see it must know. caption: what it rests on (``report.basis``).
     """
+    if not re.fullmatch("[a-z][a-z0-9-]*", name):
+        raise ValueError(f"figure name {name!r}: use lower-case letters, digits and hyphens, such as 'ece-long'")
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -69,8 +74,22 @@ def show(figure: plt.Figure, *, alt: str, caption: str) -> None:
         f'<svg role="img" aria-label="{html.escape(alt)}" width="{width:.0f}" height="{height:.0f}" '
         'style="max-width:100%;height:auto" ', 1,
     )
-    markup = f'<figure class="gffn-figure">\n{svg}<figcaption>{html.escape(caption)}</figcaption>\n</figure>'
+    # In the page itself, so that it is there in Jupyter and Colab and from file:// alike.
+    csv = quote(data.to_csv(index=False, float_format="%.6g", lineterminator="\n"), safe=",")
+    links = (
+        f'<p class="gffn-links"><a href="#{name}">link</a> · '
+        f'<a href="data:text/csv;charset=utf-8,{csv}" download="{name}.csv">data (CSV)</a></p>'
+    )
+    markup = (
+        f'<figure class="gffn-figure" id="{name}">\n{svg}<figcaption>{html.escape(caption)}{links}</figcaption>\n</figure>'
+    )
     display({"text/html": markup, "text/plain": f"Figure: {alt}\n{caption}"}, raw=True)
+
+
+def drawings(page: str) -> dict[str, str]:
+    """The figures of an HTML page by name, as SVG files in a grey that is legible on white and on black."""
+    figures = re.findall(r'<figure class="gffn-figure" id="([^"]+)">\s*(<svg.*?</svg>)', page, re.DOTALL)
+    return {name: svg.replace("currentColor", "#7a7a7a") for name, svg in figures}
 
 
 def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:

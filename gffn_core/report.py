@@ -1,24 +1,62 @@
 """Records as tables, and the sentences that say what a table or figure rests on."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gffn_core.evaluation import SCORES
+from gffn_core.evaluation import HISTOGRAM_BINS, ROC_POINTS, SCORES
 from gffn_core.model import WIDTHS
-from gffn_core.training import FITTED, SCHEMES
+from gffn_core.training import FITTED, SCHEMES, Run
 
 SHOWN_SCORES = ("max_softmax", "log_px", "typicality")  # those drawn; max_logit hardly differs from log_px
 CELL = ["dataset", "title", "scheme", "label_space", "batch_size"]
 
 
-def frame(records: Iterable[dict]) -> pd.DataFrame:
-    """One row per run and scheme, ordered as ``records``.
+# What the columns of ``frame`` mean: (meaning, unit, place in the record).
+COLUMNS = {
+    "dataset": ("data set the net was trained on", "name", "run"),
+    "loss": ("loss it was trained with: conditional (standard) or joint (GFFN)", "name", "run"),
+    "label_space": ("labels that Z(x) sums over: categorical or binary", "name", "run"),
+    "batch_size": ("images per step", "images", "run"),
+    "seed": ("of initialisation and order of the images", "integer", "run"),
+    "width": ("of the net: channels of its first layer", "channels", "run"),
+    "learning_rate": ("of Adam, constant", "1", "run"),
+    "kl_weight": ("of the KL term in the joint loss; 1 is the thesis's", "factor", "run"),
+    "key": ("the run's own hash", "16 hexadecimal digits", "key"),
+    "title": ("data set, with the number of images where it is a subset", "text", "data"),
+    "scheme": ("early: weights of the best validation accuracy; long: of the last epoch", "name", "evaluations"),
+    "epoch": ("passes over the training images at that point", "epochs", "evaluations.SCHEME"),
+    "step": ("steps of the optimiser at that point", "steps", "evaluations.SCHEME"),
+    "train_accuracy": ("accuracy on training images", "fraction", "evaluations.SCHEME"),
+    "val_accuracy": ("accuracy on validation images", "fraction", "evaluations.SCHEME"),
+    "test_accuracy": ("accuracy on test images", "fraction", "evaluations.SCHEME"),
+    "nll": ("negative log-likelihood of the test labels, mean", "nats", "evaluations.SCHEME"),
+    "brier": ("Brier score, test images, summed over classes", "0 to 2", "evaluations.SCHEME"),
+    "mce": ("maximum calibration error, 10 bins of equal width, test images", "fraction", "evaluations.SCHEME"),
+    "confidence": ("mean probability of the predicted class, test images", "fraction", "evaluations.SCHEME"),
+    "ece": ("expected calibration error, 10 bins of equal width, test images", "fraction", "evaluations.SCHEME.ece.uniform10"),
+    "ece_uniform15": ("the same with 15 bins", "fraction", "evaluations.SCHEME.ece.uniform15"),
+    "ece_quantile10": ("the same with 10 bins of equal mass", "fraction", "evaluations.SCHEME.ece.quantile10"),
+    "aurc": ("area under the risk-coverage curve, test images", "fraction", "evaluations.SCHEME.risk_coverage"),
+    "temperature": ("that minimises the negative log-likelihood on validation images", "factor", "evaluations.SCHEME.scaled"),
+    "scaled_nll": ("nll of logits divided by the temperature", "nats", "evaluations.SCHEME.scaled"),
+    "scaled_ece": ("ece of logits divided by the temperature", "fraction", "evaluations.SCHEME.scaled.ece.uniform10"),
+    "official": ("whether the data set is whole and as published", "true or false", "data"),
+    "overconfidence": ("confidence minus test_accuracy", "fraction", "computed"),
+    "underfit": (f"long scheme with train_accuracy below {FITTED}", "true or false", "computed"),
+} | {
+    f"auroc_{score}": (f"area under the ROC curve of {score}, test images against those of a foreign data set; "
+                       "empty where there is none", "fraction", f"evaluations.SCHEME.ood.scores.{score}")
+    for score in SCORES
+}
 
-    Accuracies and calibration errors are fractions. ``overconfidence`` is mean confidence minus
-    accuracy. ``scaled_*`` are those after temperature scaling. Runs that diverged have no rows.
+
+def frame(records: Iterable[dict]) -> pd.DataFrame:
+    """One row per run and scheme, ordered as ``records``; the columns are those of ``COLUMNS``.
+
+    Runs that diverged have no rows.
     """
     rows = []
     for record in records:
@@ -26,8 +64,9 @@ def frame(records: Iterable[dict]) -> pd.DataFrame:
             continue
         for scheme in SCHEMES:
             found = record["evaluations"][scheme]
-            row = {key: record["run"][key] for key in ("dataset", "loss", "label_space",
-                                                       "batch_size", "seed", "width")}
+            run = Run(**record["run"])  # records keep no field that is younger than they are
+            row = {key: getattr(run, key) for key in ("dataset", "loss", "label_space", "batch_size", "seed",
+                                                      "width", "learning_rate", "kl_weight")}
             row |= {"key": record["key"], "title": record["data"]["title"], "scheme": scheme}
             row |= {key: found[key] for key in ("epoch", "step", "train_accuracy", "val_accuracy",
                                                 "test_accuracy", "nll", "brier", "mce", "confidence")}
@@ -65,6 +104,45 @@ def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     difference = (pairs["joint"] - pairs["conditional"]).rename(metric)
     underfit = table.groupby(CELL)["underfit"].any()
     return _interval(difference.groupby(level=CELL, sort=False)).join(underfit).reset_index()
+
+
+def curve_points(records: Iterable[dict], metric: str | Callable[[dict], list]) -> pd.DataFrame:
+    """A curve of every record, a row per epoch; ``metric`` as in ``plots.curves``."""
+    return pd.DataFrame(
+        {key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")}
+        | {"epoch": epoch, "early": epoch == record["evaluations"]["early"]["epoch"], "value": value}
+        for record in records
+        for epoch, value in enumerate(metric(record) if callable(metric) else record["curves"][metric], 1)
+    )
+
+
+def bins(records: Iterable[dict], scheme: str = "long", binning: str = "uniform10") -> pd.DataFrame:
+    """The reliability diagrams of ``records``: a row per bin, ``accuracy`` NaN where ``count`` is 0."""
+    parts = []
+    for record in records:
+        found = record["evaluations"][scheme]["calibration"][binning]
+        part = pd.DataFrame({"low": found["edges"][:-1], "high": found["edges"][1:]})
+        part = part.assign(**{key: found[key] for key in ("count", "confidence", "accuracy")})
+        parts.append(part.assign(**{key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")}))
+    return pd.concat(parts)
+
+
+def score_points(record: dict, score: str = "log_px", scheme: str = "long") -> pd.DataFrame:
+    """What ``plots.density_and_roc`` draws: rows (panel, series, x, y).
+
+    Panel histogram: series inside and outside; x: left edge of the bin, y: share of the images.
+    Panel roc: a series per score; x: false positive rate, y: true positive rate.
+    """
+    found = record["evaluations"][scheme]["ood"]["scores"]
+    histogram = found[score]["histogram"]
+    edges = np.linspace(histogram["low"], histogram["high"], HISTOGRAM_BINS + 1)
+    series = {("histogram", part): (edges[:-1], np.array(histogram[part]) / np.sum(histogram[part]))
+              for part in ("inside", "outside")}
+    grid = np.linspace(0, 1, ROC_POINTS)
+    series |= {("roc", name): (grid, one["tpr_on_fpr_grid"]) for name, one in found.items()}
+    return pd.concat(
+        pd.DataFrame({"panel": panel, "series": name, "x": x, "y": y}) for (panel, name), (x, y) in series.items()
+    )
 
 
 def basis(records: Iterable[dict], profile: str) -> str:

@@ -294,6 +294,8 @@ with plt.rc_context(plots.STYLE):
 heaviest = int(ln_z.argmax())
 plots.show(
     figure,
+    name="gradient-weights",
+    data=pd.DataFrame({"ln_z": ln_z, "conditional": 1 / N, "joint": ln_z.softmax(0)}),
     alt=f"Weight of each example's ln Z in the gradient for a toy batch of {N}. The conditional loss gives each "
     f"1/N = {1 / N:.3f}; the joint loss gives weights that rise from {ln_z.softmax(0).min():.3f} to "
     f"{ln_z.softmax(0).max():.3f} with ln Z.",

@@ -87,6 +87,8 @@ display(Markdown(f"```python\n{inspect.getsource(training.stepper)}```"))
 first_seed = [r for r in records if r["run"]["seed"] == profile.seeds[0]]
 plots.show(
     plots.curves(first_seed, "val_accuracy", "validation accuracy"),
+    name="accuracy-curves",
+    data=report.curve_points(first_seed, "val_accuracy"),
     alt="Validation accuracy against epoch for every data set and batch size, one line per loss, with a marker at the early-stopping point.",
     caption=report.basis(first_seed, PROFILE),
 )
@@ -101,6 +103,8 @@ early, long = (table[table["scheme"] == scheme] for scheme in training.SCHEMES)
 
 plots.show(
     plots.by_batch_size(early, "test_accuracy", "test accuracy"),
+    name="accuracy-early",
+    data=report.summary(early, "test_accuracy"),
     alt=f"Test accuracy, early scheme, against batch size. {report.describe(early, 'test_accuracy')}.",
     caption=basis,
 )
@@ -113,6 +117,8 @@ plots.show(
 # %%
 plots.show(
     plots.by_batch_size(long, "test_accuracy", "test accuracy"),
+    name="accuracy-long",
+    data=report.summary(long, "test_accuracy"),
     alt=f"Test accuracy, long scheme, against batch size. {report.describe(long, 'test_accuracy')}.",
     caption=basis,
 )
@@ -136,6 +142,8 @@ display(
 # %%
 plots.show(
     plots.difference_by_batch_size(long, "test_accuracy", "joint - conditional, test accuracy"),
+    name="accuracy-difference",
+    data=report.paired_difference(long, "test_accuracy"),
     alt="Test accuracy of the joint minus the conditional loss, long scheme, against batch size. "
     + "; ".join(
         f"{row.title} at {row.batch_size}: {row.mean_:+.4f}"

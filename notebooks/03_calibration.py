@@ -55,6 +55,8 @@ display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `
 # %%
 plots.show(
     plots.by_batch_size(long, "ece", "expected calibration error"),
+    name="ece-long",
+    data=report.summary(long, "ece"),
     alt=f"Expected calibration error, long scheme, against batch size, both losses. {report.describe(long, 'ece')}.",
     caption=basis,
 )
@@ -65,6 +67,8 @@ plots.show(
 # %%
 plots.show(
     plots.by_batch_size(early, "ece", "expected calibration error"),
+    name="ece-early",
+    data=report.summary(early, "ece"),
     alt=f"Expected calibration error, early scheme, against batch size, both losses. {report.describe(early, 'ece')}.",
     caption=basis,
 )
@@ -77,6 +81,8 @@ plots.show(
 # %%
 plots.show(
     plots.by_batch_size(long, "overconfidence", "confidence - accuracy"),
+    name="overconfidence-long",
+    data=report.summary(long, "overconfidence"),
     alt=f"Mean confidence minus accuracy, long scheme, against batch size. {report.describe(long, 'overconfidence')}.",
     caption=basis,
 )
@@ -114,6 +120,8 @@ def show_reliability(dataset, batch_size):
     top = [r["evaluations"]["long"]["calibration"]["uniform10"]["count"] for r in pair]
     plots.show(
         plots.reliability(pair),
+        name=f"reliability-{run['dataset']}-{run['batch_size']}".replace("_", "-"),
+        data=report.bins(pair),
         alt=f"Reliability diagrams of {pair[0]['data']['title']} at batch size {run['batch_size']}. "
         + "; ".join(
             f"{r['run']['loss']} loss: ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, accuracy "
@@ -187,6 +195,8 @@ def signed_error(record):
 
 plots.show(
     plots.curves(first_seed, signed_error, "confidence - accuracy, validation"),
+    name="overconfidence-curves",
+    data=report.curve_points(first_seed, signed_error),
     alt="Mean confidence minus accuracy on validation images against epoch, per data set and batch size, one line per loss. At the end: "
     + "; ".join(
         f"{r['data']['title']} at batch size {r['run']['batch_size']}, {r['run']['loss']}: {signed_error(r)[-1]:+.3f}" for r in first_seed
@@ -223,6 +233,8 @@ display(Markdown(
 # %%
 plots.show(
     plots.by_batch_size(long, "scaled_ece", "ECE after temperature scaling"),
+    name="ece-scaled",
+    data=report.summary(long, "scaled_ece"),
     alt=f"Expected calibration error after temperature scaling, long scheme, against batch size. {report.describe(long, 'scaled_ece')}.",
     caption=basis,
 )
@@ -249,6 +261,8 @@ display(Markdown(
 # %%
 plots.show(
     plots.by_batch_size(long, "aurc", "area under risk-coverage"),
+    name="aurc-long",
+    data=report.summary(long, "aurc"),
     alt=f"Area under the risk-coverage curve, long scheme, against batch size. {report.describe(long, 'aurc')}.",
     caption=basis,
 )

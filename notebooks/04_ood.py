@@ -68,6 +68,8 @@ def show_scores(dataset, batch_size):
         run = record["run"]
         plots.show(
             plots.density_and_roc(record),
+            name=f"scores-{run['dataset']}-{run['batch_size']}-{run['loss']}".replace("_", "-"),
+            data=report.score_points(record),
             alt=f"Left: distribution of ln p(x) for {record['data']['title']} and {out_titles[run['dataset']]}, {run['loss']} loss, batch size "
             f"{run['batch_size']}. Right: ROC curves with AUROC "
             + ", ".join(f"{name} {scores[name]['auroc']:.3f}" for name in plots.SCORE_STYLE)
@@ -86,6 +88,10 @@ show_scores("cifar10", 2048)
 # %%
 plots.show(
     plots.auroc_by_batch_size(long, out_titles),
+    name="auroc",
+    data=pd.concat(
+        {score: report.summary(long, f"auroc_{score}") for score in plots.SCORE_STYLE}, names=["score"]
+    ).reset_index("score"),
     alt="AUROC of three scores against batch size, one column per data set and one row per loss. "
     + "; ".join(
         f"{row.title}, {row.loss}, batch {row.batch_size}: max softmax {row.auroc_max_softmax:.2f}, ln p(x) {row.auroc_log_px:.2f}, typicality {row.auroc_typicality:.2f}"

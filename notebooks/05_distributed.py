@@ -275,6 +275,8 @@ with plt.rc_context(plots.STYLE):
     figure.supxlabel("processes (below: examples per process)", fontsize=10)
 plots.show(
     figure,
+    name="local-normalisation",
+    data=split[["kept", "(5.4)", "cosine"]].round(4).reset_index(),
     alt="Local normalisation against the number of processes. "
     + "; ".join(
         f"{R} processes of {n}: {report.percent(row['kept'], 0)} of the penalty kept, "

@@ -15,6 +15,7 @@ RESULTS = "../results"  # the store of results; the measurements are published/b
 
 # %%
 import matplotlib.pyplot as plt
+import pandas as pd
 from IPython.display import Markdown, display
 
 from gffn_core import bench, plots, report
@@ -76,6 +77,11 @@ for found in measured:
         axis.legend()
     plots.show(
         figure,
+        name=f"speed-{found['provenance']['device']}",
+        data=pd.DataFrame(
+            {"batch_size": row["batch_size"], "contender": name, "images_a_second": row[name].get("images_a_second")}
+            for row in found["contenders"] for name in bench.CONTENDERS
+        ),
         alt="Training speed against batch size, four ways. " + "; ".join(
             f"batch size {row['batch_size']}: " + ", ".join(
                 f"{name} {row[name]['images_a_second']:,.0f}" for name in bench.CONTENDERS if "failed" not in row[name]

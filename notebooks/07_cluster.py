@@ -78,6 +78,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import psutil
 import torch
 from IPython.display import Markdown, display
@@ -180,12 +181,13 @@ workers = [8, 16, 32, 64, 128, 256]
 orders = {"longest first": (longest, "o", "-", "#3B8BC2"), "in the order of the grid": (seconds, "s", "--", "#D55E00")}
 with plt.rc_context(plots.STYLE):
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    words = []
+    words, drawn = [], []
     for label, (order, marker, line, color) in orders.items():
         schedules = [simulate(order, count) for count in workers]
         style = {"marker": marker, "linestyle": line, "color": color, "label": label}
         left.plot(workers, [one["makespan"] / 3600 for one in schedules], **style)
         right.plot(workers, [100 * one["idle"] for one in schedules], **style)
+        drawn += [{"order": label, "workers": count} | one for count, one in zip(workers, schedules)]
         words.append(f"{label}: " + ", ".join(
             f"{count} workers {one['makespan'] / 3600:.2f} hours, idle {report.percent(one['idle'])}" for count, one in zip(workers, schedules)
         ))
@@ -198,6 +200,8 @@ with plt.rc_context(plots.STYLE):
     left.legend()
 plots.show(
     figure,
+    name="schedules",
+    data=pd.DataFrame(drawn),
     alt="Hours until the thesis's grid is done, and idle share, against the number of workers. " + "; ".join(words) + ".",
     caption=f"Simulated from estimated times, one run a worker at a time. {report.basis(records, 'cpu')}",
 )

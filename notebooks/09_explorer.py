@@ -30,6 +30,9 @@ records = list(
         runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
     ).values()
 )
+if PROFILE == "cpu":  # the other reading of the labels has runs of its own
+    runs += experiments.profile("binary").runs()
+    records += Store(RESULTS).select(experiments.profile("binary").runs()).values()
 basis = report.basis(records, PROFILE)
 pair = report.pair_near(records, "cifar10", 256)  # the view that the page starts with
 cells = report.cells(records)
@@ -66,6 +69,8 @@ display({"text/html": page, "text/plain": "The explorer: on the book's page."}, 
 # %% tags=["hide-input", "without-scripts"]
 plots.show(
     plots.reliability(pair),
+    name="explorer",
+    data=report.bins(pair),
     alt=f"Reliability diagrams of both losses, {pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme: "
     + "; ".join(
         f"{r['run']['loss']} loss ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, "

@@ -143,6 +143,8 @@ if tables:
     )
     plots.show(
         plots.by_choice(tables, metrics),
+        name="choices",
+        data=pd.concat(one.assign(choice=label) for label, one in tables.items())[["choice", "batch_size", "seed", "loss", *metrics]],
         alt=f"Test accuracy, ECE and AUROC on CIFAR-10, long scheme, both losses, for each changed setting. {words}.",
         caption=report.basis([*base, *sum(used.values(), [])], ", ".join([PROFILE, *used])),
     )

@@ -1,6 +1,7 @@
 """The book builds without a warning and needs nothing from the network."""
 
 import re
+import xml.etree.ElementTree as ET
 
 
 def test_pages_load_nothing_from_elsewhere(html):
@@ -22,6 +23,20 @@ def test_buttons_follow_the_readers_fork(html):
     page = (html / "notebooks/01_theory.html").read_text()
     assert "colab.research.google.com/github/reader/fork/blob/main/notebooks/01_theory.ipynb" in page
     assert 'href="https://github.com/reader/fork"' in page
+
+
+def test_every_figure_leads_to_its_drawing_and_code(html):
+    figures = 0
+    for page in [*html.glob("book/*.html"), *html.glob("notebooks/*.html")]:
+        for figure in re.findall(r'<figure class="gffn-figure".*?</figure>', page.read_text(), re.DOTALL):
+            (name,), (drawing,), (code,) = (
+                re.findall(pattern, figure) for pattern in ('^<figure [^>]*id="(.*?)"', 'href="([^"]*[.]svg)"', 'href="#(code-.*?)"')
+            )
+            assert code == f"code-{name}"
+            assert f'id="{code}"' in page.read_text()
+            assert ET.parse(page.parent / drawing).getroot().get("role") == "img"
+            figures += 1
+    assert figures == len(list(html.glob("_static/figures/*.svg"))) >= 21
 
 
 def test_formulas_are_set_by_the_bundled_mathjax(html):

@@ -2,8 +2,10 @@
 
 import re
 import xml.etree.ElementTree as ET
+from urllib.request import urlopen
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -32,6 +34,11 @@ def test_a_row_per_run_and_scheme(records, table):
     assert row["overconfidence"] == row["confidence"] - row["test_accuracy"]
     assert row["underfit"] == (row["train_accuracy"] < report.FITTED)
     assert not table[table["scheme"] == "early"]["underfit"].any()
+
+
+def test_every_column_is_explained(table):
+    assert list(table.columns) == list(report.COLUMNS)
+    assert all(len(entry) == 3 and all(entry) for entry in report.COLUMNS.values())
 
 
 @pytest.mark.parametrize("metric", ["test_accuracy", "ece"])
@@ -104,7 +111,7 @@ FIGURES = {
 def test_figures_take_the_pages_colour_and_speak(name, records, table, monkeypatch):
     shown = []
     monkeypatch.setattr(plots, "display", lambda data, raw: shown.append(data))
-    plots.show(FIGURES[name](records, table), alt='4 < 5 & "so on"', caption="Basis <here>")
+    plots.show(FIGURES[name](records, table), name="a-figure", data=table, alt='4 < 5 & "so on"', caption="Basis <here>")
     (data,) = shown
     page = data["text/html"]
     root = ET.fromstring(page.replace("xlink:", ""))  # well-formed
@@ -115,6 +122,39 @@ def test_figures_take_the_pages_colour_and_speak(name, records, table, monkeypat
     # Nothing paints the page's background: that would be white on a dark page.
     assert not re.search(r"fill: #ffffff", page)
     assert '4 < 5 & "so on"' in data["text/plain"]
+    assert root.get("id") == "a-figure"
+    (drawing,) = plots.drawings(page).values()
+    assert ET.fromstring(drawing).get("role") == "img" and "currentColor" not in drawing
+
+
+def test_a_figure_carries_its_data(records, monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "display", lambda data, raw: shown.append(data["text/html"]))
+    points = report.curve_points(records, "val_accuracy").assign(note='a "quoted", <b>; 5 %\nü')
+    plots.show(plots.curves(records, "val_accuracy", "accuracy"), name="curves", data=points, alt="", caption="")
+    link = ET.fromstring(shown[0].replace("xlink:", "")).find(".//a[@download='curves.csv']").get("href")
+    with urlopen(link) as answer:
+        read = pd.read_csv(answer)
+    pd.testing.assert_frame_equal(read, points, check_dtype=False, rtol=1e-5)
+
+
+def test_a_figures_name_is_fit_for_an_address():
+    with pytest.raises(ValueError, match="'ECE long'.*such as 'ece-long'"):
+        plots.show(None, name="ECE long", data=None, alt="", caption="")
+
+
+def test_points_are_those_of_the_records(records):
+    record = records[-1]
+    points = report.curve_points([record], "val_accuracy")
+    assert points["value"].tolist() == record["curves"]["val_accuracy"]
+    assert points.loc[points["early"], "epoch"].tolist() == [record["evaluations"]["early"]["epoch"]]
+    found = record["evaluations"]["long"]
+    bins = report.bins([record])
+    assert bins["count"].tolist() == found["calibration"]["uniform10"]["count"]
+    points = report.score_points(record)
+    roc = points[(points["panel"] == "roc") & (points["series"] == "typicality")]
+    assert roc["y"].tolist() == found["ood"]["scores"]["typicality"]["tpr_on_fpr_grid"]
+    np.testing.assert_allclose(points[points["panel"] == "histogram"].groupby("series")["y"].sum(), 1)
 
 
 def test_empty_bins_have_no_bar(records):

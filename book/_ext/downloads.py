@@ -1,0 +1,144 @@
+"""Sphinx extension: the files behind the book, and the tables of the pages that list them.
+
+``_static/chapters`` gets each chapter's notebook and source, ``_static/data`` the published results,
+``print.html`` the whole book on one page. ``book/downloads.md`` and ``book/status.md`` show the
+tables by name: ``{{ chapters }}``.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from figures import chapters, drawings
+from sphinx.errors import ExtensionError
+
+from gffn_core import cli, report
+
+# Permissive licences, and the Mozilla licence, which covers changed files of its own only.
+COMPATIBLE = r"MIT|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|Mozilla|MPL|Zlib|CC0|HPND|Public Domain"
+
+
+def tables(app, config):
+    app.config.myst_substitutions |= {
+        "chapters": _chapters(app),
+        "data_files": _data_files(app),
+        "data_dictionary": report.markdown_table(
+            ["column", "meaning", "unit", "in the record"],
+            ([f"`{name}`", meaning, unit, f"`{place}`"] for name, (meaning, unit, place) in report.COLUMNS.items()),
+        ),
+        "status": _status(app),
+        "licences": _licences(),
+    }
+
+
+def _chapters(app):
+    figures = drawings(app)
+    return report.markdown_table(
+        ["chapter", "files", "figures (SVG)"],
+        (
+            [
+                _title(app, chapter),
+                ", ".join(_file(f"chapters/{Path(chapter).name}{suffix}", suffix) for suffix in (".ipynb", ".py")),
+                ", ".join(_file(f"figures/{name}.svg", name) for name in figures[chapter]),
+            ]
+            for chapter in chapters(app)
+        ),
+    )
+
+
+def _published(app):
+    return sorted((Path(app.srcdir) / "results/published").iterdir())
+
+
+def _data_files(app):
+    rows = []
+    for path in _published(app):
+        name = path.name.removesuffix(".jsonl.gz")
+        if name != path.name:
+            tables = ", ".join(_file(f"data/{name}{suffix}", f"{name}{suffix}") for suffix in (".csv", ".parquet"))
+            rows.append([tables, f"results of profile `{name}`, a row per run and scheme"])
+            rows.append([_file(f"data/{path.name}", path.name), "the records whole: curves, bins, histograms, provenance"])
+        else:
+            rows.append([_file(f"data/{path.name}", path.name), "measured times" + (
+                ": training speed" if name.startswith("bench") else ": the sweep on several workers")])
+    return report.markdown_table(["file", "what"], rows)
+
+
+def _status(app):
+    executed = json.loads((Path(app.srcdir) / "book/status.json").read_text())
+    rows = []
+    for chapter in chapters(app):
+        when = executed.get(chapter)
+        rows.append([_title(app, chapter), *(
+            [when["finished"][:16].replace("T", " "), f"{when['seconds']:.0f} s", when["hardware"],
+             f"Python {when['python']}, torch {when['torch']}", f"`{when['code']}`"]
+            if when else ["not recorded", "", "", "", ""]
+        )])
+    return report.markdown_table(["page", "executed (UTC)", "took", "on", "with", "code"], rows)
+
+
+def _licences():
+    """The packages of this environment by licence, with those to look at named."""
+    command = [sys.executable, "-m", "piplicenses", "--from=mixed", "--format=json"]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    other = [
+        f"{package['Name']} ({package['License']})" for package in found
+        if "GPL" in package["License"] or not re.search(COMPATIBLE, package["License"])
+    ]
+    return (
+        f"Of the {len(found)} packages in the environment that built this page, {len(found) - len(other)} name a licence that "
+        f"goes with MIT. To look at by hand: {', '.join(other) or 'none'}."
+    )
+
+
+def _title(app, chapter):
+    cells = nbformat.read(Path(app.srcdir) / f"{chapter}.ipynb", as_version=4).cells
+    return f"[{cells[0].source.splitlines()[0].removeprefix('# ')}](/{chapter})"
+
+
+def _file(path, text):
+    # As HTML: Sphinx would look for a Markdown link's file before this extension has written it.
+    return f'<a href="../_static/{path}" download>{text}</a>'
+
+
+def write(app, error):
+    if error is not None or app.builder.name != "html":
+        return
+    static = Path(app.outdir) / "_static"
+    (static / "chapters").mkdir(exist_ok=True)
+    for chapter in chapters(app):
+        for suffix in (".ipynb", ".py"):
+            shutil.copy(Path(app.srcdir) / f"{chapter}{suffix}", static / "chapters")
+    (static / "data").mkdir(exist_ok=True)
+    for path in _published(app):
+        shutil.copy(path, static / "data")
+        name = path.name.removesuffix(".jsonl.gz")
+        for suffix in (".csv", ".parquet") if name != path.name else ():
+            if cli.main(["export", name, str(static / f"data/{name}{suffix}"), "--results", str(path.parents[1])]):
+                raise ExtensionError(f"the results of {path} could not be written as {suffix}")
+    _write_one_page(app)
+
+
+def _write_one_page(app):
+    with tempfile.TemporaryDirectory() as scratch:
+        done = subprocess.run(
+            [sys.executable, "-m", "sphinx", "-q", "-b", "singlehtml", "-c", "book", ".", scratch],
+            cwd=app.srcdir, capture_output=True, text=True,
+        )
+        if done.returncode:
+            raise ExtensionError(f"the book on one page could not be built:\n{done.stderr}")
+        page = (Path(scratch) / f"{app.config.root_doc}.html").read_text()
+    # Links to pages become links within this one, which stands at the top of the book.
+    page = re.sub(r'href="(?:\.\./)?(?:book|notebooks)/\w+\.html#', 'href="#', page)
+    (Path(app.outdir) / "print.html").write_text(page.replace('"../_static/', '"_static/'))
+
+
+def setup(app):
+    app.connect("config-inited", tables)
+    app.connect("build-finished", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
