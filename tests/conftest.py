@@ -1,6 +1,11 @@
-"""Settings and small data shared by the unit tests. None of them needs the network, a GPU or a file."""
+"""Settings, small data and the built book for the tests. None of it needs the network or a GPU."""
 
 import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +13,8 @@ import torch
 from hypothesis import settings
 
 from gffn_core.data import load_dataset
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # The same examples every time, and no time limit: a failure here is a failure everywhere.
 settings.register_profile("gffn", derandomize=True, deadline=None, database=None, max_examples=50)
@@ -46,3 +53,22 @@ def arrays():
         "test_x": rng.integers(0, 256, (10, 8, 8), dtype=np.uint8),
         "test_y": np.arange(10) % 2,
     }
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory):
+    """The built book, from a copy so that the checkout's own build stays."""
+    folder = tmp_path_factory.mktemp("book")
+    for part in ("_config.yml", "README.md"):
+        shutil.copy(ROOT / part, folder)
+    for part in ("book", "notebooks", "results/published"):
+        shutil.copytree(ROOT / part, folder / part)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("jupyter-book"), "build", "--all", "-W", "--keep-going",
+         "--config", "_config.yml", "--toc", "book/_toc.yml", "."],
+        cwd=folder, capture_output=True, text=True, env=os.environ | {"GFFN_REPOSITORY": "reader/fork"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    html = folder / "_build/html"
+    assert len([*html.glob("book/*.html"), *html.glob("notebooks/*.html")]) == 16
+    return html
