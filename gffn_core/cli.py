@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 from gffn_core import bench, data, experiments, model, training
@@ -210,6 +211,8 @@ def _export(args):
     if args.file.suffix == ".csv":
         write_atomically(args.file, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
     else:
+        if find_spec("pyarrow") is None:
+            raise ValueError(f"{args.file}: Parquet needs pyarrow; pip install 'gffn-core[parquet]', or write .csv")
         write_atomically(args.file, lambda file: table.to_parquet(file, index=False))
     print(f"{len(table)} rows: {args.file}")
 

@@ -14,41 +14,42 @@ SHOWN_SCORES = ("max_softmax", "log_px", "typicality")  # those drawn; max_logit
 CELL = ["dataset", "title", "scheme", "label_space", "batch_size"]
 
 
-# What the columns of ``frame`` mean: (meaning, unit, place in the record).
+# What the columns of ``frame`` mean: (meaning, unit, place in the record; a leading dot stands for
+# ``evaluations.early`` or ``evaluations.long``).
 COLUMNS = {
-    "dataset": ("data set the net was trained on", "name", "run"),
-    "loss": ("loss it was trained with: conditional (standard) or joint (GFFN)", "name", "run"),
-    "label_space": ("labels that Z(x) sums over: categorical or binary", "name", "run"),
-    "batch_size": ("images per step", "images", "run"),
-    "seed": ("of initialisation and order of the images", "integer", "run"),
-    "width": ("of the net: channels of its first layer", "channels", "run"),
-    "learning_rate": ("of Adam, constant", "1", "run"),
-    "kl_weight": ("of the KL term in the joint loss; 1 is the thesis's", "factor", "run"),
+    "dataset": ("data set the net was trained on", "name", "run.dataset"),
+    "loss": ("loss it was trained with: conditional (standard) or joint (GFFN)", "name", "run.loss"),
+    "label_space": ("labels that Z(x) sums over: categorical or binary", "name", "run.label_space"),
+    "batch_size": ("images per step", "images", "run.batch_size"),
+    "seed": ("of initialisation and order of the images", "integer", "run.seed"),
+    "width": ("of the net: channels of its first layer", "channels", "run.width"),
+    "learning_rate": ("of Adam, constant", "1", "run.learning_rate"),
+    "kl_weight": ("of the KL term in the joint loss; 1 is the thesis's", "factor", "run.kl_weight, absent for 1"),
     "key": ("the run's own hash", "16 hexadecimal digits", "key"),
-    "title": ("data set, with the number of images where it is a subset", "text", "data"),
+    "title": ("data set, with the number of images where it is a subset", "text", "data.title"),
     "scheme": ("early: weights of the best validation accuracy; long: of the last epoch", "name", "evaluations"),
-    "epoch": ("passes over the training images at that point", "epochs", "evaluations.SCHEME"),
-    "step": ("steps of the optimiser at that point", "steps", "evaluations.SCHEME"),
-    "train_accuracy": ("accuracy on training images", "fraction", "evaluations.SCHEME"),
-    "val_accuracy": ("accuracy on validation images", "fraction", "evaluations.SCHEME"),
-    "test_accuracy": ("accuracy on test images", "fraction", "evaluations.SCHEME"),
-    "nll": ("negative log-likelihood of the test labels, mean", "nats", "evaluations.SCHEME"),
-    "brier": ("Brier score, test images, summed over classes", "0 to 2", "evaluations.SCHEME"),
-    "mce": ("maximum calibration error, 10 bins of equal width, test images", "fraction", "evaluations.SCHEME"),
-    "confidence": ("mean probability of the predicted class, test images", "fraction", "evaluations.SCHEME"),
-    "ece": ("expected calibration error, 10 bins of equal width, test images", "fraction", "evaluations.SCHEME.ece.uniform10"),
-    "ece_uniform15": ("the same with 15 bins", "fraction", "evaluations.SCHEME.ece.uniform15"),
-    "ece_quantile10": ("the same with 10 bins of equal mass", "fraction", "evaluations.SCHEME.ece.quantile10"),
-    "aurc": ("area under the risk-coverage curve, test images", "fraction", "evaluations.SCHEME.risk_coverage"),
-    "temperature": ("that minimises the negative log-likelihood on validation images", "factor", "evaluations.SCHEME.scaled"),
-    "scaled_nll": ("nll of logits divided by the temperature", "nats", "evaluations.SCHEME.scaled"),
-    "scaled_ece": ("ece of logits divided by the temperature", "fraction", "evaluations.SCHEME.scaled.ece.uniform10"),
-    "official": ("whether the data set is whole and as published", "true or false", "data"),
+    "epoch": ("passes over the training images at that point", "epochs", ".epoch"),
+    "step": ("steps of the optimiser at that point", "steps", ".step"),
+    "train_accuracy": ("accuracy on training images", "fraction", ".train_accuracy"),
+    "val_accuracy": ("accuracy on validation images", "fraction", ".val_accuracy"),
+    "test_accuracy": ("accuracy on test images", "fraction", ".test_accuracy"),
+    "nll": ("negative log-likelihood of the test labels, mean", "nats", ".nll"),
+    "brier": ("Brier score, test images, summed over classes", "0 to 2", ".brier"),
+    "mce": ("maximum calibration error, 10 bins of equal width, test images", "fraction", ".mce"),
+    "confidence": ("mean probability of the predicted class, test images", "fraction", ".confidence"),
+    "ece": ("expected calibration error, 10 bins of equal width, test images", "fraction", ".ece.uniform10"),
+    "ece_uniform15": ("the same with 15 bins", "fraction", ".ece.uniform15"),
+    "ece_quantile10": ("the same with 10 bins of equal mass", "fraction", ".ece.quantile10"),
+    "aurc": ("area under the risk-coverage curve, test images", "fraction", ".risk_coverage.aurc"),
+    "temperature": ("that minimises the negative log-likelihood on validation images", "factor", ".scaled.temperature"),
+    "scaled_nll": ("nll of logits divided by the temperature", "nats", ".scaled.nll"),
+    "scaled_ece": ("ece of logits divided by the temperature", "fraction", ".scaled.ece.uniform10"),
+    "official": ("whether the data set is whole and as published", "true or false", "data.official"),
     "overconfidence": ("confidence minus test_accuracy", "fraction", "computed"),
     "underfit": (f"long scheme with train_accuracy below {FITTED}", "true or false", "computed"),
 } | {
     f"auroc_{score}": (f"area under the ROC curve of {score}, test images against those of a foreign data set; "
-                       "empty where there is none", "fraction", f"evaluations.SCHEME.ood.scores.{score}")
+                       "empty where there is none", "fraction", f".ood.scores.{score}.auroc")
     for score in SCORES
 }
 

@@ -217,7 +217,76 @@ else:
     display(Markdown("No runs with binary labels are at hand for this profile."))
 
 # %% [markdown]
+# ## How much of the KL term?
+#
+# The joint loss is the standard one plus the divergence $\operatorname{KL}(\text{uniform}\,\|\,p')$ (equation 1.12 of [chapter 1](01_theory.ipynb)).
+# Nothing forces its weight to be 1. `joint_nll(..., kl_weight=w)` leads from the standard loss ($w = 0$) through the thesis's ($w = 1$)
+# and beyond. On the first 10,000 training images of CIFAR-10:
+
+# %% tags=["hide-input"]
+weighted = []
+if PROFILE == "cpu":
+    for name in ("fewer", "weight"):
+        weighted += store.select(experiments.profile(name).runs()).values()
+both = report.frame(weighted).query("scheme == 'long'") if weighted else pd.DataFrame(columns=["loss", "kl_weight"])
+both["weight"] = both["kl_weight"].where(both["loss"] == "joint", 0.0)
+found = {weight: part for weight, part in both.groupby("weight")}
+if len(found) > 2:
+    labels = {weight: f"weight {weight:g}" + {0: " (standard)", 1: " (thesis)"}.get(weight, "") for weight in found}
+    shown = {"test_accuracy": "test accuracy", "ece": "ECE", "nll": "NLL", "auroc_max_softmax": "AUROC, max softmax"}
+    plots.show(
+        plots.by_choice({labels[weight]: part for weight, part in found.items()}, shown),
+        name="kl-weight",
+        data=both[["weight", "batch_size", "seed", *shown]],
+        alt="Test accuracy, ECE, NLL and AUROC of nets trained with different weights of the KL term. "
+        + "; ".join(
+            f"{labels[weight]} at B = {batch}: accuracy {rows['test_accuracy'].mean():.3f}, ECE {rows['ece'].mean():.3f}"
+            for weight, part in found.items() for batch, rows in part.groupby("batch_size")
+        )
+        + ".",
+        caption=report.basis(weighted, "fewer, weight"),
+    )
+    best = {
+        (batch, metric): means.idxmax() if metric == "test_accuracy" else means.idxmin()
+        for batch, part in both.groupby("batch_size")
+        for metric in ("test_accuracy", "ece", "nll")
+        for means in [part.groupby("weight")[metric].mean()]
+    }
+    display(Markdown("; ".join(
+        f"at B = {batch} the best {shown[metric]} has weight {weight:g}" for (batch, metric), weight in best.items()
+    ).capitalize() + "."))
+else:
+    display(Markdown("No runs with other weights are at hand for this profile."))
+
+# %% [markdown]
+# The nets of the smallest batch size above, one weight at a time: move the slider. Without scripts all diagrams are shown.
+
+# %% tags=["hide-input"]
+if len(found) > 2:
+    batch, seed = both["batch_size"].min(), both["seed"].min()
+    nets = {
+        weight: next(r for r in weighted if r["key"] == key)
+        for weight, key in both.query("batch_size == @batch and seed == @seed")[["weight", "key"]].itertuples(index=False)
+    }
+    nets = dict(sorted(nets.items()))
+    names = "|".join(labels[weight] for weight in nets)
+    display({
+        "text/html": f'<label class="gffn-steps" hidden>weight of the KL term <input type="range" min="0" max="{len(nets) - 1}" '
+        f'value="0" step="1" data-names="{names}"> <output></output></label>',
+        "text/plain": "A slider over the diagrams, on the book's page.",
+    }, raw=True)
+    for weight, record in nets.items():
+        plots.show(
+            plots.reliability([record]),
+            name=f"kl-weight-{weight:g}".replace(".", "-"),
+            data=report.bins([record]),
+            alt=f"Reliability diagram, {labels[weight]}, B = {batch}: ECE {record['evaluations']['long']['ece']['uniform10']:.3f}, "
+            f"accuracy {record['evaluations']['long']['test_accuracy']:.3f}.",
+            caption=f"{labels[weight].capitalize()}, batch size {batch}, long scheme. {report.basis([record], 'fewer, weight')}",
+        )
+
+# %% [markdown]
 # ## Try another
 #
-# `gffn sweep fast`, `slow`, `fewer`, `wide` and `binary` train these runs. A choice of one's own is one line in `PROFILES`
+# `gffn sweep fast`, `slow`, `fewer`, `wide`, `binary` and `weight` train these runs. A choice of one's own is one line in `PROFILES`
 # (`gffn_core/experiments.py`): a name, data sets, epochs per batch size, and the fields of `Run` that differ.

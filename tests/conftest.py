@@ -59,7 +59,8 @@ def arrays():
 def html(tmp_path_factory):
     """The built book, from a copy so that the checkout's own build stays."""
     folder = tmp_path_factory.mktemp("book")
-    shutil.copy(ROOT / "_config.yml", folder)
+    for part in ("_config.yml", "README.md"):
+        shutil.copy(ROOT / part, folder)
     for part in ("book", "notebooks", "results/published"):
         shutil.copytree(ROOT / part, folder / part)
     done = subprocess.run(

@@ -1,7 +1,19 @@
 """The book builds without a warning and needs nothing from the network."""
 
+import json
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pandas as pd
+
+from gffn_core import report
+from gffn_core.experiments import profile
+from gffn_core.store import Store
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_pages_load_nothing_from_elsewhere(html):
@@ -14,9 +26,8 @@ def test_pages_load_nothing_from_elsewhere(html):
 
 def test_links_inside_the_book_lead_somewhere(html):
     for page in [*html.glob("book/*.html"), *html.glob("notebooks/*.html")]:
-        for link in re.findall(r'href="([^"#?]+\.(?:html|ipynb|py))["#?]', page.read_text()):
-            if not link.startswith(("http", "_static")):
-                assert (page.parent / link).resolve().exists(), (page.name, link)
+        for link in re.findall(r'href="([^"#?:]+\.(?:html|ipynb|py|svg|csv|parquet|json|gz))["#?]', page.read_text()):
+            assert (page.parent / link).resolve().exists(), (page.name, link)
 
 
 def test_buttons_follow_the_readers_fork(html):
@@ -37,6 +48,51 @@ def test_every_figure_leads_to_its_drawing_and_code(html):
             assert ET.parse(page.parent / drawing).getroot().get("role") == "img"
             figures += 1
     assert figures == len(list(html.glob("_static/figures/*.svg"))) >= 21
+
+
+def test_downloads_are_what_they_claim(html):
+    page = (html / "book/downloads.html").read_text()
+    for path in [*html.glob("_static/chapters/*"), *html.glob("_static/data/*"), *html.glob("_static/figures/*")]:
+        assert f'href="../{path.relative_to(html)}" download' in page
+    records = Store(ROOT / "results").select(profile("cpu").runs()).values()
+    for read, name in ((pd.read_csv, "cpu.csv"), (pd.read_parquet, "cpu.parquet")):
+        pd.testing.assert_frame_equal(read(html / "_static/data" / name), report.frame(records), check_dtype=False)
+    for name in report.COLUMNS:
+        assert f'<span class="pre">{name}</span>' in page
+
+
+def test_status_page_knows_when_every_notebook_ran(html):
+    page = (html / "book/status.html").read_text()
+    assert "not recorded" not in page
+    executed = json.loads((ROOT / "book/status.json").read_text())
+    assert {f"{name}.ipynb" for name in executed} == {
+        str(path.relative_to(ROOT)) for folder in ("book", "notebooks") for path in (ROOT / folder).glob("*.ipynb")
+    }
+    for when in executed.values():
+        assert when["finished"][:10] in page and when["hardware"] in page
+
+
+def test_the_whole_book_is_on_one_page(html):
+    text = (html / "print.html").read_text()
+    for page in [*html.glob("book/*.html"), *html.glob("notebooks/*.html")]:
+        (title,) = re.findall(r"<h1>([^<]+)<a", page.read_text())
+        assert re.search(rf"<h\d>{re.escape(title)}<a", text), title
+    for link in re.findall(r'(?:href|src)="([^"#?:]+\.\w+)["#?]', text):
+        assert (html / link).exists(), link
+    missing = {link for link in re.findall(r'href="#([^"]+)"', text) if f'id="{link}"' not in text}
+    assert not missing
+
+
+def test_plain_sphinx_builds_the_same_pages(html, tmp_path):
+    """The way out, should Jupyter Book stop working."""
+    folder = html.parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", "book", ".", tmp_path],
+        cwd=folder, capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = [{str(path.relative_to(root)) for path in root.rglob("*.html")} for root in (html, tmp_path)]
+    assert pages[0] == pages[1]
 
 
 def test_formulas_are_set_by_the_bundled_mathjax(html):

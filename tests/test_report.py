@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from scipy import stats
 
 from gffn_core import plots, report
-from gffn_core.experiments import Profile, results
+from gffn_core.cli import main
+from gffn_core.experiments import Profile, profile, results
 from gffn_core.store import Store
 
+ROOT = Path(__file__).resolve().parents[1]
 PROFILE = Profile("small", ("digits_0_4",), epochs={64: 1, 256: 2}, seeds=(0, 1, 2))
 
 
@@ -36,9 +39,34 @@ def test_a_row_per_run_and_scheme(records, table):
     assert not table[table["scheme"] == "early"]["underfit"].any()
 
 
-def test_every_column_is_explained(table):
+def test_every_column_is_explained(records, table):
     assert list(table.columns) == list(report.COLUMNS)
-    assert all(len(entry) == 3 and all(entry) for entry in report.COLUMNS.values())
+    record, row = records[-1], table.iloc[-1]
+    for name, (meaning, unit, place) in report.COLUMNS.items():
+        assert meaning and unit
+        if "." in place:
+            found = record["evaluations"]["long"] if place.startswith(".") else record
+            for key in place.removeprefix(".").split("."):
+                found = found[key]
+            assert found == row[name], name
+
+
+@pytest.mark.parametrize("suffix, read", [(".csv", pd.read_csv), (".parquet", pd.read_parquet)])
+def test_exported_table_is_that_of_the_records(suffix, read, tmp_path):
+    path = tmp_path / f"table{suffix}"
+    assert main(["export", "cpu", str(path), "--results", str(ROOT / "results")]) == 0
+    records = Store(ROOT / "results").select(profile("cpu").runs()).values()
+    pd.testing.assert_frame_equal(read(path), report.frame(records), check_dtype=False)
+
+
+def test_a_table_that_cannot_be_exported_says_why(tmp_path, monkeypatch, capsys):
+    assert main(["export", "cpu", str(tmp_path / "table.xlsx")]) == 1
+    assert main(["export", "cpu", str(tmp_path / "table.csv"), "--results", str(tmp_path / "none")]) == 1
+    monkeypatch.setattr("gffn_core.cli.find_spec", lambda name: None)
+    assert main(["export", "cpu", str(tmp_path / "table.parquet"), "--results", str(ROOT / "results")]) == 1
+    said = capsys.readouterr().err
+    assert "must end in .csv or .parquet" in said and "holds no run of 'cpu'" in said and "gffn-core[parquet]" in said
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("metric", ["test_accuracy", "ece"])

@@ -98,7 +98,8 @@ def _licences():
 
 def _title(app, chapter):
     cells = nbformat.read(Path(app.srcdir) / f"{chapter}.ipynb", as_version=4).cells
-    return f"[{cells[0].source.splitlines()[0].removeprefix('# ')}](/{chapter})"
+    title = cells[0].source.splitlines()[0].removeprefix("# ")
+    return f"[{title}](/{chapter})".replace("|", "\\|")  # in a table
 
 
 def _file(path, text):

@@ -12,6 +12,7 @@ import vl_convert
 SCRIPTS = {
     "notebooks/01_theory": ["dial.js"],
     "notebooks/09_explorer": ["vega.js", "explorer.js"],
+    "notebooks/10_choices": ["steps.js"],
 }
 NOTICE = (
     "/* Vega, Vega-Lite and Vega-Embed: University of Washington Interactive Data Lab, BSD 3-clause;"
