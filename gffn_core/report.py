@@ -24,7 +24,7 @@ COLUMNS = {
     "seed": ("of initialisation and order of the images", "integer", "run.seed"),
     "width": ("of the net: channels of its first layer", "channels", "run.width"),
     "learning_rate": ("of Adam, constant", "1", "run.learning_rate"),
-    "kl_weight": ("of the KL term in the joint loss; 1 is the thesis's", "factor", "run.kl_weight, absent for 1"),
+    "kl_weight": ("of the KL term in the joint loss; 1, which is the thesis's, where a record lacks it", "factor", "run.kl_weight"),
     "key": ("the run's own hash", "16 hexadecimal digits", "key"),
     "title": ("data set, with the number of images where it is a subset", "text", "data.title"),
     "scheme": ("early: weights of the best validation accuracy; long: of the last epoch", "name", "evaluations"),
