@@ -136,7 +136,8 @@ def _write_one_page(app):
         page = (Path(scratch) / f"{app.config.root_doc}.html").read_text()
     # Links to pages become links within this one, which stands at the top of the book.
     page = re.sub(r'href="(?:\.\./)?(?:book|notebooks)/\w+\.html#', 'href="#', page)
-    (Path(app.outdir) / "print.html").write_text(page.replace('"../_static/', '"_static/'))
+    page = page.replace('href="../', 'href="').replace(f'href="#document-{app.config.root_doc}"', 'href="#"')
+    (Path(app.outdir) / "print.html").write_text(page)
 
 
 def setup(app):
