@@ -20,7 +20,7 @@ from sphinx.errors import ExtensionError
 from gffn_core import cli, report
 
 # Permissive licences, and the Mozilla licence, which covers changed files of its own only.
-COMPATIBLE = r"MIT|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|Mozilla|MPL|Zlib|CC0|HPND|Public Domain"
+COMPATIBLE = r"\b(MIT|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|Mozilla|MPL|Zlib|CC0|HPND|Public Domain)\b"
 
 
 def tables(app, config):
@@ -136,10 +136,16 @@ def _write_one_page(app):
         page = (Path(scratch) / f"{app.config.root_doc}.html").read_text()
     # Links to pages become links within this one, which stands at the top of the book.
     page = re.sub(r'href="(?:\.\./)?(?:book|notebooks)/\w+\.html#', 'href="#', page)
-    (Path(app.outdir) / "print.html").write_text(page.replace('"../_static/', '"_static/'))
+    page = page.replace('href="../', 'href="').replace(f'href="#document-{app.config.root_doc}"', 'href="#"')
+    (Path(app.outdir) / "print.html").write_text(page)
+
+
+def name_the_book(app, page, template, context, doctree):
+    context["docstitle"] = app.config.html_title  # the builder of one page leaves it out
 
 
 def setup(app):
     app.connect("config-inited", tables)
+    app.connect("html-page-context", name_the_book)
     app.connect("build-finished", write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
