@@ -36,7 +36,7 @@ records = list(
 )
 table = report.frame(records)
 basis = report.basis(records, PROFILE)
-display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `{PROFILE}`. {basis}."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {basis}."))
 
 # %% [markdown]
 # ## The experiment

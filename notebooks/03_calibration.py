@@ -34,7 +34,7 @@ records = list(
 table = report.frame(records)
 basis = report.basis(records, PROFILE)
 early, long = (table[table["scheme"] == scheme] for scheme in ("early", "long"))
-display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `{PROFILE}`. {basis}."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {basis}."))
 
 # %% [markdown]
 # ## Measuring it

@@ -25,7 +25,7 @@ records = list(
     ).values()
 )
 finished = [r for r in records if not r["diverged"]]
-display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `{PROFILE}`; {len(records) - len(finished)} diverged."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}; {len(records) - len(finished)} diverged."))
 
 # %% [markdown]
 # ## Data

@@ -30,13 +30,15 @@ records = list(
         runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
     ).values()
 )
+shown = PROFILE
 if PROFILE == "cpu":  # the other reading of the labels has runs of its own
     runs += experiments.profile("binary").runs()
     records += Store(RESULTS).select(experiments.profile("binary").runs()).values()
-basis = report.basis(records, PROFILE)
+    shown = "cpu, binary"
+basis = report.basis(records, shown)
 pair = report.pair_near(records, "cifar10", 256)  # the view that the page starts with
 cells = report.cells(records)
-display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `{PROFILE}`. {basis}."))
+display(Markdown(f"**Shown here:** profile `{shown}`, {report.coverage(records, runs)}. {basis}."))
 
 # %% tags=["hide-input"]
 start = pair[0]["run"]
@@ -78,7 +80,7 @@ plots.show(
         for r in pair
     )
     + ".",
-    caption=f"{pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme. {report.basis(pair, PROFILE)}",
+    caption=f"{pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme. {report.basis(pair, shown)}",
 )
 
 # %% [markdown]

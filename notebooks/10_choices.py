@@ -35,7 +35,7 @@ records = list(
 table = report.frame(records)
 long = table[table["scheme"] == "long"]
 basis = report.basis(records, PROFILE)
-display(Markdown(f"**Shown here:** {report.coverage(records, runs)} of profile `{PROFILE}`. {basis}."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {basis}."))
 
 # %% [markdown]
 # ## What the thesis says, and what we do
@@ -252,9 +252,15 @@ if len(found) > 2:
         for metric in ("test_accuracy", "ece", "nll")
         for means in [part.groupby("weight")[metric].mean()]
     }
-    display(Markdown("; ".join(
-        f"at B = {batch} the best {shown[metric]} has weight {weight:g}" for (batch, metric), weight in best.items()
-    ).capitalize() + "."))
+    sentences = [
+        f"At B = {batch} the best test accuracy has weight {best[batch, 'test_accuracy']:g}, the best ECE {best[batch, 'ece']:g}, "
+        f"the best NLL {best[batch, 'nll']:g}."
+        for batch in sorted(both["batch_size"].unique())
+    ]
+    if max(best.values()) == max(found):
+        sentences.append("That includes the largest weight tried, so the best one may be larger still.")
+    sentences.append("Whoever wants to use a weight chooses it on validation images; these are test images, shown for what they say.")
+    display(Markdown(" ".join(sentences)))
 else:
     display(Markdown("No runs with other weights are at hand for this profile."))
 
