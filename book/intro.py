@@ -130,8 +130,10 @@ display(Markdown(f"<details><summary>All {len(ledger)} claims</summary>\n\n{clai
 # - New to it? [Background](background.md) is two screens; [the theory](../notebooks/01_theory.ipynb) derives and checks everything.
 # - Here for results? [Accuracy](../notebooks/02_batch_size.ipynb), [calibration](../notebooks/03_calibration.ipynb) and
 #   [out-of-distribution detection](../notebooks/04_ood.ipynb) each end with the thesis's statements beside ours.
+#   The [explorer](../notebooks/09_explorer.ipynb) shows one cell of the grid at a time; [choices](../notebooks/10_choices.ipynb) says what
+#   depends on the settings that the thesis leaves open.
 # - Several devices, or many runs? [One batch on several processes](../notebooks/05_distributed.ipynb) and
-#   [how fast it trains](../notebooks/06_speed.ipynb).
+#   [how fast it trains](../notebooks/06_speed.ipynb); [the sweep on many machines](../notebooks/07_cluster.ipynb).
 # - Want to run it? [How to rerun](rerun.md): one command for everything, or any chapter on Colab.
 # - Want the loss? `from gffn_core.losses import JointCrossEntropyLoss`, in place of `torch.nn.CrossEntropyLoss`.
 #
