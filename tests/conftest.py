@@ -73,3 +73,16 @@ def html(tmp_path_factory):
     pages = (ROOT / "book/_toc.yml").read_text().count("file:") + 1
     assert len([*html.glob("book/*.html"), *html.glob("notebooks/*.html")]) == pages
     return html
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    quiet = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
+        yield browser
+        browser.close()

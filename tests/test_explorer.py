@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import nbformat
@@ -20,7 +19,8 @@ PAGE = "notebooks/09_explorer.html"
 
 @pytest.fixture(scope="module")
 def records():
-    return list(Store(ROOT / "results").select(experiments.profile("cpu").runs()).values())
+    runs = [run for name in ("cpu", "binary") for run in experiments.profile(name).runs()]
+    return list(Store(ROOT / "results").select(runs).values())
 
 
 @pytest.fixture(scope="module")
@@ -105,18 +105,6 @@ def test_library_comes_with_the_book_and_only_the_explorer_loads_it(html):
     assert library.stat().st_size + page.stat().st_size < 2_000_000
     loads = {p.name for p in html.rglob("*.html") if "_static/vega.js" in p.read_text()}
     assert loads == {page.name}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,0 +1,192 @@
+"""Every page as a reader opens it, in a browser: complete, readable in both themes and on a phone, accessible."""
+
+import contextlib
+import functools
+import gzip
+import http.server
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+TOC = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+VIEWS = {"light": 1300, "dark": 400}  # theme: width of the window
+
+# What only a browser knows of a page.
+FACTS = """() => {
+  const luminance = (color) => {
+    const [r, g, b] = color.match(/[\\d.]+/g).map((c) => (c / 255 <= 0.04045 ? c / 3294.6 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = luminance(getComputedStyle(document.body).backgroundColor);
+  const contrast = (color) => {
+    const [low, high] = [luminance(color), ground].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  return {
+    theme: document.documentElement.dataset.theme,
+    over: document.documentElement.scrollWidth - innerWidth,
+    formulas: all(".math").length,
+    rendered: all("mjx-container").length,
+    formula_errors: all("mjx-merror, [data-mjx-error]").length,
+    headings: all("main h1, main h2, main h3, main h4, main h5, main h6").filter((h) => h.offsetParent).map((h) => +h.tagName[1]),
+    unnamed: all("main img:not([alt]), main img[alt=''], figure svg").filter((e) => !e.closest("[aria-label]:not([aria-label=''])")).map((e) => e.outerHTML.slice(0, 80)),
+    pale: all("figure svg text").filter((t) => contrast(getComputedStyle(t).fill) < 4.5).map((t) => t.textContent),
+    ids: all("[id]").map((e) => e.id),
+    links: all("a[href]").map((a) => a.href),
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def seen(browser, html):
+    """By page and theme: the facts, what went wrong, what was loaded, and what axe finds then."""
+    axe = Path(pytest.importorskip("axe_playwright_python").__file__).with_name("axe.min.js").read_text()
+    found = {}
+    for theme, width in VIEWS.items():
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        for name in PAGES:
+            page = context.new_page()
+            wrong, loaded = [], set()
+            page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+            page.on("console", lambda message: message.type == "error" and wrong.append(f"console: {message.text}"))
+            page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+            page.on("request", lambda request: loaded.add(request.url))
+            page.goto((html / f"{name}.html").as_uri())
+            page.evaluate("window.MathJax && MathJax.startup.promise")
+            facts = page.evaluate(FACTS) | {"wrong": [*wrong], "loaded": {*loaded}}
+            page.evaluate(axe)
+            options = {"preload": False, "resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+            faults = page.evaluate("(options) => axe.run(document, options)", options)["violations"]
+            found[name, theme] = facts | {"faults": faults}
+            page.close()
+        context.close()
+    return found
+
+
+def of_all(seen, fault):
+    """What ``fault`` (facts -> list) finds, with where."""
+    return [f"{name}, {theme}: {one}" for (name, theme), facts in seen.items() for one in fault(facts)]
+
+
+def local(url):
+    return Path(unquote(urlsplit(url).path))
+
+
+def test_pages_load_whole_and_from_nowhere_else(seen):
+    assert not of_all(seen, lambda facts: facts["wrong"])
+    assert not of_all(seen, lambda facts: [u for u in facts["loaded"] if not u.startswith(("file:", "data:", "blob:"))])
+
+
+@functools.cache
+def weight(path):
+    """Bytes of a file as web servers send it."""
+    return len(gzip.compress(path.read_bytes(), 6)) if path.suffix in (".html", ".js", ".css", ".svg") else path.stat().st_size
+
+
+def test_pages_weigh_less_than_two_megabytes(seen):
+    """With everything that they load, on a first visit."""
+    def heavy(facts):
+        size = sum(weight(local(url)) for url in facts["loaded"] if url.startswith("file:"))
+        return [f"{size / 1e6:.2f} MB"] if size > 2e6 else []
+
+    assert not of_all(seen, heavy)
+
+
+def test_pages_follow_the_readers_theme_and_window(seen):
+    assert not of_all(seen, lambda facts: [facts["over"]] if facts["over"] > 0 else [])
+    assert all(facts["theme"] == theme for (_, theme), facts in seen.items())
+
+
+def test_formulas_are_set(seen):
+    assert not of_all(seen, lambda facts: [facts["formula_errors"]] if facts["formula_errors"] else [])
+    assert not of_all(seen, lambda facts: [] if facts["rendered"] == facts["formulas"] else [(facts["rendered"], facts["formulas"])])
+    assert sum(facts["rendered"] for facts in seen.values()) > 100
+
+
+def test_headings_are_in_order(seen):
+    def disorder(facts):
+        levels = facts["headings"]
+        steps = [later - earlier for earlier, later in zip(levels, levels[1:])]
+        return [] if levels[0] == 1 == levels.count(1) and max(steps, default=1) <= 1 else [levels]
+
+    assert not of_all(seen, disorder)
+
+
+def test_drawings_have_words_and_contrast(seen):
+    assert not of_all(seen, lambda facts: facts["unnamed"])
+    assert not of_all(seen, lambda facts: facts["pale"])
+
+
+def test_links_and_anchors_lead_somewhere(seen, html):
+    ids = {(html / f"{name}.html"): set(facts["ids"]) for (name, _), facts in seen.items()}
+
+    def dead(facts):
+        for link in set(facts["links"]):
+            target, fragment = local(link), urlsplit(link).fragment
+            if not link.startswith("file:"):
+                continue
+            if not target.exists():
+                yield f"{link} is not there"
+            elif target in ids and fragment and unquote(fragment) not in ids[target] and "=" not in fragment:
+                yield f"{link}: no such anchor"
+
+    assert not of_all(seen, dead)
+
+
+def test_axe_finds_no_serious_fault(seen):
+    assert not of_all(seen, lambda facts: [
+        f"{fault['id']}: {node['html'][:120]} ({' '.join(node['failureSummary'].split())[:160]})"
+        for fault in facts["faults"] if fault["impact"] in ("serious", "critical") for node in fault["nodes"]
+    ])
+
+
+@pytest.fixture(scope="module")
+def address(html):
+    """The book on a server of this machine: the search fetches its index, which browsers refuse over file://."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=html)
+    handler.log_message = lambda *args: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@contextlib.contextmanager
+def tab(browser):
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("word, page", [("typicality", "04_ood"), ("log-partition", "glossary"), ("Wilson", "03_calibration")])
+def test_search_finds_terms(browser, address, word, page):
+    with tab(browser) as here:
+        here.goto(f"{address}/search.html?q={word}")
+        here.wait_for_selector(f"#search-results a[href*='{page}']", timeout=20_000)
+
+
+def test_the_theme_that_a_reader_chooses_stays(browser, html):
+    with tab(browser) as here:
+        here.goto((html / f"{PAGES[0]}.html").as_uri())
+        before = here.evaluate("document.documentElement.dataset.mode")
+        here.locator(".theme-switch-button:visible").first.click()
+        chosen = here.evaluate("document.documentElement.dataset.mode")
+        assert chosen != before
+        here.reload()
+        assert here.evaluate("document.documentElement.dataset.mode") == chosen
+
+
+def test_print_page_opens(browser, html):
+    with tab(browser) as here:
+        wrong = []
+        here.on("pageerror", lambda error: wrong.append(str(error)))
+        here.on("requestfailed", lambda request: wrong.append(request.url))
+        here.goto((html / "print.html").as_uri())
+        assert here.locator("figure.gffn-figure svg").count() > 20
+        assert not wrong
