@@ -186,8 +186,8 @@ def test_link_reload_back_and_forward_keep_the_view(tab, visit):
 def test_page_follows_results_that_are_not_there_yet(tab, visit, html, embedded):
     """Several seeds, another label space, a cell with one loss alone, a data set without foreign images."""
     data = json.loads(embedded)
-    cells = [c for c in data["cells"] if c["dataset"] == "cifar10" and c["batch"] == 256 and c["scheme"] == "long"]
-    conditional, joint = cells
+    wanted = {"dataset": "cifar10", "batch": 256, "scheme": "long", "labels": "categorical"}
+    conditional, joint = (c for c in data["cells"] if wanted.items() <= c.items())
     conditional |= {"seeds": [0, 1, 2], "accuracy": [0.6, 0.012], "ece": [0.2, 0.034]}
     alone = {k: v for k, v in joint.items() if k not in ("auroc", "roc", "log_px", "outside")} | {"labels": "binary"}
     data["cells"] = [conditional, joint, alone]
