@@ -1,6 +1,11 @@
 # %% [markdown]
 # # From p(y|x) to p(x, y)
 #
+# ```{margin}
+# **Notation.** $x$ image, $y$ label, $f(x)$ its $K$ logits, $\langle y, f\rangle$ the logit of the label, $Z(x)$ the sum of
+# $e^{\langle y, f(x)\rangle}$ over labels, $p'$ the softmax of $\ln Z$ over the batch of $N$ images. [All symbols](../book/glossary.md).
+# ```
+#
 # A trained classifier gives us $K$ numbers per image, the logits $f(x)$. The standard reading turns
 # them into $p(y|x)$. The thesis {cite:p}`klinger2021` reads the *same* numbers as $\ln p(x, y)$ up to a
 # constant, and asks what happens if a network is trained under that reading.

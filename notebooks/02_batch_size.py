@@ -1,6 +1,10 @@
 # %% [markdown]
 # # Accuracy and batch size
 #
+# ```{margin}
+# **Notation.** $B$ batch size; $Z$ the sum over labels of the exponentials of their logits. [All symbols](../book/glossary.md).
+# ```
+#
 # The joint loss depends on the batch: at one example it is the standard loss, and the larger the batch, the
 # better it represents the data over which $Z$ should be summed. So the thesis trains both losses over batch
 # sizes from 4 to 2048 on four data sets (its section 5.1) and compares test accuracies.

@@ -1,6 +1,10 @@
 # %% [markdown]
 # # Calibration
 #
+# ```{margin}
+# **Notation.** $B_m$ the $m$-th of $M$ bins, acc and conf accuracy and mean confidence in it, $n$ images; $B$ batch size; *T* temperature. [All symbols](../book/glossary.md).
+# ```
+#
 # A classifier that says "70 %" should be right in 70 % of such cases. The thesis (its section 5.2) finds that nets trained
 # with the joint loss are better calibrated than standard ones, the more so the larger the batch. This
 # chapter measures it.

@@ -1,6 +1,10 @@
 # %% [markdown]
 # # Out-of-distribution detection
 #
+# ```{margin}
+# **Notation.** $Z(x)$ the sum over labels of $e^{\langle y, f(x)\rangle}$; $\ln Z(x) = \ln p(x)$ up to a constant; $B$ batch size. [All symbols](../book/glossary.md).
+# ```
+#
 # If the logits define $p(x, y)$, they also define $p(x)$ up to a constant, and inputs from elsewhere should get a low one.
 # The thesis (its section 5.3) tries this as a detector, and finds that it does not work. This chapter repeats the
 # test, adds a score, and looks for the reason.

@@ -1,6 +1,10 @@
 # %% [markdown]
 # # One batch on several processes
 #
+# ```{margin}
+# **Notation.** $P_r$ the part of process $r$ of $R$, $n$ images in it, $N$ in all; $Z(x)$ the sum of $e^{\langle y, f(x)\rangle}$ over labels. [All symbols](../book/glossary.md).
+# ```
+#
 # Where one device is too small or too slow, a batch is spread over several processes: each computes the
 # loss of its own part, and `DistributedDataParallel` averages the gradients. For the standard loss that
 # is the same training, as the mean of the parts' means is the mean of all. The joint loss has a

@@ -219,7 +219,7 @@ else:
 # %% [markdown]
 # ## How much of the KL term?
 #
-# The joint loss is the standard one plus the divergence $\operatorname{KL}(\text{uniform}\,\|\,p')$ (equation 1.12 of [chapter 1](01_theory.ipynb)).
+# The joint loss is the standard one plus the divergence $\operatorname{KL}(\text{uniform}\,\|\,p')$, (1.12) in [chapter 1](01_theory.ipynb).
 # Nothing forces its weight to be 1. `joint_nll(..., kl_weight=w)` leads from the standard loss ($w = 0$) through the thesis's ($w = 1$)
 # and beyond. On the first 10,000 training images of CIFAR-10:
 
