@@ -45,7 +45,7 @@ def grid(truth=lambda **cell: {}, datasets=tuple(estimates.NAMES), sizes=SIZES, 
     records = []
     for dataset, size, seed, loss in itertools.product(datasets, sizes, seeds, LOSSES):
         run = {"dataset": dataset, "loss": loss, "label_space": "categorical", "batch_size": size,
-               "seed": seed, "width": 8}
+               "seed": seed, "epochs": 1}
         cell = {"dataset": dataset, "batch_size": size, "loss": loss}
         records.append({
             "key": f"{dataset} {size} {seed} {loss}", "run": run, "diverged": None,
