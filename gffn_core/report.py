@@ -237,6 +237,7 @@ def cells(records: Iterable[dict]) -> list[dict]:
         rows = rows.sort_values("seed")
         evaluations = [by_key[run]["evaluations"][rows["scheme"].iloc[0]] for run in rows["key"]]
         entry = dict(zip(("dataset", "title", "scheme", "labels", "batch", "loss"), key))
+        entry["batch"] = int(entry["batch"])  # NumPy's own integer under pandas 2, which JSON refuses
         entry |= {"seeds": rows["seed"].tolist(), "bins": _pooled_bins(evaluations)}
         intervals = {name: _rounded(cell.loc[key, ["mean", "half"]]) for name, cell in found.items()}
         entry |= {name: intervals[name] for name in ("accuracy", "ece")}
