@@ -7,6 +7,7 @@ scikit-learn's digits. The others differ from ``cpu`` in one choice that the the
 
 import contextlib
 import math
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -103,7 +104,7 @@ PROFILES = {
         Profile(
             "colab",
             THESIS_DATASETS,
-            epochs={64: 5, 512: 10, 2048: 20},
+            epochs={64: 3, 512: 6, 2048: 12},
             epoch_factor=SUBSET_FACTOR,
         ),
         Profile(
@@ -158,14 +159,14 @@ def results(
     train_missing: bool = False,
     device: str = "auto",
     root: str | Path | None = None,
-    workers: int = 1,
 ) -> dict[Run, dict]:
     """The records of ``runs``: read, and with ``train_missing`` the others trained here and now.
 
     Without, runs that the store lacks are left out (and no data set is needed). ValueError if
-    that leaves nothing.
+    that leaves nothing. On a CPU up to four cores train.
     """
     if train_missing:
+        workers = min(os.cpu_count(), 4) if choose_device(device) == "cpu" else 1
         sweep(runs, store, device=device, root=root, workers=workers)
     records = store.select(runs)
     if not records:
