@@ -3,8 +3,6 @@
 import contextlib
 import functools
 import gzip
-import http.server
-import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,7 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 TOC = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
-VIEWS = {"light": 1300, "dark": 400}  # theme: width of the window
+VIEWS = [("light", 1300), ("dark", 1300), ("dark", 400)]  # theme, width of the window
 
 # What only a browser knows of a page.
 FACTS = """() => {
@@ -45,10 +43,10 @@ FACTS = """() => {
 
 @pytest.fixture(scope="module")
 def seen(browser, html):
-    """By page and theme: the facts, what went wrong, what was loaded, and what axe finds then."""
+    """By page, theme and width: the facts, what went wrong, what was loaded, and what axe finds."""
     axe = Path(pytest.importorskip("axe_playwright_python").__file__).with_name("axe.min.js").read_text()
     found = {}
-    for theme, width in VIEWS.items():
+    for theme, width in VIEWS:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
         for name in PAGES:
             page = context.new_page()
@@ -59,11 +57,12 @@ def seen(browser, html):
             page.on("request", lambda request: loaded.add(request.url))
             page.goto((html / f"{name}.html").as_uri())
             page.evaluate("window.MathJax && MathJax.startup.promise")
-            facts = page.evaluate(FACTS) | {"wrong": [*wrong], "loaded": {*loaded}}
+            page.evaluate("document.fonts.ready.then(() => null)")  # the last to come
+            facts = page.evaluate(FACTS)
             page.evaluate(axe)
             options = {"preload": False, "resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
             faults = page.evaluate("(options) => axe.run(document, options)", options)["violations"]
-            found[name, theme] = facts | {"faults": faults}
+            found[name, theme, width] = facts | {"wrong": wrong, "loaded": loaded, "faults": faults}
             page.close()
         context.close()
     return found
@@ -71,7 +70,7 @@ def seen(browser, html):
 
 def of_all(seen, fault):
     """What ``fault`` (facts -> list) finds, with where."""
-    return [f"{name}, {theme}: {one}" for (name, theme), facts in seen.items() for one in fault(facts)]
+    return [f"{' '.join(map(str, view))}: {one}" for view, facts in seen.items() for one in fault(facts)]
 
 
 def local(url):
@@ -100,7 +99,7 @@ def test_pages_weigh_less_than_two_megabytes(seen):
 
 def test_pages_follow_the_readers_theme_and_window(seen):
     assert not of_all(seen, lambda facts: [facts["over"]] if facts["over"] > 0 else [])
-    assert all(facts["theme"] == theme for (_, theme), facts in seen.items())
+    assert all(facts["theme"] == theme for (_, theme, _), facts in seen.items())
 
 
 def test_formulas_are_set(seen):
@@ -124,7 +123,7 @@ def test_drawings_have_words_and_contrast(seen):
 
 
 def test_links_and_anchors_lead_somewhere(seen, html):
-    ids = {(html / f"{name}.html"): set(facts["ids"]) for (name, _), facts in seen.items()}
+    ids = {(html / f"{name}.html"): set(facts["ids"]) for (name, *_), facts in seen.items()}
 
     def dead(facts):
         for link in set(facts["links"]):
@@ -146,17 +145,6 @@ def test_axe_finds_no_serious_fault(seen):
     ])
 
 
-@pytest.fixture(scope="module")
-def address(html):
-    """The book on a server of this machine: the search fetches its index, which browsers refuse over file://."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=html)
-    handler.log_message = lambda *args: None
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 @contextlib.contextmanager
 def tab(browser):
     context = browser.new_context()
@@ -165,9 +153,9 @@ def tab(browser):
 
 
 @pytest.mark.parametrize("word, page", [("typicality", "04_ood"), ("log-partition", "glossary"), ("Wilson", "03_calibration")])
-def test_search_finds_terms(browser, address, word, page):
+def test_search_finds_terms(browser, html, word, page):
     with tab(browser) as here:
-        here.goto(f"{address}/search.html?q={word}")
+        here.goto(f"{(html / 'search.html').as_uri()}?q={word}")
         here.wait_for_selector(f"#search-results a[href*='{page}']", timeout=20_000)
 
 
