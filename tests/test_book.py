@@ -72,6 +72,12 @@ def test_status_page_knows_when_every_notebook_ran(html):
         assert when["finished"][:10] in page and when["hardware"] in page
 
 
+def test_status_page_tells_what_the_tests_said(html):
+    page = (html / "book/status.html").read_text()
+    assert page.count("2031-02-03 04:05: 1 of 2 cells the same") == 1
+    assert page.count("not yet") == len(json.loads((ROOT / "book/status.json").read_text())) - 1
+
+
 def test_the_whole_book_is_on_one_page(html):
     text = (html / "print.html").read_text()
     for page in [*html.glob("book/*.html"), *html.glob("notebooks/*.html")]:

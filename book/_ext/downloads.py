@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 from figures import chapters, drawings
@@ -71,6 +72,7 @@ def _data_files(app):
 
 def _status(app):
     executed = json.loads((Path(app.srcdir) / "book/status.json").read_text())
+    tested = _tested(app)
     rows = []
     for chapter in chapters(app):
         when = executed.get(chapter)
@@ -78,8 +80,22 @@ def _status(app):
             [when["finished"][:16].replace("T", " "), f"{when['seconds']:.0f} s", when["hardware"],
              f"Python {when['python']}, torch {when['torch']}", f"`{when['code']}`"]
             if when else ["not recorded", "", "", "", ""]
-        )])
-    return report.markdown_table(["page", "executed (UTC)", "took", "on", "with", "code"], rows)
+        ), tested.get(chapter, "not yet")])
+    return report.markdown_table(["page", "executed (UTC)", "took", "on", "with", "code", "tested here (UTC)"], rows)
+
+
+def _tested(app):
+    """What the last ``make test`` in this folder said of each notebook."""
+    path = Path(app.srcdir) / "_build/tests.xml"
+    if not path.exists():
+        return {}
+    suite = ElementTree.parse(path).getroot()[0]
+    when = suite.get("timestamp")[:16].replace("T", " ")
+    cells = {}  # of a chapter: whether each is as shown
+    for case in suite.iter("testcase"):
+        chapter = case.get("classname").removesuffix(".ipynb").replace(".", "/")
+        cells.setdefault(chapter, []).append(case.find("failure") is None and case.find("error") is None)
+    return {chapter: f"{when}: {sum(same)} of {len(same)} cells the same" for chapter, same in cells.items()}
 
 
 def _licences():
