@@ -1,5 +1,6 @@
 """Records as tables, and the sentences that say what a table or figure rests on."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -150,13 +151,15 @@ def basis(records: Iterable[dict], profile: str) -> str:
     """One line: which runs, seeds, net, data, hardware and code a figure shows."""
     records = list(records)
     runs = [record["run"] for record in records]
-    seeds = sorted({run["seed"] for run in runs})
+    seeds = Counter(run["seed"] for run in runs)
+    most = max(seeds.values())
+    named = ", ".join(str(s) if n == most else f"{s} ({n} of {most})" for s, n in sorted(seeds.items()))
     nets = {width: name for name, width in WIDTHS.items()}
     partial = sorted({r["data"]["title"] for r in records if not r["data"]["official"]})
     codes = sorted({r["provenance"]["code"] for r in records})
     parts = [
         f"Profile {profile}, {len(records)} {'run' if len(records) == 1 else 'runs'}",
-        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {named}"
         + (" (one seed: no interval over seeds)" if len(seeds) == 1 else ", bars: 95 % interval over seeds"),
         f"{' and '.join(sorted({nets.get(run['width'], str(run['width'])) for run in runs}))} net",
         *partial,

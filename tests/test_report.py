@@ -92,6 +92,8 @@ def test_one_seed_has_no_interval_and_says_so(records):
     assert report.summary(report.frame(one), "ece")["half"].isna().all()
     assert "one seed: no interval" in report.basis(one, "small")
     assert "seeds 0, 1, 2, bars: 95 % interval" in report.basis(records, "small")
+    other = next(record for record in records if record["run"]["seed"] == 1)
+    assert f"seeds 0, 1 (1 of {len(one)}), bars" in report.basis([*one, other], "small")
 
 
 def test_a_run_without_its_partner_is_in_no_pair(records):

@@ -80,8 +80,8 @@ def _status(app):
             [when["finished"][:16].replace("T", " "), f"{when['seconds']:.0f} s", when["hardware"],
              f"Python {when['python']}, torch {when['torch']}", f"`{when['code']}`"]
             if when else ["not recorded", "", "", "", ""]
-        ), tested.get(chapter, "not yet")])
-    return report.markdown_table(["page", "executed (UTC)", "took", "on", "with", "code", "tested here (UTC)"], rows)
+        ), tested.get(chapter, "not tested")])
+    return report.markdown_table(["page", "executed (UTC)", "took", "on", "with", "code", "cells the same"], rows)
 
 
 def _tested(app):
@@ -90,12 +90,12 @@ def _tested(app):
     if not path.exists():
         return {}
     suite = ElementTree.parse(path).getroot()[0]
-    when = suite.get("timestamp")[:16].replace("T", " ")
+    day = suite.get("timestamp")[:10]
     cells = {}  # of a chapter: whether each is as shown
     for case in suite.iter("testcase"):
         chapter = case.get("classname").removesuffix(".ipynb").replace(".", "/")
         cells.setdefault(chapter, []).append(case.find("failure") is None and case.find("error") is None)
-    return {chapter: f"{when}: {sum(same)} of {len(same)} cells the same" for chapter, same in cells.items()}
+    return {chapter: f"{sum(same)} of {len(same)} on {day}" for chapter, same in cells.items()}
 
 
 def _licences():
