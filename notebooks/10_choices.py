@@ -91,8 +91,8 @@ display(Markdown(report.markdown_table(
 # %% [markdown]
 # ## Bins
 #
-# The expected calibration error depends on how confidences are binned. The same nets, three ways; the difference is standard minus GFFN, with a
-# hierarchical bootstrap over cells and seeds.
+# The expected calibration error depends on how confidences are binned. The same nets, three ways; the difference is joint minus conditional, with
+# a hierarchical bootstrap over cells and seeds.
 
 # %% tags=["hide-input"]
 pairs = evidence.pairs(records)
@@ -107,7 +107,7 @@ for metric, label in (
     means = long.groupby("loss")[metric].mean()
     wins = (evidence.lower(pairs, metric)["value"] > 0).mean()
     rows.append([
-        label, f"{means['conditional']:.4f}", f"{means['joint']:.4f}", f"{found.effect:+.4f} [{low:+.4f}, {high:+.4f}]", report.percent(wins, 0)
+        label, f"{means['conditional']:.4f}", f"{means['joint']:.4f}", f"{-found.effect:+.4f} [{-high:+.4f}, {-low:+.4f}]", report.percent(wins, 0)
     ])
 display(Markdown(
     report.markdown_table(["ECE with", "conditional", "joint", "difference", "joint lower in"], rows) + "\n\nLong scheme, mean over all cells."
