@@ -67,6 +67,7 @@ class Claim:
     fitted: bool = False
     nets: tuple[str, ...] = tuple(LOSSES)
 
+
 def ledger(records: Iterable[dict], step_ratios: Sequence[float] = ()) -> pd.DataFrame:
     """One row per claim, in the order of ``CLAIMS``: the claim, its verdict, and what it rests on.
 
@@ -95,6 +96,7 @@ def ledger(records: Iterable[dict], step_ratios: Sequence[float] = ()) -> pd.Dat
     out["verdict"] = [verdict(p, refuted) for p, refuted in zip(out["p_holm"], out.pop("refuted"))]
     return out[["number", "chapter", "section", "statement", "test", "verdict", "effect", "low", "high",
                 "unit", "runs", "p_holm", "note"]]
+
 
 def markdown(table: pd.DataFrame, chapter: str) -> str:
     """A chapter's part of the ledger, with tests and notes, as a Markdown table."""
@@ -146,6 +148,7 @@ def _rounded(value):
     """Two digits of what is small, three decimals of what is not."""
     return "0" if abs(value) < 1e-6 else f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"
 
+
 def evidence(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     """The rows of ``pairs`` that a claim is about and that have all the nets it needs."""
     used = table[table["key"][list(claim.nets)].notna().all(axis=1)]
@@ -178,6 +181,7 @@ def _notes(used, claim):
             yield f"{underfit} of {len(used) * len(claim.nets)} nets underfit"
 
 # The claims
+
 
 MNIST, FASHION, CIFAR, SVHN = ("mnist",), ("fashion_mnist",), ("cifar10",), ("svhn",)
 COLOURED = CIFAR + SVHN

@@ -181,8 +181,7 @@ def _train(runs, execution, placed, checkpoints, device, checkpoint_seconds):
             checkpoint_seconds=checkpoint_seconds, report=outbox.report,
         )
         training.add_done_callback(lambda _: outbox.messages.put(None))
-        for message in iter(outbox.messages.get, None):
-            yield message
+        yield from iter(outbox.messages.get, None)
         training.result()
 
 

@@ -25,6 +25,7 @@ class Estimate(NamedTuple):
     effect: float
     draws: np.ndarray
 
+
 @dataclass(frozen=True)
 class Measured:
     """An effect with its 95 % interval, and what it says about the claim (see the module)."""
@@ -35,6 +36,7 @@ class Measured:
     p: float
     refuted: bool
     note: str = ""
+
 
 def verdict(p: float, refuted: bool) -> str:
     """The one rule for all claims; ``p`` is Holm's, NaN without data."""
@@ -53,6 +55,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
     return adjusted
+
 
 def minus(values: pd.DataFrame, others: pd.DataFrame | pd.Series | float) -> pd.DataFrame:
     others = others["value"] if isinstance(others, pd.DataFrame) else others

@@ -47,6 +47,7 @@ def pairs(records: Iterable[dict]) -> pd.DataFrame:
     )
     return table.pivot(index=PAIR, columns=["loss", "scheme"]).reindex(columns=columns).sort_index()
 
+
 def on(p: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return p[p.index.get_level_values("dataset") == dataset]
 
@@ -73,7 +74,6 @@ def gain(p: pd.DataFrame, metric: str, *schemes: str) -> pd.DataFrame:
 def lower(p: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Conditional minus joint in the long scheme: positive where the joint net's metric is lower."""
     return _values(p, p[metric, "conditional", "long"] - p[metric, "joint", "long"])
-
 
 
 def opposite(values: pd.DataFrame) -> pd.DataFrame:

@@ -346,4 +346,3 @@ def _underfit(record, scheme):
 
 def _short(title):
     return title.split(" (")[0]
-

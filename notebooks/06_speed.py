@@ -30,6 +30,7 @@ def basis(found):
 
 display(Markdown("**Measured on:** " + ("; ".join(map(basis, measured)) or "no machine yet") + "."))
 
+
 # %% [markdown]
 # ## Beside plain PyTorch
 #
