@@ -246,21 +246,21 @@ if len(found) > 2:
         + ".",
         caption=report.basis(weighted, "fewer, weight"),
     )
-    best = {
-        (batch, metric): means.idxmax() if metric == "test_accuracy" else means.idxmin()
-        for batch, part in both.groupby("batch_size")
-        for metric in ("test_accuracy", "ece", "nll")
-        for means in [part.groupby("weight")[metric].mean()]
-    }
-    sentences = [
-        f"At B = {batch} the best test accuracy has weight {best[batch, 'test_accuracy']:g}, the best ECE {best[batch, 'ece']:g}, "
-        f"the best NLL {best[batch, 'nll']:g}."
-        for batch in sorted(both["batch_size"].unique())
-    ]
-    if max(best.values()) == max(found):
-        sentences.append("That includes the largest weight tried, so the best one may be larger still.")
-    sentences.append("Whoever wants to use a weight chooses it on validation images; these are test images, shown for what they say.")
-    display(Markdown(" ".join(sentences)))
+    sentences = []
+    for batch, part in both.groupby("batch_size"):
+        means = part.groupby("weight")[["val_accuracy", "test_accuracy", "ece", "nll", "scaled_ece", "scaled_nll"]].mean()
+        best = means["val_accuracy"].idxmax()
+        sentences.append(
+            f"**B = {batch}**: the best validation accuracy has weight {best:g}"
+            + (", the largest tried" if best == max(found) else "") + ". On test images its accuracy is "
+            + ", ".join(
+                f"{label} {means[metric][best]:.3f} ({means[metric][0]:.3f} with weight 0, {means[metric][1]:.3f} with 1)"
+                for metric, label in (("test_accuracy", ""), ("ece", "its ECE"), ("nll", "its NLL"))
+            ).strip()
+            + f". The standard net after temperature scaling: ECE {means['scaled_ece'][0]:.3f}, NLL {means['scaled_nll'][0]:.3f}; "
+            f"the net of weight {best:g} after it: {means['scaled_ece'][best]:.3f} and {means['scaled_nll'][best]:.3f}."
+        )
+    display(Markdown("\n\n".join(sentences)))
 else:
     display(Markdown("No runs with other weights are at hand for this profile."))
 
