@@ -49,8 +49,8 @@ for scheme in ("early", "long"):
     here = gain[gain["scheme"] == scheme]["mean"]
     error = ece[ece["scheme"] == scheme]["mean"]
     sentence[scheme] = (
-        f"**{scheme}**: more accurate in {(here > 0).sum()} of {len(here)} cells, by {100 * here.mean():+.2f} points on average; "
-        f"lower ECE in {(error < 0).sum()} of {len(error)}, by {error.mean():+.3f} on average"
+        f"**{scheme}**: more accurate in {(here > 0).sum()} of {len(here)} cells, {100 * here.mean():+.2f} points on average; "
+        f"lower ECE in {(error < 0).sum()} of {len(error)}, {error.mean():+.3f} on average"
     )
 pairs = long.pivot_table(index=[*report.CELL, "seed"], columns="loss", values=["ece", "scaled_ece", "scaled_nll"]).dropna()
 closer = (pairs["scaled_ece", "conditional"] < pairs["ece", "joint"]).sum()

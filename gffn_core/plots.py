@@ -284,6 +284,7 @@ def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.
                 if loss == "conditional":
                     axis.set_title(f"{_short(title)}\nagainst {_short(out_titles[dataset])}")
             row[0].set_ylabel(f"AUROC, {loss} loss")
+            row[0].set_ylim(0, 1.03)  # an interval from two seeds can be far wider than the scale
         figure.supxlabel("batch size", fontsize=10)
         _legend(figure, SCORE_STYLE, underfit=table["underfit"].any())
     return figure
