@@ -181,7 +181,8 @@ def _train(runs, execution, placed, checkpoints, device, checkpoint_seconds):
             checkpoint_seconds=checkpoint_seconds, report=outbox.report,
         )
         training.add_done_callback(lambda _: outbox.messages.put(None))
-        yield from iter(outbox.messages.get, None)
+        for message in iter(outbox.messages.get, None):  # not `yield from`, as Ray may send to this generator
+            yield message
         training.result()
 
 

@@ -58,6 +58,7 @@ def seen(browser, html):
             page.goto((html / f"{name}.html").as_uri())
             page.evaluate("window.MathJax && MathJax.startup.promise")
             page.evaluate("document.fonts.ready.then(() => null)")  # the last to come
+            page.evaluate("Promise.allSettled(document.getAnimations().map((a) => a.finished)).then(() => null)")  # colours in transition
             facts = page.evaluate(FACTS)
             page.evaluate(axe)
             options = {"preload": False, "resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
