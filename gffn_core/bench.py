@@ -19,13 +19,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from gffn_core.data import Dataset, load_dataset
-from gffn_core.workers import keep_freed_memory
 from gffn_core.losses import JointCrossEntropyLoss
 from gffn_core.model import ConvNet
 from gffn_core.provenance import provenance
 from gffn_core.stack import Execution, train_stack
 from gffn_core.training import Normalise, Run, initial_model, stepper
 from gffn_core.tuning import best_time, bytes_per_run, choose_execution, first_step_again, timed
+from gffn_core.workers import settle
 
 BATCH_SIZES = (4, 32, 256, 2048)
 STACKS = (1, 2, 4, 8, 16, 32)
@@ -152,7 +152,7 @@ def _build(name, device, width, batch_size, models, threads):
     _images_a_step, how = models * batch_size, ""
     if name == "gffn":
         if device == "cpu":
-            keep_freed_memory()
+            settle()
         execution = choose_execution(runs, dataset, device, "auto")
         _contender = first_step_again(runs, dataset, device, execution)
         how = f"{execution.precision}, {execution.convolution}"
@@ -229,7 +229,7 @@ def _vmap_step(runs, dataset, device):
 
 def _growth(device, width, batch_size, seconds):
     if device == "cpu":
-        torch.set_num_threads(1)
+        settle()
     for count in STACKS:
         runs = [Run("random", "joint", batch_size, epochs=1, seed=i, width=width) for i in range(count)]
         dataset = made_up(batch_size)
@@ -248,7 +248,7 @@ def _floor(device, width):
     a copy of 256 MB, on one thread of a CPU.
     """
     if device == "cpu":
-        torch.set_num_threads(1)
+        settle()
     a = torch.rand(2048, 2048, device=device)
     rows = []
     peak = {}

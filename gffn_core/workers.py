@@ -59,13 +59,13 @@ def largest_stack(run, dataset, device):
 
 def choose(runs, datasets, device, precision):
     """How to compute this stack (``tuning.choose_execution``), measured as it will run."""
-    with _one_thread(device):
+    with _settled(device):
         return choose_execution(runs, datasets[runs[0].dataset], device, precision)
 
 
 def train_alone(runs, execution, *, device, **common):
     """Train a stack into the store in this process, see ``_train``."""
-    with _one_thread(device):
+    with _settled(device):
         _train(runs, execution, device=device, **common)
 
 
@@ -142,8 +142,7 @@ def _start_worker(messages):
     """One thread, deaf to Ctrl-C (the parent decides), and gone when the parent is."""
     global _messages
     _messages = messages
-    torch.set_num_threads(1)
-    keep_freed_memory()
+    settle()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -155,19 +154,31 @@ def _start_worker(messages):
 
 
 @contextlib.contextmanager
-def _one_thread(device):
-    """On a CPU: one thread, and memory that stays; as in a worker."""
+def _settled(device):
+    """On a CPU: as in a worker."""
     threads = torch.get_num_threads()
     if device == "cpu":
-        torch.set_num_threads(1)
-        keep_freed_memory()
+        settle()
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
 
 
-def keep_freed_memory():
+def settle():
+    """Have this thread train fast on a CPU.
+
+    One thread, see above. Denormal numbers (below 1e-38) count as zero: where gradients stay zero, as of
+    a dead unit, Adam's moments decay into them, and a processor computes with them so slowly that a step
+    at batch size 4 took half as long again. They are too small to change a weight.
+    """
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory():
     """Have the C library keep freed memory instead of handing it back to the system.
 
     glibc maps every large tensor afresh, and the system fills it with zeros, page by page; at batch
