@@ -77,6 +77,23 @@ def test_a_stack_of_one_is_the_plain_loop_to_the_bit(digits, precision):
     assert json.dumps(found.evaluations) == json.dumps(plain.evaluations)  # NaN where a bin is empty
 
 
+def test_denormal_numbers_count_as_zero_and_no_weight_differs(digits):
+    """Adam's moments decay into them where a unit is dead; too small to move a weight, they cost time."""
+    run, found = Run("digits", "joint", batch_size=4, epochs=4), {}
+    for settled in (False, True):
+        with workers._settled("cpu" if settled else "elsewhere"):
+            prepare = Normalise(digits.train_x, torch.device("cpu"))
+            stack = Stack([run], [fresh_state(run, digits)], initial_model(run, digits), prepare, digits.train_x, digits.train_y)
+            for epoch in range(run.epochs):
+                stack.begin_epoch(epoch + 1)
+                for _ in range(stack.steps):
+                    stack.step()
+        found[settled] = stack.state(0)
+    tiniest = {settled: min(m[m != 0].abs().min() for m in state["exp_avg"].values()) for settled, state in found.items()}
+    assert tiniest[False] < torch.finfo(torch.float32).tiny <= tiniest[True]
+    assert all(torch.equal(found[False]["weights"][name], value) for name, value in found[True]["weights"].items())
+
+
 def test_models_of_a_stack_have_their_own_images():
     digits = load_dataset("digits")
     run = Run("digits", "joint", batch_size=5, epochs=1)
