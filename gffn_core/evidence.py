@@ -24,7 +24,7 @@ from gffn_core.training import LOSSES, SCHEMES
 SMALL = 64  # the largest batch size of the lower half of the thesis's range, on a log scale
 LUCK = 0.01  # of an area under the ROC curve, with the images
 METRICS = ("key", "title", "official", "margin", "train_accuracy", "test_accuracy", "overconfidence",
-           "ece", "ece_uniform15", "ece_quantile10", "scaled_ece", "nll", "brier", "aurc", "bins",
+           "ece", "ece_uniform15", "ece_quantile10", "scaled_ece", "nll", "scaled_nll", "brier", "aurc", "bins",
            *(f"auroc_{score}" for score in SCORES))
 
 

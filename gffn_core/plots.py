@@ -95,7 +95,7 @@ def drawings(page: str) -> dict[str, str]:
 def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
     """One panel per data set: ``metric`` of one scheme against batch size, both losses.
 
-    Bars are 95 % intervals over seeds; hollow markers are underfit cells (``report.FITTED``).
+    Bars are 95 % intervals over seeds (``report.interval``); hollow markers are underfit cells (``report.FITTED``).
     """
     cells = report.summary(table, metric)
     with matplotlib.rc_context(STYLE):
@@ -145,7 +145,7 @@ def by_choice(tables: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.F
             for row, table in enumerate(cells.values()):
                 for found in report.summary(table, metric).to_dict("records"):
                     style = LOSS_STYLE[found["loss"]]
-                    half = None if np.isnan(found["half"]) else found["half"]  # one seed
+                    half = None if np.isnan(found["half"]) else found["half"]  # too few seeds
                     axis.errorbar(
                         found["mean"], row, xerr=half, color=style["color"], marker=style["marker"],
                         capsize=3, markersize=6.5, markeredgewidth=1.6,
@@ -237,6 +237,26 @@ def reliability(records: list[dict], scheme: str = "long", binning: str = "unifo
     return figure
 
 
+def risk_coverage(points: pd.DataFrame) -> plt.Figure:
+    """One panel per data set: error rate among the most confident images against their share, both losses.
+
+    points: ``report.risk_points`` of one batch size. Bands are 95 % intervals over seeds.
+    """
+    means = report.interval(points.groupby(["title", "loss", "coverage"], sort=False)["risk"]).reset_index()
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _panels(points["title"].unique())
+        for title, axis in axes.items():
+            for loss, style in LOSS_STYLE.items():
+                part = means[(means["title"] == title) & (means["loss"] == loss)]
+                half = part["half"].fillna(0)
+                axis.plot(part["coverage"], part["mean"], color=style["color"], linestyle=style["linestyle"], linewidth=1.6)
+                axis.fill_between(part["coverage"], part["mean"] - half, part["mean"] + half, color=style["color"], alpha=0.2, linewidth=0)
+            axis.set(xlim=(0, 1), ylim=(0, None))
+        _label(figure, "share of the images that is answered", "error rate among them")
+        _legend(figure, {loss: style | {"marker": ""} for loss, style in LOSS_STYLE.items()})
+    return figure
+
+
 def density_and_roc(record: dict, score: str = "log_px", scheme: str = "long") -> plt.Figure:
     """Left: distribution of a score in and out of distribution. Right: the ROC curves of all scores."""
     ood = record["evaluations"][scheme]["ood"]
@@ -284,7 +304,7 @@ def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.
                 if loss == "conditional":
                     axis.set_title(f"{_short(title)}\nagainst {_short(out_titles[dataset])}")
             row[0].set_ylabel(f"AUROC, {loss} loss")
-            row[0].set_ylim(0, 1.03)  # an interval from two seeds can be far wider than the scale
+            row[0].set_ylim(0, 1.03)
         figure.supxlabel("batch size", fontsize=10)
         _legend(figure, SCORE_STYLE, underfit=table["underfit"].any())
     return figure

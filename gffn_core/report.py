@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gffn_core.evaluation import HISTOGRAM_BINS, ROC_POINTS, SCORES
+from gffn_core.evaluation import COVERAGES, HISTOGRAM_BINS, ROC_POINTS, SCORES
 from gffn_core.model import WIDTHS
 from gffn_core.training import FITTED, SCHEMES, Run
 
 SHOWN_SCORES = ("max_softmax", "log_px", "typicality")  # those drawn; max_logit hardly differs from log_px
+SEEDS = 3  # the fewest that give an interval
 CELL = ["dataset", "title", "scheme", "label_space", "batch_size"]
 
 
@@ -92,10 +93,10 @@ def underfit(record: dict, scheme: str) -> bool:
 def summary(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Mean of ``metric`` over seeds for every cell and loss, with the 95 % interval's half width.
 
-    Columns ``mean``, ``half`` (Student's t; NaN for a single seed), ``n`` and ``underfit`` (any).
+    Columns ``mean``, ``half`` (see ``interval``), ``n`` and ``underfit`` (any).
     """
     groups = table.groupby([*CELL, "loss"], sort=False)
-    return _interval(groups[metric]).assign(underfit=groups["underfit"].any()).reset_index()
+    return interval(groups[metric]).assign(underfit=groups["underfit"].any()).reset_index()
 
 
 def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -105,7 +106,7 @@ def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         raise ValueError("a paired difference needs runs of both losses")
     difference = (pairs["joint"] - pairs["conditional"]).rename(metric)
     underfit = table.groupby(CELL)["underfit"].any()
-    return _interval(difference.groupby(level=CELL, sort=False)).join(underfit).reset_index()
+    return interval(difference.groupby(level=CELL, sort=False)).join(underfit).reset_index()
 
 
 def curve_points(records: Iterable[dict], metric: str | Callable[[dict], list]) -> pd.DataFrame:
@@ -127,6 +128,16 @@ def bins(records: Iterable[dict], scheme: str = "long", binning: str = "uniform1
         part = part.assign(**{key: found[key] for key in ("count", "confidence", "accuracy")})
         parts.append(part.assign(**{key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")}))
     return pd.concat(parts)
+
+
+def risk_points(records: Iterable[dict], scheme: str = "long") -> pd.DataFrame:
+    """Error rate (``risk``) among the most confident share (``coverage``) of the test images, a row per share."""
+    return pd.concat(
+        pd.DataFrame({"coverage": COVERAGES, "risk": record["evaluations"][scheme]["risk_coverage"]["risk"]}).assign(
+            title=record["data"]["title"], **{key: record["run"][key] for key in ("batch_size", "loss", "seed")}
+        )
+        for record in records
+    )
 
 
 def score_points(record: dict, score: str = "log_px", scheme: str = "long") -> pd.DataFrame:
@@ -160,7 +171,7 @@ def basis(records: Iterable[dict], profile: str) -> str:
     parts = [
         f"Profile {profile}, {len(records)} {'run' if len(records) == 1 else 'runs'}",
         f"{'seed' if len(seeds) == 1 else 'seeds'} {named}"
-        + (" (one seed: no interval over seeds)" if len(seeds) == 1 else ", bars: 95 % interval over seeds"),
+        + (f", bars: 95 % interval of cells with {SEEDS} seeds" if len(seeds) >= SEEDS else ", too few for intervals"),
         f"{' and '.join(sorted({nets.get(run['width'], str(run['width'])) for run in runs}))} net",
         *partial,
         "; ".join(sorted({r["provenance"]["hardware"] for r in records})),
@@ -288,8 +299,13 @@ def _rounded(values):
     return [None if np.isnan(value) else round(float(value), 4) for value in values]
 
 
-def _interval(groups):
+def interval(groups) -> pd.DataFrame:
+    """Of grouped values the ``mean``, their number ``n``, and ``half`` of the 95 % interval (Student's t).
+
+    NaN below SEEDS values: from two, the interval is thirteen times as wide as they lie apart.
+    """
     found = groups.agg(mean="mean", std="std", n="count")
     quantile = stats.t.ppf(0.975, np.maximum(found["n"] - 1, 1))
-    found["half"] = quantile * found.pop("std") / np.sqrt(found["n"])
+    half = quantile * found.pop("std") / np.sqrt(found["n"])
+    found["half"] = half.where(found["n"] >= SEEDS)
     return found

@@ -117,4 +117,4 @@ if numbers["label space"].nunique() == 1:  # says nothing, and takes the room of
     rows.remove("label space")
     numbers = numbers.drop(columns="label space")
 display(numbers.pivot(index=rows, columns="loss").fillna(""))
-display(Markdown(f"± is the 95 % interval over seeds, where there are several. {basis}."))
+display(Markdown(f"± is the 95 % interval over seeds, where there are three. {basis}."))

@@ -69,7 +69,7 @@ def test_page_data_is_small_and_plain(embedded):
 
 
 def test_seeds_are_brought_together(records):
-    """Two seeds: means with an interval, bins that add up, the curve between the two."""
+    """Two seeds: means, too few for an interval, bins that add up, the curve between the two."""
     one = next(r for r in records if r["run"]["seed"] == 0 and r["run"]["batch_size"] == 64)
     two = next(r for r in records if r["run"]["batch_size"] == 256)
     two = {**two, "run": {**one["run"], "seed": 1}, "data": one["data"]}
@@ -78,8 +78,7 @@ def test_seeds_are_brought_together(records):
     assert cell["seeds"] == [0, 1]
     mean, half = cell["accuracy"]
     assert mean == pytest.approx((a["test_accuracy"] + b["test_accuracy"]) / 2, abs=1e-4)
-    gap = abs(a["test_accuracy"] - b["test_accuracy"])
-    assert half == pytest.approx(12.706 * gap / 2, abs=1e-3)  # t with one degree of freedom
+    assert half is None
     assert sum(row[1] for row in cell["bins"]) == pytest.approx(1, abs=1e-3)
     # Weighed by their shares, the bins' accuracies give that of all images back.
     assert sum(share * accuracy for _, share, accuracy, *_ in cell["bins"]) == pytest.approx(mean, abs=1e-3)

@@ -87,13 +87,15 @@ def test_intervals_are_those_of_scipy(table, metric):
                 np.testing.assert_allclose([row.mean - row.half, row.mean + row.half], wanted, atol=1e-12)
 
 
-def test_one_seed_has_no_interval_and_says_so(records):
+def test_too_few_seeds_have_no_interval_and_say_so(records):
+    two = [record for record in records if record["run"]["seed"] < 2]
+    assert report.summary(report.frame(two), "ece")["half"].isna().all()
     one = [record for record in records if record["run"]["seed"] == 0]
     assert report.summary(report.frame(one), "ece")["half"].isna().all()
-    assert "one seed: no interval" in report.basis(one, "small")
-    assert "seeds 0, 1, 2, bars: 95 % interval" in report.basis(records, "small")
+    assert "seed 0, too few for intervals" in report.basis(one, "small")
+    assert "seeds 0, 1, 2, bars: 95 % interval of cells with 3 seeds" in report.basis(records, "small")
     other = next(record for record in records if record["run"]["seed"] == 1)
-    assert f"seeds 0, 1 (1 of {len(one)}), bars" in report.basis([*one, other], "small")
+    assert f"seeds 0, 1 (1 of {len(one)}), too few" in report.basis([*one, other], "small")
 
 
 def test_a_run_without_its_partner_is_in_no_pair(records):

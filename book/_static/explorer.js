@@ -53,7 +53,8 @@
     return `${data.losses[cell.loss].label}: accuracy ${number(cell.accuracy, true)}, ECE ${number(cell.ece)}, `
       + (cell.auroc ? `AUROC of ln p(x) ${number(cell.auroc.log_px)}, of max softmax ${number(cell.auroc.max_softmax)}`
         : "no out-of-distribution data")
-      + (n === 1 ? " (1 run, one seed: no interval)" : ` (${n} runs, seeds ${cell.seeds.join(", ")}; ± is the 95 % interval)`);
+      + ` (${n} ${n === 1 ? "run, seed" : "runs, seeds"} ${cell.seeds.join(", ")}; `
+      + (cell.accuracy[1] === null ? "too few for an interval)" : "± is the 95 % interval)");
   }
 
   // ---- drawings
