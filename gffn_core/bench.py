@@ -28,6 +28,7 @@ from gffn_core.tuning import best_time, bytes_per_run, choose_execution, first_s
 from gffn_core.workers import settle
 
 BATCH_SIZES = (4, 32, 256, 2048)
+WARM_UP_STEPS, WARM_UP_SECONDS = 1000, 5  # whichever is over first
 STACKS = (1, 2, 4, 8, 16, 32)
 CONTENDERS = {
     "plain loop": "DataLoader, eager, one model",
@@ -160,7 +161,11 @@ def _build(name, device, width, batch_size, models, threads):
         _contender = _vmap_step(runs, dataset, device)
     else:
         _contender = _plain_step(run, dataset, device, compiled=name == "torch.compile")
-    for _ in range(3):
+    # A net's first steps are not typical: see ``workers.settle`` on what comes after some hundred.
+    until = time.perf_counter() + WARM_UP_SECONDS
+    for step in range(WARM_UP_STEPS):
+        if step >= 3 and time.perf_counter() > until:
+            break
         _contender()
     return how
 
