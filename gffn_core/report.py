@@ -167,7 +167,9 @@ def basis(records: Iterable[dict], profile: str) -> str:
     named = ", ".join(str(s) if n == most else f"{s} ({n} of {most})" for s, n in sorted(seeds.items()))
     nets = {width: name for name, width in WIDTHS.items()}
     partial = sorted({r["data"]["title"] for r in records if not r["data"]["official"]})
-    codes = sorted({r["provenance"]["code"] for r in records})
+    latest = sorted(records, key=lambda record: record["provenance"]["finished"])
+    codes = list(dict.fromkeys(record["provenance"]["code"] for record in latest))
+    versions = ", ".join(codes) if len(codes) < 3 else f"{codes[0]} to {codes[-1]} ({len(codes)} versions)"
     parts = [
         f"Profile {profile}, {len(records)} {'run' if len(records) == 1 else 'runs'}",
         f"{'seed' if len(seeds) == 1 else 'seeds'} {named}"
@@ -175,7 +177,7 @@ def basis(records: Iterable[dict], profile: str) -> str:
         f"{' and '.join(sorted({nets.get(run['width'], str(run['width'])) for run in runs}))} net",
         *partial,
         "; ".join(sorted({r["provenance"]["hardware"] for r in records})),
-        f"code {', '.join(codes)}",
+        f"code {versions}",
     ]
     return " · ".join(parts)
 
