@@ -138,7 +138,7 @@ PROFILES = {
             ("cifar10_10000",),
             **_CHOICE,
             losses=("joint",),
-            settings=tuple({"kl_weight": weight} for weight in (0.1, 0.3, 3.0, 10.0, 30.0, 100.0)),
+            settings=tuple({"kl_weight": weight} for weight in (0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)),
         ),
         Profile("wide", ("cifar10",), **_CHOICE, settings=({"width": WIDTHS["wide"]},)),
     )
