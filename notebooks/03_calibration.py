@@ -303,7 +303,8 @@ uses = {"nll": "NLL", "scaled_nll": "NLL, T", "brier": "Brier", "aurc": "AURC", 
 def change(rows, metric):
     found = estimates.average(evidence.lower(rows, metric))
     low, high = -np.quantile(found.draws, (0.975, 0.025))
-    return f"{-found.effect:+.3f}<br>[{low:+.3f}, {high:+.3f}]"
+    digits = 4 if metric == "aurc" else 3
+    return "{:+.{n}f}<br>[{:+.{n}f}, {:+.{n}f}]".format(-found.effect, low, high, n=digits)
 
 
 titles = dict(zip(long["dataset"], long["title"]))
