@@ -25,7 +25,7 @@ from gffn_core.provenance import provenance
 from gffn_core.stack import Execution, train_stack
 from gffn_core.training import Normalise, Run, initial_model, stepper
 from gffn_core.tuning import best_time, bytes_per_run, choose_execution, first_step_again, timed
-from gffn_core.workers import settle
+from gffn_core.workers import settle, settled
 
 BATCH_SIZES = (4, 32, 256, 2048)
 WARM_UP_STEPS, WARM_UP_SECONDS = 1000, 5  # whichever is over first
@@ -96,16 +96,14 @@ def loss_overhead(batch_size: int, device: str, width: int, seconds: float = 1.0
         run = Run("random", loss, batch_size, epochs=1, width=width)
         model = initial_model(run, dataset).to(device, memory_format=torch.channels_last)
         steps.append(stepper(run, model, prepare))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     ratios, until = [], time.perf_counter() + 2 * seconds
-    while len(ratios) < 11 or time.perf_counter() < until:
-        # In alternating order: what comes first finds other things in the caches.
-        times = [0.0, 0.0]
-        for which in ((0, 1), (1, 0))[len(ratios) % 2]:
-            times[which] = timed(lambda: steps[which](images, labels), device)
-        ratios.append(times[1] / times[0])
-    torch.set_num_threads(threads)
+    with settled(device):
+        while len(ratios) < 11 or time.perf_counter() < until:
+            # In alternating order: what comes first finds other things in the caches.
+            times = [0.0, 0.0]
+            for which in ((0, 1), (1, 0))[len(ratios) % 2]:
+                times[which] = timed(lambda: steps[which](images, labels), device)
+            ratios.append(times[1] / times[0])
     return statistics.median(ratios[1:])
 
 

@@ -59,13 +59,13 @@ def largest_stack(run, dataset, device):
 
 def choose(runs, datasets, device, precision):
     """How to compute this stack (``tuning.choose_execution``), measured as it will run."""
-    with _settled(device):
+    with settled(device):
         return choose_execution(runs, datasets[runs[0].dataset], device, precision)
 
 
 def train_alone(runs, execution, *, device, **common):
     """Train a stack into the store in this process, see ``_train``."""
-    with _settled(device):
+    with settled(device):
         _train(runs, execution, device=device, **common)
 
 
@@ -154,8 +154,8 @@ def _start_worker(messages):
 
 
 @contextlib.contextmanager
-def _settled(device):
-    """On a CPU: as in a worker."""
+def settled(device):
+    """On a CPU: within the ``with`` as in a worker, see ``settle``."""
     threads = torch.get_num_threads()
     if device == "cpu":
         settle()

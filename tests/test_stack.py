@@ -81,7 +81,7 @@ def test_denormal_numbers_count_as_zero_and_no_weight_differs(digits):
     """Adam's moments decay into them where a unit is dead; too small to move a weight, they cost time."""
     run, found = Run("digits", "joint", batch_size=4, epochs=4), {}
     for settled in (False, True):
-        with workers._settled("cpu" if settled else "elsewhere"):
+        with workers.settled("cpu" if settled else "elsewhere"):
             prepare = Normalise(digits.train_x, torch.device("cpu"))
             stack = Stack([run], [fresh_state(run, digits)], initial_model(run, digits), prepare, digits.train_x, digits.train_y)
             for epoch in range(run.epochs):
