@@ -167,8 +167,8 @@ def basis(records: Iterable[dict], profile: str) -> str:
     named = ", ".join(str(s) if n == most else f"{s} ({n} of {most})" for s, n in sorted(seeds.items()))
     nets = {width: name for name, width in WIDTHS.items()}
     partial = sorted({r["data"]["title"] for r in records if not r["data"]["official"]})
-    latest = sorted(records, key=lambda record: record["provenance"]["finished"])
-    codes = list(dict.fromkeys(record["provenance"]["code"] for record in latest))
+    by_age = sorted(records, key=lambda record: record["provenance"]["finished"])
+    codes = list(dict.fromkeys(record["provenance"]["code"] for record in by_age))
     versions = ", ".join(codes) if len(codes) < 3 else f"{codes[0]} to {codes[-1]} ({len(codes)} versions)"
     parts = [
         f"Profile {profile}, {len(records)} {'run' if len(records) == 1 else 'runs'}",

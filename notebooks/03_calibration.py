@@ -23,7 +23,6 @@ DEVICE = "auto"  # "auto", "cpu" or "cuda"
 DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
 
 # %%
-import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -301,10 +300,9 @@ uses = {"nll": "NLL", "scaled_nll": "NLL, T", "brier": "Brier", "aurc": "AURC", 
 
 
 def change(rows, metric):
-    found = estimates.average(evidence.lower(rows, metric))
-    low, high = -np.quantile(found.draws, (0.975, 0.025))
+    found = estimates.between(estimates.average(evidence.lower(rows, metric)))
     digits = 4 if metric == "aurc" else 3
-    return "{:+.{n}f}<br>[{:+.{n}f}, {:+.{n}f}]".format(-found.effect, low, high, n=digits)
+    return "{:+.{n}f}<br>[{:+.{n}f}, {:+.{n}f}]".format(-found.effect, -found.high, -found.low, n=digits)
 
 
 titles = dict(zip(long["dataset"], long["title"]))

@@ -45,8 +45,8 @@ display(Markdown("**Measured on:** " + ("; ".join(map(basis, measured)) or "no m
 #
 # Each first takes a thousand steps, or five seconds of them, because a net's first steps are not typical: where a unit has died its gradients
 # are zero, Adam's moments decay into *denormal* numbers, below 1e-38, and processors compute with these very slowly. They are
-# too small to move a weight, so ours counts them as zero and arrives at the same weights, to the bit (a test says so). Any loop of one's own gains
-# as much by one line: `torch.set_flush_denormal(True)`.
+# too small to move a weight, so ours counts them as zero and arrives at the same weights, to the bit (a test says so). The line
+# that does it is `torch.set_flush_denormal(True)`.
 #
 # Speed counts images times models. Values are the best of three rounds; memory is the peak of all processes.
 

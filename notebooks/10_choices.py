@@ -102,12 +102,11 @@ for metric, label in (
     ("ece_uniform15", "15 bins of equal width"),
     ("ece_quantile10", "10 bins of equal number"),
 ):
-    found = estimates.average(evidence.lower(pairs, metric))
-    low, high = np.quantile(found.draws, (0.025, 0.975))
+    found = estimates.between(estimates.average(evidence.lower(pairs, metric)))
     means = long.groupby("loss")[metric].mean()
     wins = (evidence.lower(pairs, metric)["value"] > 0).mean()
     rows.append([
-        label, f"{means['conditional']:.4f}", f"{means['joint']:.4f}", f"{-found.effect:+.4f} [{-high:+.4f}, {-low:+.4f}]", report.percent(wins, 0)
+        label, f"{means['conditional']:.4f}", f"{means['joint']:.4f}", f"{-found.effect:+.4f} [{-found.high:+.4f}, {-found.low:+.4f}]", report.percent(wins, 0)
     ])
 display(Markdown(
     report.markdown_table(["ECE with", "conditional", "joint", "difference", "joint lower in"], rows) + "\n\nLong scheme, mean over all cells."
