@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,6 +74,10 @@ def _parser():
     command.add_argument("profile", metavar="PROFILE")
     command.add_argument("--count", type=int, default=5, metavar="N", help="how many, drawn at random (default: 5)")
     command.add_argument("--draw", type=int, default=0, metavar="SEED", help="of the draw (default: 0)")
+    command.add_argument(
+        "--keep", type=Path, metavar="DIR",
+        help="another store, for the second executions; those it holds are not trained again",
+    )
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     _add_results(command)
     _add_root(command)
@@ -174,20 +179,21 @@ def _verify(args):
     if not 1 <= args.count <= len(records):
         raise ValueError(f"--count {args.count}: the store holds {len(records)} runs of {args.profile!r} to draw from")
     different = 0
-    for record in random.Random(args.draw).sample(records, args.count):
-        again = experiments.repeat(record, device=args.device, root=args.root)
-        same = again["provenance"]["weights_sha256"] == record["provenance"]["weights_sha256"]
-        different += not same
-        run, pair = record["run"], [one["evaluations"]["long"] for one in (record, again)]
-        print(
-            f"{run['dataset']:14} {run['batch_size']:5} {run['loss']:12} seed {run['seed']}: "
-            + ("weights equal to the bit" if same else "weights differ")
-            + "".join(f"; {name} {first:.4f}, again {second:.4f}" for name, first, second in (
-                ("accuracy", *(one["test_accuracy"] for one in pair)),
-                ("ECE", *(one["ece"]["uniform10"] for one in pair)),
-            )),
-            flush=True,
-        )
+    with tempfile.TemporaryDirectory() as scratch:
+        for record in random.Random(args.draw).sample(records, args.count):
+            again = experiments.repeat(record, Store(args.keep or scratch), device=args.device, root=args.root)
+            same = again["provenance"]["weights_sha256"] == record["provenance"]["weights_sha256"]
+            different += not same
+            run, pair = record["run"], [one["evaluations"]["long"] for one in (record, again)]
+            print(
+                f"{run['dataset']:14} {run['batch_size']:5} {run['loss']:12} seed {run['seed']}: "
+                + ("weights equal to the bit" if same else "weights differ")
+                + "".join(f"; {name} {first:.4f}, again {second:.4f}" for name, first, second in (
+                    ("accuracy", *(one["test_accuracy"] for one in pair)),
+                    ("ECE", *(one["ece"]["uniform10"] for one in pair)),
+                )),
+                flush=True,
+            )
     print(f"{args.count - different} of {args.count} runs have equal weights")
 
 

@@ -8,7 +8,6 @@ scikit-learn's digits. The others differ from ``cpu`` in one choice that the the
 import contextlib
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -282,12 +281,12 @@ def _jobs(runs, store, datasets, stack_size, choose):
     return [(stack, chosen[case(stack)]) for stack in stacks]
 
 
-def repeat(record: dict, *, device: str = "auto", root: str | Path | None = None) -> dict:
-    """Train the run of a record again, alone, in the precision it had; returns the new record.
+def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path | None = None) -> dict:
+    """Train the run of a record again, alone, in the precision it had, into another store; returns the new record.
 
-    On the machine, device and versions of the first time the weights are equal to the bit
-    (``provenance.weights_sha256``) if it was alone in its stack; elsewhere metrics agree within the
-    spread of seeds. ValueError if the data set here is another one.
+    What that store holds already is not trained again. On the machine, device and versions of the first
+    time the weights are equal to the bit (``provenance.weights_sha256``) if it was alone in its stack;
+    elsewhere metrics agree within the spread of seeds. ValueError if the data set here is another one.
     """
     device = choose_device(device)
     run = Run(**record["run"])
@@ -297,14 +296,13 @@ def repeat(record: dict, *, device: str = "auto", root: str | Path | None = None
             f"{run.dataset} is not what the record was made from: SHA-256 "
             f"{datasets[run.dataset].sha256[:12]}... here, {record['data']['sha256'][:12]}... there"
         )
-    with tempfile.TemporaryDirectory() as scratch:
-        store = Store(scratch)
+    if not store.select([run]):
         train_alone(
             [run], Execution(record["provenance"].get("precision", "float32")),
             store=store, device=device, root=root, checkpoint_seconds=math.inf,
             report=lambda *message: None, datasets=datasets,
         )
-        return store.select([run])[run]
+    return store.select([run])[run]
 
 
 def choose_device(device: str) -> str:

@@ -12,6 +12,9 @@ DEVICE = "auto"  # "auto", "cpu" or "cuda"
 DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
 
 # %%
+import math
+from pathlib import Path
+
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -101,6 +104,39 @@ if long["seed"].nunique() > 1:
     display(pd.DataFrame(found).round(4))
 else:
     display(Markdown("The runs shown have one seed each: their spread is not known yet."))
+
+# %% [markdown]
+# ## Some of them again
+#
+# Runs drawn at random and trained a second time, in the precision of the first (`gffn verify`). Weights equal to the bit say that machine
+# and versions do the same sums in the same order. Where they do not, the question is whether the second number lies as close to the first
+# as another seed's would.
+
+# %% tags=["hide-input"]
+first = {r["key"]: r for r in finished}
+again = {run: r for run, r in Store(Path(RESULTS) / "again").select(runs).items() if r["key"] in first}
+spread = long.groupby(["dataset", "batch_size", "loss"])[["test_accuracy", "ece"]].std()
+rows, apart = [], []
+for run, second in again.items():
+    pair = [first[second["key"]], second]
+    same = len({r["provenance"]["weights_sha256"]["long"] for r in pair}) == 1
+    accuracy, ece = ([metric(r["evaluations"]["long"]) for r in pair]
+                     for metric in (lambda e: e["test_accuracy"], lambda e: e["ece"]["uniform10"]))
+    sd = spread.loc[run.dataset, run.batch_size, run.loss]
+    rows.append([second["data"]["title"].split(" (")[0], str(run.batch_size), run.loss, str(run.seed),
+                 *(r["provenance"]["hardware"].split(",")[0] for r in pair), "equal" if same else "differ"]
+                + [f"{values[0]:.4f}, {values[1]:.4f} ({deviation:.4f})" for values, deviation in zip((accuracy, ece), sd)])
+    if not same:
+        apart += [abs(values[1] - values[0]) / deviation for values, deviation in zip((accuracy, ece), sd)]
+if rows:
+    display(Markdown(report.markdown_table(
+        ["data set", "batch size", "loss", "seed", "first on", "again on", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
+    display(Markdown(
+        f"Long scheme; first, again, and in brackets the standard deviation over seeds of such runs. {len(rows) - len(apart) // 2} of "
+        f"{len(rows)} have equal weights." + (f" The others' numbers differ by {min(apart):.1f} to {max(apart):.1f} standard deviations, "
+        f"where two draws from a normal distribution differ by {2 / math.pi**0.5:.1f} on average." if apart else "")))
+else:
+    display(Markdown("None of the runs shown has been trained a second time."))
 
 # %% [markdown]
 # ## Getting it again

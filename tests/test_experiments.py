@@ -230,20 +230,25 @@ def test_missing_gpu_is_named_before_any_work(store):
 # The command
 
 
-def test_verify_finds_equal_weights_and_other_data(small, store, capsys, monkeypatch):
+def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsys, monkeypatch):
     where = ["small", "--results", str(store.root)]
     assert main(["sweep", *where, "--precision", "bfloat16"]) == 0
     capsys.readouterr()
-    assert main(["verify", *where, "--count", "2"]) == 0
+    verify = ["verify", *where, "--count", "2", "--keep", str(tmp_path / "again")]
+    assert main(verify) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum("weights equal to the bit" in line for line in lines) == 2
     assert lines[-1] == "2 of 2 runs have equal weights"
+    again = Store(tmp_path / "again")
+    assert {r["key"]: r["evaluations"] for r in again.records()} == {r["key"]: r["evaluations"] for r in store.records()}
+    monkeypatch.setattr(experiments, "train_alone", None)  # those kept are compared, not trained again
+    assert main(verify) == 0
     assert main(["verify", *where, "--count", "3"]) == 1
     assert "--count 3: the store holds 2 runs" in capsys.readouterr().err
     record = store.records()[0]
     record["data"]["sha256"] = "0" * 64
     with pytest.raises(ValueError, match="digits is not what the record was made from"):
-        experiments.repeat(record)
+        experiments.repeat(record, again)
 
 
 def test_status_of_an_empty_store(tmp_path, capsys):
