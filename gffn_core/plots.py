@@ -129,13 +129,14 @@ def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> pl
 
 
 def by_choice(tables: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.Figure:
-    """One panel per metric (name -> label), one row per choice and batch size: both losses.
+    """One panel per metric (name -> label), one row per batch size and choice: both losses.
 
     tables: choice -> rows of one scheme and data set. Bars and hollow markers as in ``by_batch_size``.
     """
+    batches = sorted({batch for table in tables.values() for batch in table["batch_size"]})
     cells = {
         (choice, batch): table[table["batch_size"] == batch]
-        for choice, table in tables.items() for batch in sorted(table["batch_size"].unique())
+        for batch in batches for choice, table in tables.items() if batch in set(table["batch_size"])
     }
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -187,7 +188,7 @@ def curves(records: list[dict], metric: str | Callable[[dict], list], label: str
         for axis, batch in zip(axes[0], batches):
             axis.set_title(f"batch size {batch}")
         for axis, title in zip(axes[:, 0], titles):
-            axis.set_ylabel(_short(title))
+            axis.set_ylabel(report.short_title(title))
         _label(figure, "epoch", label)
         _legend(figure, LOSS_STYLE, underfit=any(report.underfit(record, "long") for record in records))
     return figure
@@ -269,7 +270,7 @@ def density_and_roc(record: dict, score: str = "log_px", scheme: str = "long") -
             share = np.array(histogram[part]) / np.sum(histogram[part])
             left.stairs(share, edges, color=color, fill=True, alpha=0.25)
             left.stairs(share, edges, color=color, linestyle=dash, linewidth=1.5,
-                        label=f"{_short(title)} ({'in' if part == 'inside' else 'out of'} distribution)")
+                        label=f"{report.short_title(title)} ({'in' if part == 'inside' else 'out of'} distribution)")
         left.set(xlabel=SCORE_STYLE[score]["label"] + (", unnormalised" if score == "log_px" else ""),
                  ylabel="share of test images")
         left.set_title(LOSS_STYLE[record["run"]["loss"]]["label"] + _underfit(record, scheme))
@@ -302,7 +303,7 @@ def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.
                     _line(axis, report.summary(part, f"auroc_{score}"), style)
                 _batch_axis(axis, table["batch_size"])
                 if loss == "conditional":
-                    axis.set_title(f"{_short(title)}\nagainst {_short(out_titles[dataset])}")
+                    axis.set_title(f"{report.short_title(title)}\nagainst {report.short_title(out_titles[dataset])}")
             row[0].set_ylabel(f"AUROC, {loss} loss")
             row[0].set_ylim(0, 1.03)
         figure.supxlabel("batch size", fontsize=10)
@@ -316,6 +317,7 @@ def _panels(titles):
     figure, axes = plt.subplots(
         rows, columns, figsize=(4.5 * columns, 0.8 + 2.7 * rows), squeeze=False, layout="constrained"
     )
+    figure.get_layout_engine().set(h_pad=0.1)  # a title and the tick labels above it
     for axis in axes.flat[len(titles) :]:
         axis.remove()
     for axis, title in zip(axes.flat, titles):
@@ -363,7 +365,3 @@ def _legend(figure, styles, underfit=False):
 
 def _underfit(record, scheme):
     return ", underfit" if report.underfit(record, scheme) else ""
-
-
-def _short(title):
-    return title.split(" (")[0]

@@ -296,6 +296,11 @@ def _pooled_bins(evaluations):
     return [_rounded(row) for row in rows]
 
 
+def short_title(title: str) -> str:
+    """Of a data set, without what is in brackets: "SVHN subset (8,841 train / 10,000 test)" -> "SVHN subset"."""
+    return title.split(" (")[0]
+
+
 def _rounded(values):
     """Four decimals, more than a drawing shows; NaN (no interval) as None."""
     return [None if np.isnan(value) else round(float(value), 4) for value in values]

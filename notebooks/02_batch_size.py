@@ -61,7 +61,7 @@ display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records
 # %%
 used = pd.DataFrame(
     {
-        "data set": r["data"]["title"],
+        "data set": report.short_title(r["data"]["title"]),
         "batch size": r["run"]["batch_size"],
         "budget": r["run"]["epochs"],
         "epochs": r["evaluations"]["long"]["epoch"],
@@ -171,7 +171,7 @@ gains = gains.assign(points=100 * gains["mean"]).pivot_table(
 )
 gains.columns.name = None
 gains.index.names = ["data set", "batch size"]
-display(gains.map("{:+.2f}".format))
+display(gains.rename(index=report.short_title, level="data set").map("{:+.2f}".format))
 display(Markdown("Joint minus conditional, test accuracy in percentage points, mean over seeds."))
 
 # %% [markdown]

@@ -249,7 +249,7 @@ scaled = long.groupby(["title", "loss"], sort=False)[["ece", "scaled_ece", "nll"
 scaled.index.names = ["data set", "loss"]
 pairs = long.pivot_table(index=[*report.CELL, "seed"], columns="loss", values=["ece", "scaled_ece"]).dropna()
 scaled.columns = ["ECE", "ECE, T", "NLL", "NLL, T", "T", "Brier", "AURC"]
-display(scaled.round(3))
+display(scaled.rename(index=report.short_title, level="data set").round(3))
 display(Markdown(
     "Means over batch sizes and seeds, test images, long scheme; *T*: the temperature, and after scaling with it. Scaling lowers the ECE in "
     f"{(long['scaled_ece'] < long['ece']).sum()} of {len(long)} runs. Scaled standard nets have a lower ECE than unscaled joint nets in "
@@ -306,7 +306,7 @@ def change(rows, metric):
 
 
 titles = dict(zip(long["dataset"], long["title"]))
-rows = [[title, *(change(evidence.on(compared, name), metric) for metric in uses)] for name, title in titles.items()]
+rows = [[report.short_title(title), *(change(evidence.on(compared, name), metric) for metric in uses)] for name, title in titles.items()]
 rows.append(["**mean**", *(change(compared, metric) for metric in uses)])
 display(Markdown(
     report.markdown_table(["data set", *uses.values()], rows)

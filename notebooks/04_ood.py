@@ -114,7 +114,7 @@ NAMES = {
 }
 means = long.groupby(["title", "loss"], sort=False)[list(NAMES)].mean().rename(columns=NAMES)
 means.index.names = ["data set", "loss"]
-display(means.map("{:.3f}".format))
+display(means.rename(index=report.short_title, level="data set").map("{:.3f}".format))
 display(Markdown("AUROC, long scheme, mean over batch sizes and seeds."))
 
 # %% [markdown]
@@ -135,8 +135,8 @@ def share_above_median(record):
 
 above = pd.DataFrame(
     {
-        "data set": r["data"]["title"],
-        "foreign": out_titles[r["run"]["dataset"]],
+        "data set": report.short_title(r["data"]["title"]),
+        "foreign": report.short_title(out_titles[r["run"]["dataset"]]),
         "batch size": r["run"]["batch_size"],
         "loss": r["run"]["loss"],
         "share": share_above_median(r),

@@ -77,7 +77,7 @@ display(Markdown(f"All together {where['hours'].sum():.1f} hours of one core or 
 cost = pd.DataFrame(
     {
         "batch size": r["run"]["batch_size"],
-        "data set": r["data"]["title"].split(" (")[0],
+        "data set": report.short_title(r["data"]["title"]),
         "minutes": r["provenance"]["seconds"] / 60,
     }
     for r in finished
@@ -123,7 +123,7 @@ for run, second in again.items():
     accuracy, ece = ([metric(r["evaluations"]["long"]) for r in pair]
                      for metric in (lambda e: e["test_accuracy"], lambda e: e["ece"]["uniform10"]))
     sd = spread.loc[run.dataset, run.batch_size, run.loss]
-    rows.append([second["data"]["title"].split(" (")[0], str(run.batch_size), run.loss, str(run.seed),
+    rows.append([report.short_title(second["data"]["title"]), str(run.batch_size), run.loss, str(run.seed),
                  *(r["provenance"]["hardware"].split(",")[0] for r in pair), "equal" if same else "differ"]
                 + [f"{values[0]:.4f}, {values[1]:.4f} ({deviation:.4f})" for values, deviation in zip((accuracy, ece), sd)])
     if not same:

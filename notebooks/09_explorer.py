@@ -101,7 +101,7 @@ def with_interval(value, scale=1, digits=3):
 
 numbers = pd.DataFrame(
     {
-        "data set": cell["title"].split(" (")[0],
+        "data set": report.short_title(cell["title"]),
         "label space": cell["labels"],
         "scheme": cell["scheme"],
         "batch size": cell["batch"],

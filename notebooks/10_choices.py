@@ -121,6 +121,7 @@ display(Markdown(
 VARIANTS = {
     "slow": "rate 0.0003", "fast": "rate 0.003", "fewer": "10,000 images", "wide": "wide net", "binary": "binary labels",
 }
+metrics = {"test_accuracy": "test accuracy", "ece": "ECE", "auroc_max_softmax": "AUROC, max softmax", "auroc_log_px": "AUROC, ln p(x)"}
 store = Store(RESULTS)
 tables, used = {}, {}
 for name, label in VARIANTS.items() if PROFILE == "cpu" else ():
@@ -132,7 +133,6 @@ if tables:
     sizes = {batch for one in tables.values() for batch in one["batch_size"]}
     base = [r for r in records if r["run"]["dataset"] == "cifar10" and r["run"]["batch_size"] in sizes]
     tables = {"as above": report.frame(base).query("scheme == 'long'")} | tables
-    metrics = {"test_accuracy": "test accuracy", "ece": "ECE", "auroc_max_softmax": "AUROC, max softmax", "auroc_log_px": "AUROC, ln p(x)"}
     words = "; ".join(
         f"{label}: " + ", ".join(
             f"{loss} at B = {batch} accuracy {part['test_accuracy'].mean():.3f} and ECE {part['ece'].mean():.3f}"
@@ -155,35 +155,26 @@ rows = []
 for label, one in tables.items():
     for batch, part in one.groupby("batch_size"):
         both = part.pivot_table(index="seed", columns="loss", values=list(metrics)).dropna()
-        rows.append([
-            label, str(batch), str(len(both)),
-            *(f"{(both[metric, 'joint'] - both[metric, 'conditional']).mean():+.3f}" for metric in metrics),
-        ])
+        rows.append([batch, label, len(both), *(both.xs("joint", axis=1, level=1) - both.xs("conditional", axis=1, level=1)).mean()[list(metrics)]])
+differences = pd.DataFrame(rows, columns=["batch size", "setting", "seeds", *metrics]).sort_values("batch size", kind="stable")
+
+
+def where_higher(metric):
+    found = differences[differences[metric] > 0]
+    named = ", ".join(f"{setting} (B = {batch})" for setting, batch in zip(found["setting"], found["batch size"]))
+    return f"{len(found)} of {len(differences)} rows" + (f": {named}" if 0 < len(found) <= 3 else "")
+
+
 if rows:
     display(Markdown(
         "Joint minus conditional, mean over the seeds that both losses have:\n\n"
-        + report.markdown_table(["setting", "batch size", "seeds", *metrics.values()], rows)
-    ))
-
-# %% tags=["hide-input"]
-if tables:
-    differences = {
-        metric: [
-            (label, batch, (both["joint"] - both["conditional"]).mean())
-            for label, one in tables.items()
-            for batch, part in one.groupby("batch_size")
-            for both in [part.pivot_table(index="seed", columns="loss", values=metric).dropna()]
-        ]
-        for metric in metrics
-    }
-
-    def where(metric, sign):
-        found = [f"{label} (B = {batch})" for label, batch, value in differences[metric] if sign * value > 0]
-        return f"{len(found)} of {len(differences[metric])} rows" + (f": {', '.join(found)}" if 0 < len(found) <= 3 else "")
-
-    display(Markdown(
-        f"The joint loss has the higher accuracy in {where('test_accuracy', 1)}; the higher ECE in {where('ece', 1)}; "
-        f"the higher AUROC by max softmax in {where('auroc_max_softmax', 1)}."
+        + report.markdown_table(
+            ["batch size", "setting", "seeds", *metrics.values()],
+            ([str(batch), setting, str(seeds), *(f"{value:+.3f}" for value in values)]
+             for batch, setting, seeds, *values in differences.itertuples(index=False)),
+        )
+        + f"\n\nThe joint loss has the higher accuracy in {where_higher('test_accuracy')}; the higher ECE in {where_higher('ece')}; "
+        f"the higher AUROC by max softmax in {where_higher('auroc_max_softmax')}."
     ))
 
 # %% [markdown]
