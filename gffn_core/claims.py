@@ -174,7 +174,7 @@ def _notes(used, claim):
         yield f"B = {sizes[0]} stands for {claim.batch_size}"
     about = used.xs((claim.nets[0], "long"), axis=1, level=(1, 2))
     partial = about.loc[~about["official"].astype(bool), "title"]
-    yield from sorted(partial.str.split(" (", regex=False).str[0].unique())
+    yield from sorted(partial.map(report.short_title).unique())
     if claim.chapter == "calibration" and not claim.fitted:
         underfit = sum((used["train_accuracy", loss, "long"] < FITTED).sum() for loss in claim.nets)
         if underfit:

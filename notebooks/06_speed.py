@@ -43,8 +43,7 @@ display(Markdown("**Measured on:** " + ("; ".join(map(basis, measured)) or "no m
 #   memory that is kept instead of handed back to the system after every tensor, denormal numbers taken for zero, and
 #   bfloat16 where a short measurement shows it to be faster. On a GPU a stack of models whose step is one captured graph.
 #
-# Each first takes a thousand steps, or five seconds of them, because a net's first steps are not typical: where a unit has died its gradients
-# are zero, Adam's moments decay into *denormal* numbers, below 1e-38, and processors compute with these very slowly. They are
+# Each warms up first, because a net's first steps are not typical: where a unit has died its gradients are zero, Adam's moments decay into *denormal* numbers, below 1e-38, and processors compute with these very slowly. They are
 # too small to move a weight, so ours counts them as zero and arrives at the same weights, to the bit (a test says so). The line
 # that does it is `torch.set_flush_denormal(True)`.
 #
@@ -64,7 +63,8 @@ for found in measured:
         for row in found["contenders"]
     ]
     display(Markdown(
-        f"Model-images per second, in brackets how many times as fast ours is. {basis(found)}.\n\n"
+        f"Model-images per second, in brackets how many times as fast ours is, each after {bench.WARM_UP_STEPS:,} steps or "
+        f"{bench.WARM_UP_SECONDS} seconds of them. {basis(found)}.\n\n"
         + report.markdown_table(["batch size", *bench.CONTENDERS, "ours computed as"], rows)
     ))
 
