@@ -43,9 +43,9 @@ display(Markdown("**Measured on:** " + ("; ".join(map(basis, measured)) or "no m
 #   memory that is kept instead of handed back to the system after every tensor, denormal numbers taken for zero, and
 #   bfloat16 where a short measurement shows it to be faster. On a GPU a stack of models whose step is one captured graph.
 #
-# Each warms up first, because a net's first steps are not typical: where a unit has died its gradients are zero, Adam's moments decay into *denormal* numbers, below 1e-38, and processors compute with these very slowly. They are
-# too small to move a weight, so ours counts them as zero and arrives at the same weights, to the bit (a test says so). The line
-# that does it is `torch.set_flush_denormal(True)`.
+# Each warms up first, because a net's first steps are not typical: where a unit has died its gradients are zero, Adam's moments decay into
+# *denormal* numbers, below 1e-38, and processors compute with these very slowly. They are too small to move a weight, so ours counts them as
+# zero and arrives at the same weights, to the bit (a test says so). The line that does it is `torch.set_flush_denormal(True)`.
 #
 # Speed counts images times models. Values are the best of three rounds; memory is the peak of all processes.
 
