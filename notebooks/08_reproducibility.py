@@ -89,7 +89,8 @@ display(Markdown("Mean minutes of a run."))
 # ## How much a number varies
 #
 # The standard deviation over seeds, which differ in initialisation and data order, of test accuracy and ECE (long scheme), averaged over
-# batch sizes; differences between the losses are paired within a seed, so they vary less.
+# batch sizes, and that of the differences between the losses, which are paired within a seed. Were the two independent, the difference
+# would vary as the root of the sum of their squares.
 
 # %% tags=["hide-input"]
 table = report.frame(records)
@@ -101,7 +102,8 @@ if long["seed"].nunique() > 1:
         both = pairs[metric]
         found |= {(metric, loss): both[loss].groupby(level=[0, 1]).std().groupby(level=0).mean() for loss in plots.LOSS_STYLE}
         found[metric, "difference"] = (both["joint"] - both["conditional"]).groupby(level=[0, 1]).std().groupby(level=0).mean()
-    display(pd.DataFrame(found).round(4))
+    spreads = pd.DataFrame(found).rename(index=report.short_title, columns={"test_accuracy": "accuracy", "ece": "ECE"})
+    display(spreads.rename_axis("data set").round(4))
 else:
     display(Markdown("The runs shown have one seed each: their spread is not known yet."))
 
@@ -115,24 +117,27 @@ else:
 # %% tags=["hide-input"]
 first = {r["key"]: r for r in finished}
 again = {run: r for run, r in Store(Path(RESULTS) / "again").select(runs).items() if r["key"] in first}
-spread = long.groupby(["dataset", "batch_size", "loss"])[["test_accuracy", "ece"]].std()
+# Pooled over batch sizes: a standard deviation of three seeds alone is hardly known.
+variance = long.groupby(["dataset", "loss", "batch_size"])[["test_accuracy", "ece"]].var()
+spread = variance.groupby(level=["dataset", "loss"]).mean() ** 0.5
 rows, apart = [], []
 for run, second in again.items():
     pair = [first[second["key"]], second]
     same = len({r["provenance"]["weights_sha256"]["long"] for r in pair}) == 1
     accuracy, ece = ([metric(r["evaluations"]["long"]) for r in pair]
                      for metric in (lambda e: e["test_accuracy"], lambda e: e["ece"]["uniform10"]))
-    sd = spread.loc[run.dataset, run.batch_size, run.loss]
-    rows.append([report.short_title(second["data"]["title"]), str(run.batch_size), run.loss, str(run.seed),
-                 *(r["provenance"]["hardware"].split(",")[0] for r in pair), "equal" if same else "differ"]
+    sd = spread.loc[run.dataset, run.loss]
+    machines = ", then ".join(r["provenance"]["hardware"].split(",")[0] for r in pair)
+    rows.append([f"{report.short_title(second['data']['title'])}, B = {run.batch_size}, {run.loss}, seed {run.seed}",
+                 machines, "equal" if same else "differ"]
                 + [f"{values[0]:.4f}, {values[1]:.4f} ({deviation:.4f})" for values, deviation in zip((accuracy, ece), sd)])
     if not same:
         apart += [abs(values[1] - values[0]) / deviation for values, deviation in zip((accuracy, ece), sd)]
 if rows:
     display(Markdown(report.markdown_table(
-        ["data set", "batch size", "loss", "seed", "first on", "again on", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
+        ["run", "machines", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
     display(Markdown(
-        f"Long scheme; first, again, and in brackets the standard deviation over seeds of such runs. {len(rows) - len(apart) // 2} of "
+        f"Long scheme; first, again, and in brackets the standard deviation over seeds (root mean square over batch sizes). {len(rows) - len(apart) // 2} of "
         f"{len(rows)} have equal weights." + (f" The others' numbers differ by {min(apart):.1f} to {max(apart):.1f} standard deviations, "
         f"where two draws from a normal distribution differ by {2 / math.pi**0.5:.1f} on average." if apart else "")))
 else:
