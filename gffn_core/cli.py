@@ -178,10 +178,13 @@ def _verify(args):
     records = [record for record in records if not record["diverged"]]
     if not 1 <= args.count <= len(records):
         raise ValueError(f"--count {args.count}: the store holds {len(records)} runs of {args.profile!r} to draw from")
+    if args.keep and args.keep.resolve() == Path(args.results).resolve():
+        raise ValueError(f"--keep {args.keep} is the store of the first executions, with which they would agree; name another")
     different = 0
     with tempfile.TemporaryDirectory() as scratch:
+        store = Store(args.keep or scratch)
         for record in random.Random(args.draw).sample(records, args.count):
-            again = experiments.repeat(record, Store(args.keep or scratch), device=args.device, root=args.root)
+            again = experiments.repeat(record, store, device=args.device, root=args.root)
             same = again["provenance"]["weights_sha256"] == record["provenance"]["weights_sha256"]
             different += not same
             run, pair = record["run"], [one["evaluations"]["long"] for one in (record, again)]

@@ -245,6 +245,8 @@ def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsy
     assert main(verify) == 0
     assert main(["verify", *where, "--count", "3"]) == 1
     assert "--count 3: the store holds 2 runs" in capsys.readouterr().err
+    assert main(["verify", *where, "--count", "2", "--keep", str(store.root)]) == 1
+    assert "is the store of the first executions" in capsys.readouterr().err
     record = store.records()[0]
     record["data"]["sha256"] = "0" * 64
     with pytest.raises(ValueError, match="digits is not what the record was made from"):
