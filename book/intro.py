@@ -55,7 +55,7 @@ for scheme in ("early", "long"):
 pairs = long.pivot_table(index=[*report.CELL, "seed"], columns="loss", values=["ece", "scaled_ece", "scaled_nll"]).dropna()
 closer = (pairs["scaled_ece", "conditional"] < pairs["ece", "joint"]).sum()
 likelier = (pairs["scaled_nll", "joint"] < pairs["scaled_nll", "conditional"]).sum()
-foreign = ", ".join(scored["title"].str.split(" (", regex=False).str[0].unique())
+foreign = ", ".join(scored["title"].map(report.short_title).unique())
 rows = [
     (
         "[Is the derivation right?](../notebooks/01_theory.ipynb)",

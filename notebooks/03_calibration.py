@@ -180,7 +180,7 @@ means = (
     )
 )
 means.index.names = ["data set", "loss"]
-display(means.round(4))
+display(means.rename(index=report.short_title, level="data set").round(4))
 display(Markdown(f"All three agree on which loss is better calibrated in **{agree} of {len(signs)}** cells."))
 
 # %% [markdown]

@@ -88,56 +88,54 @@ display(Markdown("Mean minutes of a run."))
 # %% [markdown]
 # ## How much a number varies
 #
-# The standard deviation over seeds, which differ in initialisation and data order, of test accuracy and ECE (long scheme), averaged over
-# batch sizes, and that of the differences between the losses, which are paired within a seed. Were the two independent, the difference
+# The standard deviation over seeds, which differ in initialisation and data order, of test accuracy and ECE (long scheme; root mean square
+# over batch sizes, as three seeds alone hardly give one), and that of the differences between the losses, which are paired within a seed. Were the two independent, the difference
 # would vary as the root of the sum of their squares.
 
 # %% tags=["hide-input"]
 table = report.frame(records)
 long = table[table["scheme"] == "long"]
+NUMBERS = {"test_accuracy": "accuracy", "ece": "ECE"}
+pairs = long.pivot_table(index=["title", "batch_size", "seed"], columns="loss", values=list(NUMBERS), sort=False)
+pairs = pairs.reindex(columns=pd.MultiIndex.from_product([NUMBERS, [*plots.LOSS_STYLE, "difference"]]))
+for number in NUMBERS:
+    pairs[number, "difference"] = pairs[number, "joint"] - pairs[number, "conditional"]
+spread = pairs.groupby(level=["title", "batch_size"]).var().groupby(level="title").mean() ** 0.5
 if long["seed"].nunique() > 1:
-    pairs = long.pivot_table(index=["title", "batch_size", "seed"], columns="loss", values=["test_accuracy", "ece"])
-    found = {}
-    for metric in ("test_accuracy", "ece"):
-        both = pairs[metric]
-        found |= {(metric, loss): both[loss].groupby(level=[0, 1]).std().groupby(level=0).mean() for loss in plots.LOSS_STYLE}
-        found[metric, "difference"] = (both["joint"] - both["conditional"]).groupby(level=[0, 1]).std().groupby(level=0).mean()
-    spreads = pd.DataFrame(found).rename(index=report.short_title, columns={"test_accuracy": "accuracy", "ece": "ECE"})
-    display(spreads.rename_axis("data set").round(4))
+    display(spread.rename(index=report.short_title, columns=NUMBERS).rename_axis("data set").round(4))
 else:
     display(Markdown("The runs shown have one seed each: their spread is not known yet."))
 
 # %% [markdown]
 # ## Some of them again
 #
-# Runs drawn at random and trained a second time, in the precision of the first (`gffn verify`). Weights equal to the bit say that machine
+# Runs drawn at random and trained a second time, in the precision of the first (`gffn verify cpu --count 5 --draw 1`; draw 0 would have been
+# MNIST five times). Weights equal to the bit say that machine
 # and versions do the same sums in the same order. Where they do not, the question is whether the second number lies as close to the first
 # as another seed's would.
 
 # %% tags=["hide-input"]
 first = {r["key"]: r for r in finished}
 again = {run: r for run, r in Store(Path(RESULTS) / "again").select(runs).items() if r["key"] in first}
-# Pooled over batch sizes: a standard deviation of three seeds alone is hardly known.
-variance = long.groupby(["dataset", "loss", "batch_size"])[["test_accuracy", "ece"]].var()
-spread = variance.groupby(level=["dataset", "loss"]).mean() ** 0.5
 rows, apart = [], []
 for run, second in again.items():
     pair = [first[second["key"]], second]
-    same = len({r["provenance"]["weights_sha256"]["long"] for r in pair}) == 1
-    accuracy, ece = ([metric(r["evaluations"]["long"]) for r in pair]
-                     for metric in (lambda e: e["test_accuracy"], lambda e: e["ece"]["uniform10"]))
-    sd = spread.loc[run.dataset, run.loss]
-    machines = ", then ".join(r["provenance"]["hardware"].split(",")[0] for r in pair)
-    rows.append([f"{report.short_title(second['data']['title'])}, B = {run.batch_size}, {run.loss}, seed {run.seed}",
-                 machines, "equal" if same else "differ"]
-                + [f"{values[0]:.4f}, {values[1]:.4f} ({deviation:.4f})" for values, deviation in zip((accuracy, ece), sd)])
+    same = pair[0]["provenance"]["weights_sha256"] == second["provenance"]["weights_sha256"]
+    title = second["data"]["title"]
+    numbers = report.frame(pair).query("scheme == 'long'")
+    deviations = [spread.loc[title, (number, run.loss)] for number in NUMBERS]
+    rows.append([
+        f"{report.short_title(title)}, B = {run.batch_size}, {run.loss}, seed {run.seed}",
+        ", then ".join(r["provenance"]["hardware"].split(",")[0] for r in pair),
+        "equal" if same else "differ",
+        *(", ".join(f"{value:.4f}" for value in numbers[number]) + f" ({deviation:.4f})" for number, deviation in zip(NUMBERS, deviations)),
+    ])
     if not same:
-        apart += [abs(values[1] - values[0]) / deviation for values, deviation in zip((accuracy, ece), sd)]
+        apart += [abs(numbers[number].diff().iloc[1]) / deviation for number, deviation in zip(NUMBERS, deviations)]
 if rows:
-    display(Markdown(report.markdown_table(
-        ["run", "machines", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
+    display(Markdown(report.markdown_table(["run", "machines", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
     display(Markdown(
-        f"Long scheme; first, again, and in brackets the standard deviation over seeds (root mean square over batch sizes). {len(rows) - len(apart) // 2} of "
+        f"Long scheme; first, again, and in brackets the standard deviation over seeds from the table above. {len(rows) - len(apart) // 2} of "
         f"{len(rows)} have equal weights." + (f" The others' numbers differ by {min(apart):.1f} to {max(apart):.1f} standard deviations, "
         f"where two draws from a normal distribution differ by {2 / math.pi**0.5:.1f} on average." if apart else "")))
 else:

@@ -151,28 +151,25 @@ else:
     display(Markdown(f"These runs belong to profile `cpu`; this page was made with `{PROFILE}`."))
 
 # %% tags=["hide-input"]
-rows = []
-for label, one in tables.items():
-    for batch, part in one.groupby("batch_size"):
-        both = part.pivot_table(index="seed", columns="loss", values=list(metrics)).dropna()
-        rows.append([batch, label, len(both), *(both.xs("joint", axis=1, level=1) - both.xs("conditional", axis=1, level=1)).mean()[list(metrics)]])
-differences = pd.DataFrame(rows, columns=["batch size", "setting", "seeds", *metrics]).sort_values("batch size", kind="stable")
+differences = {
+    metric: pd.concat({label: report.paired_difference(one, metric) for label, one in tables.items()}, names=["setting"])
+    .reset_index("setting").sort_values("batch_size", kind="stable")
+    for metric in metrics if tables
+}
 
 
 def where_higher(metric):
-    found = differences[differences[metric] > 0]
-    named = ", ".join(f"{setting} (B = {batch})" for setting, batch in zip(found["setting"], found["batch size"]))
-    return f"{len(found)} of {len(differences)} rows" + (f": {named}" if 0 < len(found) <= 3 else "")
+    found = differences[metric][differences[metric]["mean"] > 0]
+    named = ", ".join(f"{setting} (B = {batch})" for setting, batch in zip(found["setting"], found["batch_size"]))
+    return f"{len(found)} of {len(differences[metric])} rows" + (f": {named}" if 0 < len(found) <= 3 else "")
 
 
-if rows:
+if differences:
+    cells = differences["test_accuracy"]
+    rows = zip(cells["batch_size"].map(str), cells["setting"], cells["n"].map(str), *(one["mean"].map("{:+.3f}".format) for one in differences.values()))
     display(Markdown(
         "Joint minus conditional, mean over the seeds that both losses have:\n\n"
-        + report.markdown_table(
-            ["batch size", "setting", "seeds", *metrics.values()],
-            ([str(batch), setting, str(seeds), *(f"{value:+.3f}" for value in values)]
-             for batch, setting, seeds, *values in differences.itertuples(index=False)),
-        )
+        + report.markdown_table(["batch size", "setting", "seeds", *metrics.values()], rows)
         + f"\n\nThe joint loss has the higher accuracy in {where_higher('test_accuracy')}; the higher ECE in {where_higher('ece')}; "
         f"the higher AUROC by max softmax in {where_higher('auroc_max_softmax')}."
     ))
