@@ -87,7 +87,7 @@ THESIS_DATASETS = ("cifar10", "mnist", "fashion_mnist", "svhn")
 # The SVHN subset holds a sixth of the others' images, so an epoch has a sixth of their steps.
 SUBSET_FACTOR = {"svhn": 4}
 
-CPU_EPOCHS = {4: 10, 16: 15, 64: 30, 256: 60, 1024: 120, 2048: 200}
+CPU_EPOCHS = {4: 10, 8: 12, 16: 15, 32: 20, 64: 30, 128: 45, 256: 60, 512: 90, 1024: 120, 2048: 200}
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
 
@@ -110,7 +110,7 @@ PROFILES = {
             "cpu",
             THESIS_DATASETS,
             epochs=CPU_EPOCHS,
-            seeds=(0, 1, 2),
+            seeds=(0, 1, 2, 3, 4, 5),
             epoch_factor=SUBSET_FACTOR,
         ),
         Profile(
@@ -125,7 +125,7 @@ PROFILES = {
         Profile(
             "binary",
             ("cifar10", "fashion_mnist"),
-            epochs=CPU_EPOCHS,
+            epochs={size: CPU_EPOCHS[size] for size in (4, 16, 64, 256, 1024, 2048)},
             seeds=(0, 1, 2),
             settings=({"label_space": "binary"},),
         ),
