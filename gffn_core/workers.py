@@ -99,6 +99,7 @@ def _train(runs, execution, *, store, device, root, checkpoint_seconds, report, 
             left.remove(result.run)
             over = result.run.epochs - len(result.curves["val_nll"])
             report(begun[result.run] + over * images_of(result.run, datasets) // result.run.epochs, True)
+        _hand_back_freed_memory()
         return
     except torch.OutOfMemoryError as error:
         if len(left) == 1:
@@ -179,15 +180,22 @@ def settle():
 
 
 def _keep_freed_memory():
-    """Have the C library keep freed memory instead of handing it back to the system.
+    """Have the C library keep freed memory until the end of a stack instead of handing it back to the system.
 
     glibc maps every large tensor afresh, and the system fills it with zeros, page by page; at batch
     size 2048 that is half of a step on a CPU. Elsewhere nothing happens.
     """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
     m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, -1)
+    _c_library("mallopt", m_mmap_max, 0)
+    _c_library("mallopt", m_trim_threshold, -1)
+
+
+def _hand_back_freed_memory():
+    """Else the next stack, whose tensors differ in size, would add its own to what this one left in pieces."""
+    _c_library("malloc_trim", 0)
+
+
+def _c_library(function, *arguments):
+    """Call a function that glibc has; elsewhere nothing happens."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        getattr(ctypes.CDLL(None), function)(*arguments)

@@ -227,6 +227,45 @@ def test_missing_gpu_is_named_before_any_work(store):
     assert experiments.choose_device("auto") == "cpu"
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+def test_a_process_that_trains_run_after_run_does_not_grow(tmp_path):
+    """Neither by images as floats (here 500 MB) nor by freed memory that lies between used pieces (here 400 MB)."""
+    done = subprocess.run([sys.executable, "-c", MEMORY, tmp_path], capture_output=True, text=True)
+    peak, handed_back = (int(megabytes) for megabytes in done.stdout.split())
+    assert peak < 150, done.stderr
+    assert handed_back > 200
+
+
+MEMORY = """
+import sys
+
+import torch
+
+from gffn_core import workers
+from gffn_core.data import load_dataset
+from gffn_core.stack import Execution
+from gffn_core.store import Store
+from gffn_core.training import Normalise, Run
+
+def megabytes(which):
+    return int(dict(line.split(":") for line in open("/proc/self/status"))[which].split()[0]) // 1024
+
+digits = {"digits": load_dataset("digits")}
+workers.settle()
+images = torch.zeros(20_000, 3, 32, 32, dtype=torch.uint8)
+before = megabytes("VmRSS")
+Normalise(images, torch.device("cpu"))
+print(megabytes("VmHWM") - before)
+
+pieces = [torch.ones(50_000) for _ in range(4000)]
+del pieces[::2]
+before = megabytes("VmRSS")
+workers._train([Run("digits", "joint", 512, 1)], Execution(), store=Store(sys.argv[1]), device="cpu", root=None,
+               checkpoint_seconds=60, report=lambda *message: None, datasets=digits)
+print(before - megabytes("VmRSS"))
+"""
+
+
 # The command
 
 
