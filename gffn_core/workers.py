@@ -28,7 +28,11 @@ def datasets_of(runs, root) -> dict[str, Dataset]:
 
 
 # A worker trains many runs; reading and hashing takes a second each time.
-_load_dataset = functools.lru_cache(maxsize=None)(lambda name, root: load_dataset(name, root=root))
+@functools.lru_cache(maxsize=None)
+def _load_dataset(name, root):
+    dataset = load_dataset(name, root=root)
+    _hand_back_freed_memory()
+    return dataset
 
 
 def stacks_of(runs, store, datasets):
@@ -180,7 +184,7 @@ def settle():
 
 
 def _keep_freed_memory():
-    """Have the C library keep freed memory until the end of a stack instead of handing it back to the system.
+    """Have the C library keep freed memory, to a stack's end, instead of handing it back to the system.
 
     glibc maps every large tensor afresh, and the system fills it with zeros, page by page; at batch
     size 2048 that is half of a step on a CPU. Elsewhere nothing happens.
@@ -191,7 +195,7 @@ def _keep_freed_memory():
 
 
 def _hand_back_freed_memory():
-    """Else the next stack, whose tensors differ in size, would add its own to what this one left in pieces."""
+    """Else what comes next, whose arrays differ in size, would add its own to what was left in pieces."""
     _c_library("malloc_trim", 0)
 
 
