@@ -8,7 +8,6 @@ from the first arguments and asks that a stream repeats itself, but checkpoints 
 import contextlib
 import dataclasses
 import heapq
-import io
 import math
 import os
 import queue
@@ -19,7 +18,7 @@ from types import SimpleNamespace
 
 import torch
 
-from gffn_core.store import record_key
+from gffn_core.store import packed, record_key, unpacked
 from gffn_core.tuning import bytes_per_run
 from gffn_core.workers import choose, images_of, stacks_of, train_alone
 
@@ -103,7 +102,7 @@ class Cluster:
 
         def submit(runs, execution, losses=0):
             keys = [record_key(run, self.datasets[run.dataset].sha256) for run in runs]
-            found = {key: _packed(found) for key in keys if (found := store.checkpoint(key))}
+            found = {key: packed(found) for key in keys if (found := store.checkpoint(key))}
             stream = task.options(num_returns="streaming", max_retries=0, **self.request(runs)).remote(
                 runs, execution, self.placed, found, self.device, checkpoint_seconds
             )
@@ -143,7 +142,7 @@ class Cluster:
                     store.save(*content)
                     job.left.remove(content[0].run)
                 elif kind == "checkpoint":
-                    store.save_checkpoint(content[0], _unpacked(content[1]))
+                    store.save_checkpoint(content[0], unpacked(content[1]))
                 else:
                     over = kind == "ended"  # then its images will not be trained on again
                     job.images += content[0] - over * images_of(job.run, self.datasets)
@@ -160,10 +159,10 @@ class Outbox:
         self.checkpoints, self.messages = checkpoints, queue.SimpleQueue()
 
     def checkpoint(self, key):
-        return _unpacked(self.checkpoints[key]) if key in self.checkpoints else None
+        return unpacked(self.checkpoints[key]) if key in self.checkpoints else None
 
     def save_checkpoint(self, key, checkpoint):
-        self.checkpoints[key] = _packed(checkpoint)
+        self.checkpoints[key] = packed(checkpoint)
         self.messages.put(("checkpoint", key, self.checkpoints[key]))
 
     def save(self, result):
@@ -192,16 +191,6 @@ def _choose(runs, placed, device, precision):
 
 def _gpu_memory():
     return torch.cuda.get_device_properties(0).total_memory
-
-
-def _packed(checkpoint):
-    buffer = io.BytesIO()
-    torch.save(checkpoint, buffer)
-    return buffer.getvalue()
-
-
-def _unpacked(content):
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def _arrays(dataset):

@@ -1,13 +1,14 @@
 """Results on disk: one file a run while working, one small file a profile once published.
 
 ``<root>/runs/<key>.json`` holds a record and its checksum, ``<root>/runs/<key>.npz`` the logits it
-was computed from (not published), ``<root>/runs/<key>.checkpoint`` an unfinished run.
+was computed from (not published), ``<root>/runs/<key>.checkpoint`` an unfinished run and its checksum.
 ``<root>/published/<profile>.jsonl.gz`` holds a profile's records, one a line, which is all that a
 reader needs.
 """
 
 import gzip
 import hashlib
+import io
 import json
 import math
 import warnings
@@ -74,7 +75,7 @@ class Store:
     def save_checkpoint(self, key: str, checkpoint: dict):
         """Keep what a run needs to go on (plain data and tensors) until its record is saved."""
         path = self.runs / f"{key}.checkpoint"
-        write_atomically(path, lambda file: torch.save(checkpoint, file))
+        write_atomically(path, lambda file: file.write(packed(checkpoint)))
 
     def checkpoint(self, key: str) -> dict | None:
         """The latest checkpoint of an unfinished run. A damaged one is a warning and counts as none."""
@@ -82,7 +83,7 @@ class Store:
         if not path.exists():
             return None
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return unpacked(path.read_bytes())
         except Exception as error:  # a damaged file can raise almost anything
             warnings.warn(f"{path} is damaged, its run starts anew ({error})", stacklevel=2)
 
@@ -138,6 +139,21 @@ class Store:
         # No time stamp inside, so that the same records give the same file.
         write_atomically(path, lambda file: file.write(gzip.compress(lines.encode(), mtime=0)))
         return path, len(records)
+
+
+def packed(checkpoint: dict) -> bytes:
+    """SHA-256 and what ``torch.save`` writes, as torch reads damaged tensors without a word."""
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    return hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue()
+
+
+def unpacked(content: bytes) -> dict:
+    """The checkpoint, or ValueError if its checksum differs."""
+    digest, content = content[:32], content[32:]
+    if digest != hashlib.sha256(content).digest():
+        raise ValueError("its checksum differs from its content")
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def _rank(record):

@@ -9,6 +9,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from gffn_core.files import write_atomically
 from gffn_core.store import Store, record_key
@@ -255,13 +257,34 @@ def test_stored_file_is_json_with_a_checksum(result, store):
     assert stored.keys() == {"sha256", "record"} and stored["record"] == record
 
 
-def test_a_damaged_checkpoint_is_a_warning_and_none(tmp_path):
-    store = Store(tmp_path)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A store with the checkpoint of a run, and the checkpoint's bytes."""
+    store = Store(tmp_path_factory.mktemp("begun"))
     assert store.checkpoint("key") is None
-    store.save_checkpoint("key", {"state": {"weights": torch.ones(3)}, "step": 4})
-    assert store.checkpoint("key")["step"] == 4
+    store.save_checkpoint("key", {"state": {"weights": torch.linspace(-1, 1, 99)}, "step": 4})
+    found = store.checkpoint("key")
+    assert found["step"] == 4 and found["state"]["weights"].equal(torch.linspace(-1, 1, 99))
+    return store, (store.runs / "key.checkpoint").read_bytes()
+
+
+@given(
+    damage=st.sampled_from(("flipped bit", "zeroed block", "truncation")),
+    place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), block=st.sampled_from((1, 64, 512)),
+)
+def test_a_damaged_checkpoint_is_a_warning_and_none(begun, damage, place, bit, block):
+    store, content = begun
     path = store.runs / "key.checkpoint"
-    path.write_bytes(path.read_bytes()[:-40])
+    position = int(place * len(content))
+    damaged = bytearray(content)
+    if damage == "flipped bit":
+        damaged[position] ^= 1 << bit
+    elif damage == "zeroed block":
+        damaged[position : position + block] = bytes(len(damaged[position : position + block]))
+        assume(damaged != content)
+    else:
+        del damaged[position:]
+    path.write_bytes(damaged)
     with pytest.warns(UserWarning, match="key.checkpoint is damaged, its run starts anew"):
         assert store.checkpoint("key") is None
 
