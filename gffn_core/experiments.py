@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 
 from gffn_core import cluster
+from gffn_core.data import data_root
+from gffn_core.files import remove_orphans
 from gffn_core.model import WIDTHS
 from gffn_core.stack import Execution
 from gffn_core.store import Store, record_key
@@ -208,6 +210,8 @@ def sweep(
         raise ValueError(f"engine={engine!r} is unknown; use 'local' or 'ray'")
     if engine == "local":
         device = choose_device(device)
+    for folder in (store.runs, store.published, data_root() if root is None else Path(root)):
+        remove_orphans(folder)
     datasets = datasets_of(runs, root)
     stored = {record["key"] for record in store.records()}
     missing = [run for run in runs if record_key(run, datasets[run.dataset].sha256) not in stored]

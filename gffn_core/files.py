@@ -1,7 +1,9 @@
 """Files that are whole or absent."""
 
+import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -21,3 +23,15 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         os.unlink(scratch)
         raise
+
+
+def remove_orphans(folder: Path) -> None:
+    """Remove what processes killed within ``write_atomically`` left in a folder.
+
+    That is what nobody has written to for a day: a write takes seconds, and another machine's process may
+    be at it.
+    """
+    for scratch in folder.glob(".????????.tmp"):
+        with contextlib.suppress(OSError):  # another sweep was faster, or it is another user's
+            if time.time() - scratch.stat().st_mtime > 24 * 3600:
+                scratch.unlink()

@@ -14,9 +14,10 @@ import psutil
 import pytest
 import torch
 
-from gffn_core import data, experiments
+from gffn_core import data, experiments, files
 from gffn_core.cli import main
 from gffn_core.experiments import PROFILES, Profile, results, sweep
+from gffn_core.files import write_atomically
 from gffn_core.store import Store
 from gffn_core.training import LOSSES, Run
 
@@ -196,6 +197,22 @@ def test_killed_at_random_and_started_again_a_sweep_ends_the_same(tmp_path):
                 del record["provenance"][field]
     assert sorted(found, key=lambda r: r["key"]) == sorted(whole, key=lambda r: r["key"])
     assert not list(store.runs.glob("*.checkpoint"))
+
+
+def test_a_sweep_removes_what_killed_writers_left(store, monkeypatch):
+    """But nothing that a process, perhaps of another machine, may still be writing."""
+    def killed(file):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "unlink", lambda path: None)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                write_atomically(store.runs / "key.checkpoint", killed)
+    orphan, live = store.runs.iterdir()
+    os.utime(orphan, (time.time() - 2 * 24 * 3600,) * 2)
+    sweep([], store)
+    assert list(store.runs.iterdir()) == [live]
 
 
 def test_sweep_scores_the_partner_data_set(store):
