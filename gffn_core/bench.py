@@ -23,7 +23,7 @@ from gffn_core.losses import JointCrossEntropyLoss
 from gffn_core.model import ConvNet
 from gffn_core.provenance import provenance
 from gffn_core.stack import Execution, train_stack
-from gffn_core.training import Normalise, Run, initial_model, stepper
+from gffn_core.training import PRECISIONS, Normalise, Run, initial_model, stepper
 from gffn_core.tuning import best_time, bytes_per_run, choose_execution, first_step_again, timed
 from gffn_core.workers import settle, settled
 
@@ -152,7 +152,7 @@ def _build(name, device, width, batch_size, models, threads):
     if name == "gffn":
         if device == "cpu":
             settle()
-        execution = choose_execution(runs, dataset, device, "auto")
+        execution = choose_execution(runs, dataset, device, *PRECISIONS)
         _contender = first_step_again(runs, dataset, device, execution)
         how = f"{execution.precision}, {execution.convolution}"
     elif name == "torch.func.vmap":
@@ -275,7 +275,7 @@ def _floor(device, width):
                 outputs.append(layer(outputs[-1]))
         parameters = sum(value.numel() for value in model.parameters())
         moved = 4 * 4 * sum(output.numel() for output in outputs) + 28 * parameters
-        execution = choose_execution([run], dataset, device, "auto")
+        execution = choose_execution([run], dataset, device, *PRECISIONS)
         step = first_step_again([run], dataset, device, execution)
         operations = counter.get_total_flops()
         rows.append({

@@ -52,8 +52,8 @@ def _parser():
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument("--workers", type=int, default=1, metavar="N", help="processes of one thread each")
     command.add_argument(
-        "--precision", choices=("auto", *training.PRECISIONS), default="auto",
-        help="of the training steps; auto: what a short measurement shows to be faster",
+        "--precision", choices=training.PRECISIONS, default="float32",
+        help="of the training steps (default: float32)",
     )
     command.add_argument(
         "--stack", type=int, metavar="M",

@@ -9,7 +9,7 @@ import contextlib
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
@@ -195,7 +195,8 @@ def sweep(
 
     device: "auto" takes a GPU if there is one. workers: processes; 1 trains in this one. On a CPU
     each has one thread, because the order of sums, and so the weights, depend on the threads.
-    precision: as in ``train``, or "auto": what a short measurement shows to be faster.
+    precision: as in ``train``. ValueError, before anything is trained, if a run was begun in another, or if
+    its partner, which differs in the loss alone, was trained in another.
     stack_size: how many runs at most are trained together; by default as many as fit into a GPU's
     free memory, and one on a CPU, which gains nothing by more.
     engine: "local", or "ray" for the Ray cluster at ``address`` (see ``cluster.connect``), which then has
@@ -213,10 +214,11 @@ def sweep(
     for folder in (store.runs, store.published, data_root() if root is None else Path(root)):
         remove_orphans(folder)
     datasets = datasets_of(runs, root)
-    stored = {record["key"] for record in store.records()}
-    missing = [run for run in runs if record_key(run, datasets[run.dataset].sha256) not in stored]
+    records = {record["key"]: record for record in store.records()}
+    missing = [run for run in runs if record_key(run, datasets[run.dataset].sha256) not in records]
     if not missing:
         return 0
+    _refuse_another_precision(missing, precision, store, records.values(), datasets)
     if engine == "ray":
         with cluster.connect(address, device, datasets) as nodes:
             jobs = _jobs(
@@ -240,6 +242,31 @@ def sweep(
             for job in jobs:
                 train_alone(*job, **common, datasets=datasets, report=report)
     return len(missing)
+
+
+def _refuse_another_precision(runs, precision, store, records, datasets):
+    """ValueError for a run that was begun in another precision, or whose partner was trained in another."""
+
+    def pair(run, data_sha256):
+        return replace(run, loss="joint", kl_weight=1.0), data_sha256
+
+    done = {pair(Run(**record["run"]), record["data"]["sha256"]): record for record in records
+            if record["provenance"].get("precision", "float32") != precision}
+    for run in runs:
+        data_sha256 = datasets[run.dataset].sha256
+        key = record_key(run, data_sha256)
+        begun = store.checkpoint(key)
+        if begun and begun["precision"] != precision:
+            raise ValueError(
+                f"{run} was begun in {begun['precision']} and cannot go on in {precision}; go on with "
+                f"--precision {begun['precision']}, or delete {store.runs / key}.checkpoint"
+            )
+        if partner := done.get(pair(run, data_sha256)):
+            other = partner["provenance"].get("precision", "float32")
+            raise ValueError(
+                f"{run} in {precision} would be paired with the run of loss={partner['run']['loss']!r} in "
+                f"{other}; use --precision {other}, or another store (--results)"
+            )
 
 
 @contextlib.contextmanager

@@ -270,8 +270,8 @@ def train_stack(
 
     Every ``checkpoint_seconds``, also within an epoch, each run's checkpoint is handed over: plain
     data and tensors, from which this function goes on exactly where it was. checkpoints: those to
-    go on from, one a run or None, all taken at the same step. on_images: told after each epoch
-    how many images were trained on. Raises as ``train``.
+    go on from, one a run or None, all taken at the same step and in the precision of ``execution``.
+    on_images: told after each epoch how many images were trained on. Raises as ``train``.
     """
     device = torch.device(device)
     # Runs of one loss side by side, so that they form one branch.
@@ -284,6 +284,11 @@ def train_stack(
         vars(course).update(checkpoint["course"] if checkpoint else {})
     if len({(course.epoch, epoch["position"]) for course, epoch in zip(courses, within)}) > 1:
         raise ValueError("the checkpoints of a stack must have been taken at the same step")
+    begun = {checkpoint["precision"] for _, checkpoint in pairs if checkpoint}
+    if begun - {execution.precision}:
+        raise ValueError(
+            f"the checkpoints are of runs in {begun.pop()}, which cannot go on in {execution.precision}"
+        )
 
     model = initial_model(pairs[0][0], dataset).to(device, memory_format=torch.channels_last)
     prepare = Normalise(dataset.train_x, device)
@@ -309,6 +314,7 @@ def train_stack(
                     for i, course in enumerate(courses):
                         save_checkpoint(course.run, {
                             "course": course.state(), "state": stack.state(i), "within": stack.within(i),
+                            "precision": execution.precision,
                         })
                     saved = time.perf_counter()
             on_images((stack.steps - within[0]["position"]) * stack.order[0].numel())

@@ -8,7 +8,7 @@ import torch
 
 from gffn_core.data import Dataset
 from gffn_core.stack import Execution, Stack, fresh_state
-from gffn_core.training import PRECISIONS, Normalise, Run, initial_model
+from gffn_core.training import Normalise, Run, initial_model
 
 
 def bytes_per_run(run: Run, dataset: Dataset) -> int:
@@ -27,14 +27,13 @@ def bytes_per_run(run: Run, dataset: Dataset) -> int:
 
 
 def choose_execution(
-    runs: Sequence[Run], dataset: Dataset, device: str | torch.device, precision: str = "auto"
+    runs: Sequence[Run], dataset: Dataset, device: str | torch.device, *precisions: str
 ) -> Execution:
     """The fastest way to compute a stack of these runs here, by a measurement of a few seconds.
 
-    precision: the named one, or for "auto" also bfloat16 where it saves a tenth of the time. Ways that
-    exceed the device's memory are left out; if all do, the first is returned, not measured.
+    precisions: those to choose from; bfloat16 has to save a tenth of the time. Ways that exceed the device's
+    memory are left out; if all do, the first is returned, not measured.
     """
-    precisions = PRECISIONS if precision == "auto" else (precision,)
     ways = [("grouped", True), ("grouped", False), ("unfolded", True)][: None if len(runs) > 1 else 1]
     candidates = [Execution(name, *way) for name in precisions for way in ways]
     if len(candidates) == 1:

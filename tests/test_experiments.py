@@ -18,7 +18,8 @@ from gffn_core import data, experiments, files
 from gffn_core.cli import main
 from gffn_core.experiments import PROFILES, Profile, results, sweep
 from gffn_core.files import write_atomically
-from gffn_core.store import Store
+from gffn_core.stack import Execution, train_stack
+from gffn_core.store import Store, record_key
 from gffn_core.training import LOSSES, Run
 
 RUNS = [Run("digits", loss, batch_size=256, epochs=1) for loss in LOSSES]
@@ -215,6 +216,39 @@ def test_a_sweep_removes_what_killed_writers_left(store, monkeypatch):
     assert list(store.runs.iterdir()) == [live]
 
 
+def test_a_pair_is_of_one_precision(store, monkeypatch):
+    """Also if one of the two is published, and whatever the weight of its joint loss."""
+    conditional, joint = RUNS
+    sweep([conditional], store, precision="bfloat16")
+    store.publish("half", [conditional])
+    for file in store.runs.iterdir():
+        file.unlink()
+    elsewhere = dataclasses.replace(joint, seed=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments, "train_alone", None)  # nothing may be trained before all is known
+        for run in (joint, dataclasses.replace(joint, kl_weight=3.0)):
+            with pytest.raises(ValueError, match="'conditional' in bfloat16; use --precision bfloat16"):
+                sweep([elsewhere, run], store)
+    assert sweep([joint], store, precision="bfloat16") == 1
+    assert sweep([elsewhere], store) == 1
+    with pytest.raises(ValueError, match="in float32; use --precision float32"):
+        sweep([dataclasses.replace(conditional, seed=1)], store, precision="bfloat16")
+
+
+def test_a_run_goes_on_in_the_precision_it_began_in(store):
+    run = RUNS[0]
+    key = record_key(run, data.load_dataset("digits").sha256)
+    for result in train_stack(
+        [run], data.load_dataset("digits"), execution=Execution("bfloat16"), checkpoint_seconds=0,
+        save_checkpoint=lambda run, checkpoint: store.save_checkpoint(key, checkpoint),
+    ):
+        pass
+    with pytest.raises(ValueError, match=f"begun in bfloat16.*--precision bfloat16, or delete .*{key}.checkpoint"):
+        sweep([run], store)
+    assert sweep([run], store, precision="bfloat16") == 1
+    assert hashes(store.select([run]))[run] == result.provenance["weights_sha256"]
+
+
 def test_sweep_scores_the_partner_data_set(store):
     run = Run("digits_0_4", "joint", batch_size=256, epochs=1)
     record = results([run], store, train_missing=True)[run]
@@ -289,6 +323,7 @@ print(before - megabytes("VmRSS"))
 def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsys, monkeypatch):
     where = ["small", "--results", str(store.root)]
     assert main(["sweep", *where, "--precision", "bfloat16"]) == 0
+    assert {r["provenance"]["precision"] for r in store.records()} == {"bfloat16"}
     capsys.readouterr()
     verify = ["verify", *where, "--count", "2", "--keep", str(tmp_path / "again")]
     assert main(verify) == 0
@@ -329,6 +364,7 @@ def test_sweep_status_publish(small, store, capsys):
     assert lines[1] == "small: trained 1, 1 were in the store"
     assert lines[3].split() == ["digits", "256", "conditional", "1/1"]
     assert lines[5] == "small: 2 of 2 runs"
+    assert {record["provenance"]["precision"] for record in store.records()} == {"float32"}
     path = store.published / "small.jsonl.gz"
     assert lines[6].startswith("2 records, ") and lines[6].endswith(str(path)) and path.exists()
 

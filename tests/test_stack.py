@@ -12,7 +12,7 @@ from gffn_core.data import load_dataset
 from gffn_core.experiments import PROFILES, sweep
 from gffn_core.stack import CONVOLUTIONS, Execution, Stack, fresh_state, stacked_logits, train_stack
 from gffn_core.store import Store
-from gffn_core.training import LOSSES, Normalise, Run, epoch_order, initial_model, stepper, train
+from gffn_core.training import LOSSES, PRECISIONS, Normalise, Run, epoch_order, initial_model, stepper, train
 from gffn_core.tuning import bytes_per_run, choose_execution
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -144,6 +144,8 @@ def test_goes_on_from_any_checkpoint_to_the_same_weights(tiny, tmp_path):
         assert hashes(train_stack(runs, tiny, checkpoints=checkpoints)) == whole
     with pytest.raises(ValueError, match="at the same step"):
         list(train_stack(runs, tiny, checkpoints=[kept[0][1], kept[3][1]]))
+    with pytest.raises(ValueError, match="in float32, which cannot go on in bfloat16"):
+        list(train_stack(runs, tiny, execution=Execution("bfloat16"), checkpoints=checkpoints))
 
 
 def test_refused_stacks(tiny):
@@ -158,7 +160,7 @@ def test_execution_is_measured_or_named(tiny):
     runs = MIXED[:2]
     assert choose_execution(runs[:1], tiny, "cpu", "bfloat16") == Execution("bfloat16")
     assert choose_execution(runs, tiny, "cpu", "float32").precision == "float32"
-    assert choose_execution(runs[:1], tiny, "cpu", "auto") in map(Execution, ("float32", "bfloat16"))
+    assert choose_execution(runs[:1], tiny, "cpu", *PRECISIONS) in map(Execution, PRECISIONS)
 
 
 def test_sixteen_gigabytes_hold_every_cell_of_the_thesis(tiny):
@@ -197,7 +199,7 @@ def test_where_nothing_can_be_measured_the_first_way_is_taken(tiny, monkeypatch)
         raise torch.OutOfMemoryError("too large")
 
     monkeypatch.setattr(tuning, "first_step_again", exhausted)
-    assert choose_execution(MIXED, tiny, "cpu", "auto") == Execution()
+    assert choose_execution(MIXED, tiny, "cpu", *PRECISIONS) == Execution()
 
 
 @needs_cuda
