@@ -4,6 +4,11 @@ nbval compares the stored outputs with fresh ones; it collects the notebooks by 
 """
 
 import importlib.util
+import io
+import json
+import subprocess
+import sys
+import types
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from urllib.request import urlopen
@@ -122,3 +127,86 @@ def test_failing_notebook_leaves_the_old_one(tmp_path):
     with pytest.raises(execute.papermill.PapermillExecutionError):
         execute.execute(source, target)
     assert target.read_text() == "old"
+
+
+class Colab:
+    """A machine with a folder ``content``, a repository to clone and a notebook opened from its branch ``work/one``."""
+
+    def __init__(self, folder, monkeypatch):
+        self.content, self.origin, self.monkeypatch, self.installs = folder / "content", folder / "origin", monkeypatch, 0
+        self.content.mkdir()
+        self.git("init", "-q", "-b", "main", self.origin)
+        self.commit("main")
+        self.git("-C", self.origin, "checkout", "-q", "-b", "work/one")
+        self.commit("one")
+        page = "fileId=https%3A//github.com/reader/fork/blob/work/one/notebooks/01_theory.ipynb"
+        monkeypatch.setattr("urllib.request.urlopen", lambda address: io.StringIO(json.dumps([{"path": page}])))
+        monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+        monkeypatch.delenv("GFFN_REPOSITORY", raising=False)
+        for name, value in {
+            "COLAB_JUPYTER_IP": "172.28.0.2", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_VALUE_0": "https://github.com/reader/fork",
+            "GIT_CONFIG_KEY_0": f"url.{self.origin}.insteadOf",
+        }.items():
+            monkeypatch.setenv(name, value)
+        run = subprocess.run
+        monkeypatch.setattr(subprocess, "run", lambda command, **how: self.install() if "pip" in command else run(command, **how))
+
+    def install(self):
+        self.installs += 1
+
+    def git(self, *command):
+        subprocess.run(["git", *map(str, command)], check=True, capture_output=True)
+
+    def commit(self, text):
+        for folder in ("gffn_core", "notebooks"):
+            (self.origin / folder).mkdir(exist_ok=True)
+            (self.origin / folder / "text").write_text(text)
+        self.git("-C", self.origin, "add", ".")
+        self.git("-C", self.origin, "-c", "user.name=n", "-c", "user.email=n@n", "commit", "-q", "--amend" if text == "other" else "-q", "-m", text)
+
+    def restart(self):
+        """Run the cell in a fresh kernel; what it finds of the package there."""
+        self.monkeypatch.setattr(sys, "path", list(sys.path))
+        self.monkeypatch.chdir(self.content)
+        exec((ROOT / "book/colab.py").read_text().replace("/content", str(self.content)), {})
+        assert Path.cwd() == self.content / "gffn/notebooks" and sys.path[0] == str(self.content / "gffn")
+        return Path("../gffn_core/text").read_text()
+
+
+@pytest.fixture
+def colab(tmp_path, monkeypatch):
+    return Colab(tmp_path, monkeypatch)
+
+
+def test_colab_cell_survives_restarts_and_keeps_what_was_done(colab):
+    assert colab.restart() == "one"  # of the notebook's branch
+    (colab.content / "gffn/results").mkdir()
+    Path("../results/run").write_text("trained")
+    Path("../gffn_core/text").write_text("edited")
+    assert [colab.restart(), colab.restart()] == ["edited", "edited"]
+    assert Path("../results/run").read_text() == "trained"
+    assert colab.installs == 1
+
+
+@pytest.mark.parametrize("text", ["two", "other"], ids=["advanced", "rewritten"])
+def test_colab_cell_follows_its_branch(colab, text):
+    colab.restart()
+    (colab.content / "gffn/results").mkdir()
+    colab.commit(text)
+    assert colab.restart() == text
+    assert Path("../results").exists()
+
+
+@pytest.mark.parametrize("left", ["folder", "locks", "no checkout", "other clone"])
+def test_colab_cell_mends_a_clone_that_was_killed(colab, left):
+    clone = colab.content / "gffn"
+    if left == "folder":
+        clone.mkdir()
+    elif left == "locks":
+        colab.git("init", "-q", clone)
+        for name in ("index.lock", "shallow.lock", "HEAD.lock", "config.lock"):
+            (clone / ".git" / name).touch()
+    else:
+        colab.git("clone", "-q", "-b", "main", *(["--no-checkout"] if left == "no checkout" else []), colab.origin, clone)
+    assert colab.restart() == "one"
+    assert colab.restart() == "one"
