@@ -23,7 +23,7 @@ import torch
 
 from gffn_core import plots
 from gffn_core.files import write_atomically
-from gffn_core.provenance import provenance
+from gffn_core.provenance import code_version, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [ROOT / "book/intro.py", *sorted((ROOT / "notebooks").glob("[0-9]*.py"))]
@@ -68,8 +68,9 @@ def execute(source: Path, target: Path, parameters: dict | None = None) -> None:
 
 
 def write_status(source: Path, provenance: dict) -> None:
-    """Note in book/status.json when, where and with what the notebook of a source was executed."""
-    path = ROOT / "book/status.json"
+    """Note for the status page when, where and with what the notebook of a source was executed here."""
+    path = ROOT / "_build/executed.json"  # outside git: a rebuild leaves the tree as it was
+    path.parent.mkdir(exist_ok=True)
     status = json.loads(path.read_text()) if path.exists() else {}
     status[str(source.relative_to(ROOT).with_suffix(""))] = provenance
     text = json.dumps(status, indent=1, sort_keys=True) + "\n"
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: beside the source")
     args = parser.parse_args()
     parameters = {name: _value(value) for name, value in args.p}
+    code = code_version()  # once, because the first notebook written would make it "-dirty"
     for source in args.sources:
         source = source.resolve()
         target = (args.output or source.parent) / f"{source.stem}.ipynb"
@@ -102,7 +104,8 @@ def main() -> None:
         except papermill.PapermillExecutionError as error:
             sys.exit(f"{source.name} failed, {target} is unchanged:\n{error}")
         if args.output is None:
-            write_status(source, provenance(torch.device("cpu"), time.perf_counter() - started))
+            where = provenance(torch.device("cpu"), time.perf_counter() - started)
+            write_status(source, where | {"code": code})
         if target == ROOT / "book/intro.ipynb":
             write_readme_figure(target)
 

@@ -1,6 +1,7 @@
 """Settings, small data and the built book for the tests. None of it needs the network or a GPU."""
 
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -63,6 +64,13 @@ TESTED = """<testsuites><testsuite name="pytest" timestamp="2031-02-03T04:05:06+
 </testsuite></testsuites>"""
 
 
+# What book/execute.py leaves behind after it has executed one notebook.
+EXECUTED = {"notebooks/04_ood": {
+    "code": "0123456789", "python": "3.12.1", "torch": "2.13.0", "device": "cpu", "hardware": "Some processor, 2 cores",
+    "threads": 2, "seconds": 61.2, "finished": "2031-02-01T04:05:06+00:00",
+}}
+
+
 @pytest.fixture(scope="session")
 def html(tmp_path_factory):
     """The built book, from a copy so that the checkout's own build stays."""
@@ -73,6 +81,7 @@ def html(tmp_path_factory):
         shutil.copytree(ROOT / part, folder / part)
     (folder / "_build").mkdir()
     (folder / "_build/tests.xml").write_text(TESTED)
+    (folder / "_build/executed.json").write_text(json.dumps(EXECUTED))
     done = subprocess.run(
         [Path(sys.executable).with_name("jupyter-book"), "build", "--all", "-W", "--keep-going",
          "--config", "_config.yml", "--toc", "book/_toc.yml", "."],

@@ -45,6 +45,12 @@ def test_stored_notebook_ran_through(source):
     assert not [o for cell in code for o in cell.outputs if o.output_type in ("error", "stream") and o.get("name") != "stdout"]
 
 
+@pytest.mark.parametrize("source", execute.SOURCES, ids=lambda path: path.stem)
+def test_every_output_can_be_had_again(source):
+    """None is a live measurement, which is noise and would change the file with every rebuild."""
+    assert not [cell for cell in execute.notebook(source).cells if "nbval-ignore-output" in cell.metadata.get("tags", [])]
+
+
 def figures():
     """The markup of every figure that is stored in a notebook."""
     for source in execute.SOURCES:
@@ -127,6 +133,23 @@ def test_failing_notebook_leaves_the_old_one(tmp_path):
     with pytest.raises(execute.papermill.PapermillExecutionError):
         execute.execute(source, target)
     assert target.read_text() == "old"
+
+
+def test_executing_all_records_one_code_version_and_changes_only_notebooks(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    sources = [tmp_path / "notebooks/01_a.py", tmp_path / "notebooks/02_b.py"]
+    written = []
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    monkeypatch.setattr(execute, "SOURCES", sources)
+    monkeypatch.setattr(execute, "execute", lambda source, target, parameters: written.append(target))
+    for place in (execute, sys.modules["gffn_core.provenance"]):
+        monkeypatch.setattr(place, "code_version", lambda: "abc-dirty" if written else "abc", raising=False)
+    monkeypatch.setattr(sys, "argv", ["execute.py"])
+    execute.main()
+    assert written == [source.with_suffix(".ipynb") for source in sources]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "_build/executed.json"]
+    status = json.loads((tmp_path / "_build/executed.json").read_text())
+    assert {chapter: where["code"] for chapter, where in status.items()} == {"notebooks/01_a": "abc", "notebooks/02_b": "abc"}
 
 
 class Colab:

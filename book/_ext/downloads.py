@@ -71,7 +71,8 @@ def _data_files(app):
 
 
 def _status(app):
-    executed = json.loads((Path(app.srcdir) / "book/status.json").read_text())
+    path = Path(app.srcdir) / "_build/executed.json"
+    executed = json.loads(path.read_text()) if path.exists() else {}
     tested = _tested(app)
     rows = []
     for chapter in chapters(app):
@@ -79,7 +80,7 @@ def _status(app):
         rows.append([_title(app, chapter), *(
             [when["finished"][:16].replace("T", " "), f"{when['seconds']:.0f} s", when["hardware"],
              f"Python {when['python']}, torch {when['torch']}", f"`{when['code']}`"]
-            if when else ["not recorded", "", "", "", ""]
+            if when else ["as committed", "", "", "", ""]
         ), tested.get(chapter, "not tested")])
     return report.markdown_table(["page", "executed (UTC)", "took", "on", "with", "code", "cells the same"], rows)
 
