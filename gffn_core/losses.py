@@ -9,6 +9,10 @@ K classes, so ln Z is a log-sum-exp (softmax, 2.13). "binary": y is any of the 2
 so ln Z is a sum of softplus (2.16-2.18), which makes the conditional loss the binary
 cross-entropy (2.20).
 
+Label vectors of the categorical space are distributions, rows that sum to 1. Where they do not, -ln p(y|x)
+is <y, ln Z(x) - f(x)> as in PyTorch, ln Z weighed by the row's sum, and the joint loss still exceeds the
+conditional one by the same divergence; with ``validate=True`` such rows are refused.
+
 Precision. float16 and bfloat16 logits are accumulated and returned in float32; float32 and
 float64 stay what they are. Finite results for logits of +-1e4 in float32.
 
@@ -19,6 +23,7 @@ numbers on the host, which would stall a GPU at every step and is impossible und
 """
 
 import math
+from numbers import Integral
 
 import torch
 import torch.distributed as dist
@@ -26,6 +31,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LABEL_SPACES = ("categorical", "binary")
+SUM_TOLERANCE = 1e-2  # rows of probabilities in half precision sum to 1 within about this
 
 
 def log_partition(logits: Tensor, *, label_space: str = "categorical") -> Tensor:
@@ -107,9 +113,10 @@ class JointCrossEntropyLoss(torch.nn.Module):
     kl_weight: how much of the joint loss, see ``joint_nll``; 0 is CrossEntropyLoss.
     reduction: "mean", or "sum" (mean times the number of positions). "none" and class weights are
         refused: the loss couples the batch, so it is no sum of per-example terms.
-    validate: raise ValueError for labels out of range, non-finite logits and a batch in which all
-        is ignored. One device synchronisation a call; switch it off in a GPU training loop.
-        Skipped while ``torch.compile`` traces.
+    validate: raise ValueError for labels out of range, class probabilities that do not sum to 1,
+        non-finite logits and a batch in which all is ignored. One device synchronisation a call;
+        switch it off in a GPU training loop. Skipped while ``torch.compile`` or ``torch.export``
+        traces. Without it the loss of a batch in which all is ignored is NaN, its gradient zero.
     group: processes over whose batches together Z is summed, see ``joint_nll``; with None each
         process normalises over its own part, which is another loss.
     """
@@ -141,6 +148,10 @@ class JointCrossEntropyLoss(torch.nn.Module):
             raise ValueError(f"label_smoothing={label_smoothing} must lie in [0, 1]")
         if group is not None and reduction != "mean":
             raise ValueError(f"reduction={reduction!r} is not supported with a group; use 'mean'")
+        if not isinstance(ignore_index, Integral):
+            raise ValueError(
+                f"ignore_index={ignore_index!r} must be an integer; leave it out to ignore no class"
+            )
         _check_label_space(label_space)
         _check_kl_weight(kl_weight)
         self.kl_weight = kl_weight
@@ -159,6 +170,8 @@ class JointCrossEntropyLoss(torch.nn.Module):
         )
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        _check_tensor("logits", input)
+        _check_tensor("target", target)
         if input.ndim == 0:
             raise ValueError("logits must have a class dimension, got a scalar")
         class_dim = min(1, input.ndim - 1)
@@ -188,7 +201,7 @@ class JointCrossEntropyLoss(torch.nn.Module):
             target = torch.where(keep, target, 0)
         validate = self.validate and not torch.compiler.is_compiling()
         if validate:
-            _check_values(logits[keep], target[keep])
+            _check_values(logits[keep], target[keep], self.label_space)
         if self.label_smoothing > 0:
             if not vectors:
                 target = F.one_hot(target, classes).to(_accumulate(logits).dtype)
@@ -231,19 +244,25 @@ def _joint_over_group(total, score, count, kl_weight, group, validate):
 
 
 def _terms(logits, target, label_space, validate):
-    """ln Z(x_l) and <y_l, f(x_l)>, each ``(..., N)``: all that either loss needs."""
+    """ln Z(x_l), and <y_l, f(x_l)> for a distribution y_l, each ``(..., N)``: all that either loss needs.
+
+    Their difference is -ln p(y_l|x_l), whatever a row sums to.
+    """
     _check_logits(logits, label_space)
     if logits.ndim < 2:
         raise ValueError(f"logits must have shape (..., N, K), got {tuple(logits.shape)}")
     _check_target(logits, target)
     if validate:
-        _check_values(logits, target)
+        _check_values(logits, target, label_space)
     f = _accumulate(logits)
-    if target.shape == logits.shape:
-        score = (target.to(f.dtype) * f).sum(-1)
-    else:
-        score = f.gather(-1, target.long().unsqueeze(-1)).squeeze(-1)
-    return log_partition(f, label_space=label_space), score
+    ln_z = log_partition(f, label_space=label_space)
+    if target.shape != logits.shape:
+        return ln_z, f.gather(-1, target.long().unsqueeze(-1)).squeeze(-1)
+    y = target.to(f.dtype)
+    score = (y * f).sum(-1)
+    if label_space == "categorical":
+        score = score + (1 - y.sum(-1)) * ln_z  # nothing for a distribution
+    return ln_z, score
 
 
 def _accumulate(logits):
@@ -260,8 +279,14 @@ def _check_kl_weight(kl_weight):
         raise ValueError(f"kl_weight={kl_weight} must be finite and not negative")
 
 
+def _check_tensor(name, value):
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{name} must be a tensor, got {value!r:.60}; pass torch.as_tensor({name})")
+
+
 def _check_logits(logits, label_space):
     _check_label_space(label_space)
+    _check_tensor("logits", logits)
     if not logits.is_floating_point():
         raise ValueError(f"logits must be floating point, got {logits.dtype}")
     if logits.ndim < 1 or logits.shape[-1] == 0:
@@ -274,6 +299,7 @@ def _check_not_empty(ln_z):
 
 
 def _check_target(logits, target):
+    _check_tensor("target", target)
     if target.shape == logits.shape:
         return
     if target.shape != logits.shape[:-1]:
@@ -285,7 +311,7 @@ def _check_target(logits, target):
         raise ValueError(f"class indices must be int64 or uint8, got {target.dtype}")
 
 
-def _check_values(logits, target):
+def _check_values(logits, target, label_space):
     if logits.numel() == 0:
         return
     if not torch.isfinite(logits).all():
@@ -295,6 +321,14 @@ def _check_values(logits, target):
         low, high = target.min().item(), target.max().item()
         if not (low >= 0 and high <= 1):
             raise ValueError(f"label vectors must lie in [0, 1], got values from {low} to {high}")
+        total = target.sum(-1, dtype=torch.float32)
+        off = (total - 1).abs()
+        if label_space == "categorical" and off.max() > SUM_TOLERANCE:
+            worst = total.flatten()[off.argmax()].item()
+            raise ValueError(
+                f"class probabilities must sum to 1, got a row with sum {worst:.4g}; divide each row by "
+                "its sum, or use label_space='binary' for independent labels"
+            )
     else:
         classes = logits.shape[-1]
         low, high = target.min().item(), target.max().item()

@@ -135,6 +135,20 @@ def test_weight_of_the_divergence_leads_from_one_loss_to_the_other(label_space):
         close(JointCrossEntropyLoss(**options)(logits[0], target[0]), found[0])
 
 
+@pytest.mark.parametrize("smoothing", (0.0, 0.1))
+def test_rows_that_are_no_distribution_weigh_as_in_cross_entropy(smoothing):
+    """Unvalidated. The divergence is that of the logits, whatever the labels."""
+    logits, _ = batch(7, 5)
+    target = torch.linspace(0, 1, 35, dtype=torch.float64).view(7, 5)
+    expected = F.cross_entropy(logits, target, label_smoothing=smoothing)
+    module = lambda weight: JointCrossEntropyLoss(label_smoothing=smoothing, kl_weight=weight, validate=False)
+    close(module(0)(logits, target), expected)
+    close(joint_nll(logits, target, kl_weight=0), conditional_nll(logits, target))
+    close(conditional_nll(logits, target), F.cross_entropy(logits, target))
+    divergence = (-math.log(7) - logits.logsumexp(-1).log_softmax(0)).mean()
+    close(module(0.5)(logits, target), expected + 0.5 * divergence)
+
+
 @both_losses
 @both_spaces
 def test_label_vectors_and_indices_agree(loss, label_space):
@@ -370,6 +384,35 @@ def test_validation_names_the_bad_label(loss, target, message):
 
 
 @both_losses
+@pytest.mark.parametrize("total", (0.0, 0.95, 1.05))
+def test_validation_refuses_class_probabilities_that_do_not_sum_to_one(loss, total):
+    logits, _ = batch(2, 4)
+    target = torch.tensor([[0.25] * 4, [total / 4] * 4])
+    with pytest.raises(ValueError, match=rf"sum to 1, got a row with sum {total:.4g}; divide"):
+        loss(logits, target, validate=True)
+    with pytest.raises(ValueError, match="label_space='binary'"):
+        JointCrossEntropyLoss()(logits, target)
+    for options in ({"label_space": "binary"}, {"validate": False}):
+        assert JointCrossEntropyLoss(**options)(logits, target).isfinite()
+
+
+@both_losses
+@pytest.mark.parametrize("dtype", (torch.float16, torch.bfloat16))
+def test_validation_takes_class_probabilities_in_half_precision(loss, dtype):
+    logits, _ = batch(50, 1000, dtype=torch.float32)
+    assert loss(logits, logits.flip(0).softmax(-1).to(dtype), validate=True).isfinite()
+
+
+@pytest.mark.parametrize("loss", (conditional_nll, joint_nll, JointCrossEntropyLoss()))
+def test_what_is_no_tensor_is_named(loss):
+    logits, target = batch(3, 4)
+    with pytest.raises(ValueError, match=r"target must be a tensor, got \[0, 1, 2\]; pass torch.as_tensor"):
+        loss(logits, [0, 1, 2])
+    with pytest.raises(ValueError, match=r"logits must be a tensor, got array.*; pass torch.as_tensor"):
+        loss(logits.numpy(), target)
+
+
+@both_losses
 @pytest.mark.parametrize("bad", (math.nan, math.inf, -math.inf))
 def test_validation_refuses_non_finite_logits(loss, bad):
     logits, target = batch(3, 4)
@@ -475,6 +518,11 @@ def test_sum_is_mean_times_positions():
         ({"label_smoothing": 1.5}, "1.5"),
         ({"kl_weight": -1.0}, "kl_weight=-1.0"),
         ({"kl_weight": math.nan}, "kl_weight=nan"),
+        ({"kl_weight": math.inf}, "kl_weight=inf"),
+        ({"label_smoothing": -0.1}, "-0.1"),
+        ({"ignore_index": None}, "ignore_index=None must be an integer; leave it out"),
+        ({"ignore_index": 2.0}, "ignore_index=2.0"),
+        ({"group": object(), "reduction": "sum"}, "reduction='sum' .* group"),
     ),
 )
 def test_refused_options(options, message):
@@ -482,10 +530,37 @@ def test_refused_options(options, message):
         JointCrossEntropyLoss(**options)
 
 
-def test_ignore_index_is_for_indices():
+@pytest.mark.parametrize("index", (0, 2))
+def test_ignore_index_is_for_indices(index):
     logits, _ = batch(3, 4)
     with pytest.raises(ValueError, match="ignore_index"):
-        JointCrossEntropyLoss(ignore_index=2)(logits, logits.softmax(-1))
+        JointCrossEntropyLoss(ignore_index=index)(logits, logits.softmax(-1))
+    with pytest.raises(RuntimeError):
+        torch.nn.CrossEntropyLoss(ignore_index=index)(logits, logits.softmax(-1))
+    close(JointCrossEntropyLoss(ignore_index=-1)(logits, logits.softmax(-1)),
+          joint_nll(logits, logits.softmax(-1)))
+
+
+def ignored_loss(how, reduction):
+    """The loss of a batch in which all is ignored, and its gradient."""
+    module = JointCrossEntropyLoss(reduction=reduction, validate=how == "compiled")
+    if how == "compiled":
+        torch.compiler.reset()
+    call = torch.compile(module, fullgraph=True, backend="eager") if how == "compiled" else module
+    if how == "vmapped":
+        call = lambda f, y: torch.func.vmap(module)(f[None], y[None])[0]
+    logits = torch.zeros(3, 4, requires_grad=True)
+    value = call(logits, torch.full((3,), -100))
+    return value, torch.autograd.grad(value, logits)[0]
+
+
+@pytest.mark.parametrize("reduction", ("mean", "sum"))
+@pytest.mark.parametrize("how", ("unvalidated", "vmapped", "compiled"))
+def test_without_checks_a_batch_that_is_all_ignored_gives_nan_and_moves_nothing(how, reduction):
+    """As in PyTorch for the mean, so that one such batch of a compiled training does no harm."""
+    value, gradient = ignored_loss(how, reduction)
+    assert value.isnan() and not gradient.any()
+    assert torch.nn.CrossEntropyLoss()(torch.zeros(3, 4), torch.full((3,), -100)).isnan()
 
 
 @pytest.mark.parametrize(
