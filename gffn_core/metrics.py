@@ -2,7 +2,8 @@
 
 All functions take tensors (or anything ``torch.as_tensor`` takes) of N examples, convert to
 float64 and reduce to Python floats. Errors are fractions in [0, 1], never per cent. "In" is
-in-distribution, and a higher score means more in-distribution.
+in-distribution, and a higher score means more in-distribution. What takes logits raises ValueError
+where every row is a probability distribution, for which it would give a wrong number.
 """
 
 import math
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gffn_core.losses import log_partition
+from gffn_core.losses import SUM_TOLERANCE, log_partition
 
 
 def accuracy(scores, target) -> float:
@@ -23,6 +24,7 @@ def accuracy(scores, target) -> float:
 def negative_log_likelihood(logits, target) -> float:
     """Mean of -ln softmax(logits)[target], in nats. ``logits (N, K)``, ``target (N,)`` indices."""
     logits, target = _scores(logits, target)
+    _check_logits(logits)
     return -logits.log_softmax(-1).gather(-1, target[:, None]).mean().item()
 
 
@@ -50,24 +52,15 @@ def calibration_bins(
     confidence: (N,) in [0, 1]; correct: (N,) booleans. scheme: "uniform", M bins of equal width
     ((m-1)/M, m/M], confidence 0 in the first; or "quantile", bins between the m/M quantiles of the
     confidence, so of about equal mass (tied confidences stay together and may leave bins empty).
-    Raises ValueError for values outside [0, 1], no examples, or an unknown scheme.
+    Raises ValueError for a confidence outside [0, 1], no examples, or an unknown scheme.
     """
-    confidence = _float64(confidence)
-    correct = _float64(correct)
+    confidence, correct = _answers(confidence, correct)
     if n_bins < 1:
         raise ValueError(f"n_bins={n_bins} must be at least 1")
-    if confidence.ndim != 1 or confidence.shape != correct.shape or len(confidence) == 0:
-        raise ValueError(
-            "confidence and correct must be non-empty vectors of one length, got shapes "
-            f"{tuple(confidence.shape)} and {tuple(correct.shape)}"
-        )
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        bad = confidence[~((confidence >= 0) & (confidence <= 1))][0].item()
-        raise ValueError(f"confidence {bad} is no probability; pass softmax outputs, not logits")
     if scheme == "uniform":
         edges = torch.arange(n_bins + 1, dtype=torch.float64) / n_bins
     elif scheme == "quantile":
-        edges = confidence.quantile(torch.linspace(0, 1, n_bins + 1, dtype=torch.float64))
+        edges = _quantiles(confidence, torch.linspace(0, 1, n_bins + 1, dtype=torch.float64))
     else:
         raise ValueError(f"scheme={scheme!r} is unknown; use 'uniform' or 'quantile'")
     # Searching the inner edges alone puts 0 into the first bin and 1 into the last.
@@ -107,6 +100,7 @@ def fit_temperature(logits, target) -> float:
     bisection on its slope finds the minimum; without one (all examples correct, say) T is a bound.
     """
     logits, target = _scores(logits, target)
+    _check_logits(logits)
     own = logits.gather(-1, target[:, None]).mean()
     low, high = math.log(0.01), math.log(100)
     while high - low > 1e-9:
@@ -121,15 +115,10 @@ def selective_risk(confidence, correct) -> Tensor:
     """Error rate among the k most confident examples, k = 1..N: the risk-coverage curve, (N,) -> (N,).
 
     Its mean is the area under the curve (AURC; Geifman et al., 2019). Tied examples are
-    accepted together, in expectation over their order.
+    accepted together, in expectation over their order. Takes and refuses what ``calibration_bins`` does.
     """
-    confidence = _float64(confidence)
-    wrong = 1 - _float64(correct)
-    if confidence.ndim != 1 or confidence.shape != wrong.shape or len(confidence) == 0:
-        raise ValueError(
-            "confidence and correct must be non-empty vectors of one length, got shapes "
-            f"{tuple(confidence.shape)} and {tuple(correct.shape)}"
-        )
+    confidence, correct = _answers(confidence, correct)
+    wrong = 1 - correct
     _, index, count = torch.unique(-confidence, return_inverse=True, return_counts=True)
     rate = torch.bincount(index, wrong) / count  # of each group of ties, most confident first
     k = torch.arange(1, len(wrong) + 1, dtype=torch.float64)
@@ -138,17 +127,17 @@ def selective_risk(confidence, correct) -> Tensor:
 
 def max_softmax(logits) -> Tensor:
     """max_y p(y|x), the baseline score (thesis 5.3.1; Hendrycks and Gimpel, 2016). (N, K) -> (N,)."""
-    return _float64(logits).softmax(-1).amax(-1)
+    return _logits(logits).softmax(-1).amax(-1)
 
 
 def log_px(logits, *, label_space: str = "categorical") -> Tensor:
     """Unnormalised ln p(x) = ln Z(x) (thesis 4.9); minus the energy of Liu et al. (2020). (N, K) -> (N,)."""
-    return log_partition(_float64(logits), label_space=label_space)
+    return log_partition(_logits(logits), label_space=label_space)
 
 
 def max_logit(logits) -> Tensor:
     """Largest logit, max_y ln p(x, y) up to a constant. (N, K) -> (N,)."""
-    return _float64(logits).amax(-1)
+    return _logits(logits).amax(-1)
 
 
 def typicality(log_px, mean_log_px: float) -> Tensor:
@@ -218,6 +207,50 @@ def _float64(values) -> Tensor:
     return torch.as_tensor(values, dtype=torch.float64).detach().cpu()
 
 
+def _quantiles(values, levels):
+    """``values.quantile(levels)`` to the bit, which refuses more than 16 million values."""
+    ordered = values.sort().values
+    rank = levels * (len(values) - 1)
+    below = rank.long()
+    return ordered[below].lerp(ordered[rank.ceil().long()], rank - below)
+
+
+def _logits(values) -> Tensor:
+    logits = _float64(values)
+    _check_logits(logits)
+    return logits
+
+
+def _check_logits(logits):
+    rows = _distributions(logits)
+    # A row of logits may sum to 1 by chance, all of them do not. Of one class nothing can be told.
+    if logits.numel() > rows.numel() and rows.all():
+        raise ValueError("all rows are probabilities that sum to 1; pass logits, or probs.log()")
+
+
+def _distributions(rows):
+    return (rows >= 0).all(-1) & ((rows.sum(-1) - 1).abs() <= SUM_TOLERANCE)
+
+
+def _answers(confidence, correct):
+    confidence = _float64(confidence)
+    correct = _float64(correct)
+    if confidence.ndim != 1 or confidence.shape != correct.shape or len(confidence) == 0:
+        raise ValueError(
+            "confidence and correct must be non-empty vectors of one length, got shapes "
+            f"{tuple(confidence.shape)} and {tuple(correct.shape)}"
+        )
+    outside = ~((confidence >= 0) & (confidence <= 1))
+    if outside.any():
+        bad = confidence[outside][0].item()
+        raise ValueError(f"confidence {bad} is no probability; pass softmax outputs, not logits")
+    unclear = (correct != 0) & (correct != 1)
+    if unclear.any():
+        bad = correct[unclear][0].item()
+        raise ValueError(f"correct holds {bad}; pass booleans, such as predicted == target")
+    return confidence, correct
+
+
 def _top_bins(probs, target, n_bins, scheme):
     probs, target = _probabilities(probs, target)
     confidence, predicted = probs.max(-1)
@@ -245,9 +278,8 @@ def _scores(scores, target):
 
 def _probabilities(probs, target):
     probs, target = _scores(probs, target)
-    # Half precision rows sum to 1 within about 1e-2; logits practically never do.
-    total = probs.sum(-1)
-    if probs.min() < 0 or (total - 1).abs().max() > 1e-2:
+    if not _distributions(probs).all():
+        total = probs.sum(-1)
         worst = total[(total - 1).abs().argmax()].item()
         raise ValueError(
             f"rows must be probabilities that sum to 1, found a row with sum {worst:.4g}; "

@@ -93,6 +93,44 @@ def test_logits_are_not_taken_for_probabilities(metric):
     assert metric(logits.half().softmax(-1), target) >= 0  # half precision rows sum to 1 roughly
 
 
+@pytest.mark.parametrize(
+    "metric",
+    (metrics.brier_score, metrics.expected_calibration_error, metrics.maximum_calibration_error),
+)
+@pytest.mark.parametrize("total, taken", ((0.98, False), (0.995, True), (1.005, True), (1.02, False)))
+def test_rows_of_probabilities_sum_to_one_within_one_per_cent(metric, total, taken):
+    probs = torch.tensor([[0.5, 0.5], [0.6, total - 0.6]])
+    if taken:
+        assert metric(probs, [0, 1]) >= 0
+    else:
+        with pytest.raises(ValueError, match=f"a row with sum {total}"):
+            metric(probs, [0, 1])
+    with pytest.raises(ValueError, match="must be probabilities"):
+        metric(torch.tensor([[1.1, -0.1]]), [0])
+
+
+@pytest.mark.parametrize(
+    "metric",
+    (
+        lambda f: metrics.negative_log_likelihood(f, torch.arange(len(f)) % f.shape[1]),
+        lambda f: metrics.fit_temperature(f, torch.arange(len(f)) % f.shape[1]),
+        metrics.max_softmax,
+        metrics.max_logit,
+        metrics.log_px,
+        lambda f: metrics.log_px(f, label_space="binary"),
+    ),
+    ids=("nll", "temperature", "max_softmax", "max_logit", "log_px", "log_px binary"),
+)
+def test_probabilities_are_not_taken_for_logits(metric):
+    logits, _ = predictions()
+    for probs in (logits.softmax(-1), logits.half().softmax(-1), torch.full((3, 4), 0.25)):
+        with pytest.raises(ValueError, match=r"pass logits, or probs.log\(\)"):
+            metric(probs)
+    chance = torch.tensor([[0.25, 0.75], [1.0, 2.0]])  # one row of logits may sum to 1
+    for taken in (logits, logits.softmax(-1).log(), chance, torch.zeros(3, 4), torch.ones(3, 1)):
+        assert np.isfinite(metric(taken)).all()
+
+
 # Calibration
 
 
@@ -180,6 +218,30 @@ def test_quantile_bins_have_equal_mass():
     close(bins.edges[[0, -1]], [confidence.min(), confidence.max()], 1e-7)
 
 
+def test_quantile_bins_of_more_examples_than_torch_quantile_takes(monkeypatch):
+    """With its limit of 16 million lowered to 100; the edges stay its own, to the bit."""
+    quantile, confidence = torch.quantile, predictions()[0].softmax(-1).amax(-1)
+
+    def limited(values, *args, **kwargs):
+        if values.numel() > 100:
+            raise RuntimeError("quantile() input tensor is too large")
+        return quantile(values, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "quantile", limited)
+    monkeypatch.setattr(torch.Tensor, "quantile", limited)
+    for n in (1, 2, 101, 480, 500):
+        for n_bins in (1, 7, 10, 15):
+            levels = torch.linspace(0, 1, n_bins + 1, dtype=torch.float64)
+            part = confidence[:n]
+            bins = metrics.calibration_bins(part, part > 0.5, n_bins=n_bins, scheme="quantile")
+            assert torch.equal(bins.edges, quantile(part, levels))
+
+
+@pytest.mark.parametrize("metric", (metrics.expected_calibration_error, metrics.maximum_calibration_error))
+def test_a_probability_that_rounding_lifts_above_one_is_one(metric):
+    assert metric(torch.tensor([[1 + 2**-23, 0.0]]), [0]) == 0
+
+
 def test_quantile_bins_keep_ties_together():
     bins = metrics.calibration_bins([0.5] * 10 + [1.0] * 41, [True] * 51, scheme="quantile")
     assert sorted(bins.count.tolist()) == [0] * 8 + [10, 41]
@@ -211,6 +273,41 @@ def test_calibration_errors_are_bounded_and_blind_to_order(scheme, logits, n_bin
 def test_refused_confidences(confidence, options, message):
     with pytest.raises(ValueError, match=message):
         metrics.calibration_bins(confidence, [True, False], **options)
+
+
+@pytest.mark.parametrize("metric", (metrics.calibration_bins, metrics.selective_risk))
+@pytest.mark.parametrize(
+    "confidence, correct, message",
+    (
+        ([0.5, math.nan], [1, 0], "confidence nan is no probability; pass softmax outputs"),
+        ([0.5, 2.0], [1, 0], "confidence 2.0"),
+        ([0.5, -1.0], [1, 0], "confidence -1.0"),
+        ([0.5, 0.6], [1, 2], r"correct holds 2.0; pass booleans"),
+        ([0.5, 0.6], [math.nan, 0], "correct holds nan"),
+        ([0.5, 0.6], [True], r"one length, got shapes \(2,\) and \(1,\)"),
+        ([[0.5, 0.6]], [[True, False]], "vectors"),
+        ([], [], "non-empty"),
+    ),
+)
+def test_refused_answers(metric, confidence, correct, message):
+    with pytest.raises(ValueError, match=message):
+        metric(confidence, correct)
+
+
+# Temperature and selection
+
+
+def test_temperature_in_closed_form():
+    """Three of four right at a logit of 2: sigmoid(2 / T) = 3 / 4. Published values have six digits."""
+    logits = torch.tensor([[2.0, 0.0]] * 4)
+    close(metrics.fit_temperature(logits, [0, 0, 0, 1]), 2 / math.log(3), 1e-8)
+    close(metrics.fit_temperature(logits, [0, 0, 0, 0]), 0.01, 1e-8)
+    close(metrics.fit_temperature(logits, [1, 1, 1, 1]), 100, 1e-8)
+
+
+def test_risk_by_hand():
+    risk = metrics.selective_risk([0.9, 0.5, 0.7, 0.7], [True, True, False, True])
+    close(risk, [0, 0.25, 1 / 3, 1 / 4])  # the two at 0.7 come half each
 
 
 # Out-of-distribution scores
