@@ -289,5 +289,5 @@ class Normalise:
         self.std = torch.tensor(std, device=device).view(1, -1, 1, 1)
 
     def __call__(self, images: Tensor) -> Tensor:
-        images = images.to(self.mean.device).float().div(255).sub(self.mean).div(self.std)
+        images = images.to(self.mean.device).float().div_(255).sub_(self.mean).div_(self.std)
         return images.contiguous(memory_format=torch.channels_last)
