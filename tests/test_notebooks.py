@@ -153,16 +153,16 @@ def test_executing_all_records_one_code_version_and_changes_only_notebooks(tmp_p
 
 
 class Colab:
-    """A machine with a folder ``content``, a repository to clone and a notebook opened from its branch ``work/one``."""
+    """A machine with a folder ``content``, a repository to clone and a notebook opened from its branch ``topic/one``."""
 
     def __init__(self, folder, monkeypatch):
         self.content, self.origin, self.monkeypatch, self.installs = folder / "content", folder / "origin", monkeypatch, 0
         self.content.mkdir()
         self.git("init", "-q", "-b", "main", self.origin)
         self.commit("main")
-        self.git("-C", self.origin, "checkout", "-q", "-b", "work/one")
+        self.git("-C", self.origin, "checkout", "-q", "-b", "topic/one")
         self.commit("one")
-        page = "fileId=https%3A//github.com/reader/fork/blob/work/one/notebooks/01_theory.ipynb"
+        page = "fileId=https%3A//github.com/reader/fork/blob/topic/one/notebooks/01_theory.ipynb"
         monkeypatch.setattr("urllib.request.urlopen", lambda address: io.StringIO(json.dumps([{"path": page}])))
         monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
         monkeypatch.delenv("GFFN_REPOSITORY", raising=False)
