@@ -202,6 +202,58 @@ def test_a_cell_against_it_within_its_noise_makes_a_claim_about_all_inconclusive
     assert not estimates.everywhere(values).refuted
 
 
+def test_a_claim_about_all_may_ask_for_no_loss_instead_of_a_gain():
+    """Zero within the margin counts with ``about`` alone."""
+    mixed, none = cells([0.1] * 8 + [-0.005]), cells([-0.002, 0.001, -0.001, 0.002, 0.0, -0.001])
+    assert estimates.everywhere(mixed).effect == pytest.approx(8 / 9)
+    assert estimates.everywhere(mixed, about=True).effect == 1
+    assert estimates.everywhere(none, about=True).p < 0.01 and estimates.everywhere(none).p > 0.2
+    beyond = estimates.everywhere(cells([0.1] * 8 + [-0.02]), about=True)
+    assert beyond.p == 1 and beyond.effect == pytest.approx(8 / 9) and "against it: MNIST 256" == beyond.note
+    own = estimates.everywhere(cells([0.1] * 8 + [-0.02]), margin=0.03, about=True)
+    assert own.effect == 1 and own.p < 0.01 and not own.note  # the margin that is given, not the table's
+
+
+def test_margins_are_of_the_whole_range():
+    """The slope times the thesis's nine doublings is compared with the margin."""
+    def line(slope, noise=1e-6):
+        return cells(slope * np.arange(6) + noise * np.array([1, -1, 0, 0, -1, 1]))
+
+    assert estimates.constant(line(0.001)).p < 0.01  # 0.009 over the range
+    assert estimates.constant(line(0.0012)).refuted and estimates.constant(line(-0.0012)).refuted
+    assert estimates.constant(line(0.0012), margin=0.02).p < 0.01
+    assert estimates.rises(line(0.001)).p < 0.01 and estimates.rises(line(0.001)).refuted  # real, and nothing
+    assert not estimates.rises(line(0.0012)).refuted
+    assert estimates.rises(line(0.0)).p > 0.2 and estimates.rises(line(-0.0012)).refuted
+
+
+def test_a_mean_is_positive_equal_or_below_by_its_margin():
+    values = cells([0.019, 0.021, 0.02, 0.02, 0.018, 0.022])  # the margin is 0.01
+    assert estimates.positive(values).p < 0.01 and not estimates.positive(values).refuted
+    assert estimates.positive(values, margin=0.03).refuted  # real, and nothing
+    assert estimates.equal(values).refuted and estimates.equal(values, margin=0.03).p < 0.01
+    assert not estimates.equal(values, margin=0.03, image_noise=0.02).p < 0.05
+    assert estimates.below(values, 0.03).p < 0.01 and estimates.below(values, 0.01).refuted
+    for empty in (estimates.positive, estimates.equal, estimates.everywhere):
+        assert empty(values[:0]) is None
+    assert estimates.below(values[:0], 1) is None
+
+
+def test_all_parts_of_a_claim_hold_by_the_weakest():
+    strong, weak = (estimates.Measured(0.0, 0, 0, p, False) for p in (0.01, 0.2))
+    against = estimates.Measured(0.0, 0, 0, 0.1, True)
+    assert estimates.each(strong, weak) is weak and estimates.each(weak, against) is against
+    assert estimates.each(strong, None) is None
+
+
+def test_at_most_six_cells_are_named_the_lowest_first():
+    values = cells(np.arange(8.0))["value"].droplevel("seed")
+    assert estimates.listed("lowest", values) == (
+        "lowest: MNIST 1, MNIST 2, MNIST 4, MNIST 8, MNIST 16, MNIST 32 and 2 more"
+    )
+    assert estimates.listed("lowest", values[:6]).endswith("MNIST 32") and not estimates.listed("none", values[:0])
+
+
 # Too little
 
 

@@ -1,5 +1,6 @@
 """Stacks of runs against the plain loop: equal up to rounding, and nothing lost when they stop."""
 
+import copy
 import dataclasses
 import itertools
 import json
@@ -130,10 +131,11 @@ def test_goes_on_from_any_checkpoint_to_the_same_weights(tiny, tmp_path):
     """Checkpoints after every step, through files as a sweep writes them."""
     runs = [Run("digits", loss, batch_size=30, epochs=2, seed=1) for loss in LOSSES]
     kept = []
-    whole = hashes(train_stack(
+    results = list(train_stack(
         runs, tiny, checkpoint_seconds=0,
-        save_checkpoint=lambda run, checkpoint: kept.append((run, checkpoint)),
+        save_checkpoint=lambda run, checkpoint: kept.append((run, copy.deepcopy(checkpoint))),
     ))
+    whole, curves = hashes(results), {run: result.curves for run, result in by_run(results).items()}
     assert len(kept) == 2 * 6
     store = Store(tmp_path)
     for step in range(6):
@@ -141,11 +143,33 @@ def test_goes_on_from_any_checkpoint_to_the_same_weights(tiny, tmp_path):
         for run, checkpoint in pair.items():
             store.save_checkpoint(run.loss, checkpoint)
         checkpoints = [store.checkpoint(run.loss) for run in runs]
-        assert hashes(train_stack(runs, tiny, checkpoints=checkpoints)) == whole
+        again = list(train_stack(runs, tiny, checkpoints=checkpoints))
+        assert hashes(again) == whole
+        assert {run: result.curves for run, result in by_run(again).items()} == curves
     with pytest.raises(ValueError, match="at the same step"):
         list(train_stack(runs, tiny, checkpoints=[kept[0][1], kept[3][1]]))
     with pytest.raises(ValueError, match="in float32, which cannot go on in bfloat16"):
         list(train_stack(runs, tiny, execution=Execution("bfloat16"), checkpoints=checkpoints))
+
+
+def test_a_stack_shares_its_time_among_its_runs(tiny, monkeypatch):
+    """On a clock that moves by a second whenever it is read."""
+    seconds = itertools.count()
+    monkeypatch.setattr(stack.time, "perf_counter", lambda: float(next(seconds)))
+    runs = [Run("digits", "joint", batch_size=50, epochs=3, seed=seed) for seed in range(4)]
+    kept = []
+    results = list(train_stack(
+        runs, tiny, checkpoint_seconds=0,
+        save_checkpoint=lambda run, checkpoint: kept.append((run, copy.deepcopy(checkpoint))),
+    ))
+    spent = [result.provenance["seconds"] for result in results]
+    whole = next(seconds)
+    assert 0.5 * whole < sum(spent) <= whole and max(spent) < 0.3 * whole
+    # What was spent before a checkpoint counts after it.
+    half = {run: checkpoint for run, checkpoint in kept[: 4 * 3]}
+    again = train_stack(runs, tiny, checkpoints=[half[run] for run in runs])
+    before = half[runs[0]]["course"]["seconds"]
+    assert before > 0 and all(result.provenance["seconds"] > before for result in again)
 
 
 def test_refused_stacks(tiny):
