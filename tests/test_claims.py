@@ -222,6 +222,7 @@ def test_margins_are_of_the_whole_range():
     assert estimates.constant(line(0.001)).p < 0.01  # 0.009 over the range
     assert estimates.constant(line(0.0012)).refuted and estimates.constant(line(-0.0012)).refuted
     assert estimates.constant(line(0.0012), margin=0.02).p < 0.01
+    assert estimates.constant(cells([0.1] * 6)) == estimates.Measured(0, 0, 0, 1 / 5000, False)
     assert estimates.rises(line(0.001)).p < 0.01 and estimates.rises(line(0.001)).refuted  # real, and nothing
     assert not estimates.rises(line(0.0012)).refuted
     assert estimates.rises(line(0.0)).p > 0.2 and estimates.rises(line(-0.0012)).refuted
@@ -237,6 +238,26 @@ def test_a_mean_is_positive_equal_or_below_by_its_margin():
     for empty in (estimates.positive, estimates.equal, estimates.everywhere):
         assert empty(values[:0]) is None
     assert estimates.below(values[:0], 1) is None
+
+
+def test_one_value_gives_an_effect_and_no_verdict():
+    found = estimates.positive(cells([0.1]))
+    assert (found.effect, found.p, found.refuted) == (pytest.approx(0.1), 1, False)
+    assert np.isnan([found.low, found.high]).all() and "too few runs" in found.note
+    assert estimates.verdict(found.p, found.refuted) == "inconclusive"
+    # Alone the noise of the images gives an interval.
+    assert 0.02 < np.diff(interval(estimates.average(cells([0.1]), image_noise=0.01))) < 0.06
+
+
+@pytest.mark.parametrize("n_cells, seeds", ((6, 1), (1, 6)))
+def test_the_interval_of_a_mean_is_about_students(n_cells, seeds):
+    """Of cells, and of the seeds of a single cell; a bootstrap of six alone would be a third narrower."""
+    values = cells(np.zeros(n_cells), seeds, 1.0)
+    value = values["value"]
+    found = estimates.average(values)
+    assert found.effect == pytest.approx(value.mean())
+    expected = 2 * stats.t.ppf(0.975, 5) * stats.sem(value)
+    assert np.diff(interval(found)).item() == pytest.approx(expected, rel=0.1)
 
 
 def test_all_parts_of_a_claim_hold_by_the_weakest():
