@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, and errors that name them."""
 
 import contextlib
 import os
@@ -10,18 +10,42 @@ from typing import BinaryIO
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then move it there; on any failure leave nothing behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    """Let ``write`` fill a file beside ``path``, then move it there; on any failure leave nothing behind.
+
+    Raises OSError, which names ``path``, where the system refuses, as on a full disk.
+    """
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(scratch, 0o644)  # mkstemp's files are private
+            os.replace(scratch, path)
+        except BaseException:
+            os.unlink(scratch)
+            raise
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder if it is missing; OSError, which names it, unless files can be made there."""
+    with _naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+
+
+@contextlib.contextmanager
+def _naming(path):
+    """Have the system's errors name ``path``: of a write they name nothing, of a new file its scratch name."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)  # mkstemp's files are private
-        os.replace(scratch, path)
-    except BaseException:
-        os.unlink(scratch)
+        yield
+    except Exception as error:
+        # torch.save covers a full disk with an error of its own about positions in the file.
+        for cause in (error, error.__context__):
+            if isinstance(cause, OSError) and cause.errno:
+                raise OSError(cause.errno, cause.strerror, str(path)) from error
         raise
 
 

@@ -1,6 +1,7 @@
 """The store: what was saved is read back, and what is damaged counts as absent."""
 
 import dataclasses
+import errno
 import gzip
 import json
 import math
@@ -46,6 +47,18 @@ def damages(intact, step):
             changed = bytearray(intact)
             changed[position] ^= 1 << bit
             yield bytes(changed)
+
+
+def test_a_full_disk_under_torch_save_is_named(tmp_path):
+    """torch.save itself answers with an internal error about positions in the file."""
+    class Full:
+        def write(self, content):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a.checkpoint"
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
+        write_atomically(path, lambda file: torch.save({"a": torch.zeros(9)}, Full()))
+    assert not list(tmp_path.iterdir())
 
 
 # Round trip
