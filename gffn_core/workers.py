@@ -9,6 +9,7 @@ import functools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -18,6 +19,11 @@ from gffn_core.data import OUT_OF_DISTRIBUTION, Dataset, load_dataset
 from gffn_core.stack import shape_key, train_stack
 from gffn_core.store import record_key
 from gffn_core.tuning import bytes_per_run, choose_execution
+
+
+def tell(line: str) -> None:
+    """Say what goes on, on standard error: standard output is for results."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def datasets_of(runs, root) -> dict[str, Dataset]:
@@ -30,7 +36,7 @@ def datasets_of(runs, root) -> dict[str, Dataset]:
 # A worker trains many runs; reading and hashing takes a second each time.
 @functools.lru_cache(maxsize=None)
 def _load_dataset(name, root):
-    dataset = load_dataset(name, root=root)
+    dataset = load_dataset(name, root=root, report=tell)
     _hand_back_freed_memory()
     return dataset
 

