@@ -6,11 +6,13 @@ with one thread each, the others one process with all threads; on a GPU all are 
 """
 
 import json
+import math
 import multiprocessing
 import os
 import resource
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from gffn_core.workers import settle, settled
 
 BATCH_SIZES = (4, 32, 256, 2048)
 WARM_UP_STEPS, WARM_UP_SECONDS = 1000, 5  # whichever is over first
+SECONDS_BESIDE = 270  # of warming up, compiling and fixed parts: the narrow net on two cores
 STACKS = (1, 2, 4, 8, 16, 32)
 CONTENDERS = {
     "plain loop": "DataLoader, eager, one model",
@@ -38,27 +41,50 @@ CONTENDERS = {
 }
 
 
-def bench(device: str, width: int, *, seconds: float = 1.0, rounds: int = 3, stack: int = 20) -> dict:
+def bench(
+    device: str, width: int, *, seconds: float = 1.0, rounds: int = 3, stack: int = 20,
+    report: Callable[[str], object] = lambda line: None,
+) -> dict:
     """Measure everything, as plain data: contenders, overhead, growth, floor, precision, provenance.
 
     Images are random, 3x32x32; speeds are model-images per second, the best of ``rounds``; memory in
     bytes. stack: how many models ours and vmap train at once on a GPU (vmap on a CPU: 4).
+    report: told at the start how long this takes, then what is being measured, a line each.
+
+    Raises ValueError for ``seconds`` that are no time.
     """
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"seconds={seconds} must be positive and finite")
+    measurements = len(BATCH_SIZES) * (rounds * len(CONTENDERS) + 2) + 2 * len(STACKS)
+    total = SECONDS_BESIDE + measurements * seconds
+    report(f"all of it takes about {total / 60:.0f} minutes on two idle CPU cores")
     started = time.perf_counter()
+
+    def say(what):
+        report(f"{time.perf_counter() - started:4.0f} s: {what}")
+
+    def told(what, batch_sizes):
+        for batch_size in batch_sizes:
+            say(f"{what}, batch size {batch_size}")
+            yield batch_size
+
     found = {"width": width}
     found["contenders"] = [
-        _contend(device, width, batch_size, seconds, rounds, stack) for batch_size in BATCH_SIZES
+        _contend(device, width, batch_size, seconds, rounds, stack, say)
+        for batch_size in told("training beside plain PyTorch", BATCH_SIZES)
     ]
     found["overhead"] = [
         {"batch_size": batch_size, "joint_over_conditional": loss_overhead(batch_size, device, width, seconds)}
-        for batch_size in BATCH_SIZES
+        for batch_size in told("joint beside conditional loss", BATCH_SIZES)
     ]
     found["growth"] = [
         {"batch_size": batch_size, "stack": count, "images_a_second": speed}
-        for batch_size in (4, 256)
+        for batch_size in told("larger and larger stacks", (4, 256))
         for count, speed in _growth(device, width, batch_size, seconds)
     ]
+    say("the least time of a step")
     found["floor"] = _floor(device, width)
+    say("bfloat16 beside float32 on the digits")
     found["precision"] = _precision(device, width)
     found["provenance"] = provenance(torch.device(device), time.perf_counter() - started)
     return found
@@ -107,13 +133,14 @@ def loss_overhead(batch_size: int, device: str, width: int, seconds: float = 1.0
     return statistics.median(ratios[1:])
 
 
-def _contend(device, width, batch_size, seconds, rounds, stack):
+def _contend(device, width, batch_size, seconds, rounds, stack, report=lambda line: None):
     spawn = multiprocessing.get_context("spawn")
     cores = os.cpu_count() if device == "cpu" else 1
     row = {"batch_size": batch_size}
     pools = {}
     try:
         for name in CONTENDERS:
+            report(f"  {name}: starting and warming up")
             processes = cores if name == "gffn" else 1
             pools[name] = [ProcessPoolExecutor(1, spawn) for _ in range(processes)]
             models = {"gffn": 1 if device == "cpu" else stack, "torch.func.vmap": 4 if device == "cpu" else stack}
@@ -124,7 +151,8 @@ def _contend(device, width, batch_size, seconds, rounds, stack):
                              "how": [future.result() for future in ready][0], "images_a_second": 0.0}
             except Exception as error:  # no compiler, say: that is a result, not a failure
                 row[name] = {"failed": str(error).strip().splitlines()[-1][:200]}
-        for _ in range(rounds):
+        for number in range(rounds):
+            report(f"  all in turns, round {number + 1} of {rounds}")
             for name, found in row.items():
                 if name == "batch_size" or "failed" in found:
                     continue

@@ -12,8 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gffn_core import bench, data, experiments, model, training
-from gffn_core.files import write_atomically
+from gffn_core.files import check_writable, write_atomically
 from gffn_core.store import Store
+from gffn_core.workers import tell
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,10 +23,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return args.command(args) or 0
     except (ValueError, OSError) as error:
-        print(f"gffn: {error}", file=sys.stderr)
+        tell(f"gffn: {error}")
         return 1
     except KeyboardInterrupt:
-        print("gffn: interrupted; nothing finished is lost, start again to go on", file=sys.stderr)
+        tell(f"\ngffn: interrupted; {args.kept.format(**vars(args))}")
         return 130
 
 
@@ -34,7 +35,9 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("data", help="fetch data sets and print where they come from")
-    command.set_defaults(command=_data)
+    command.set_defaults(
+        command=_data, kept="data sets that were fetched whole are kept, the one on its way is not"
+    )
     command.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(data.DATASETS)}")
     command.add_argument("--source", choices=data.SOURCES, default="auto")
     _add_root(command)
@@ -48,7 +51,11 @@ def _parser():
     _add_results(grid)
 
     command = commands.add_parser("sweep", parents=[grid], help="train the runs that the store lacks")
-    command.set_defaults(command=_sweep)
+    command.set_defaults(
+        command=_sweep,
+        kept="finished runs are in {results!r}; the same command goes on from them and from the last "
+        "checkpoint of each unfinished run, of which there is one for every 60 seconds of training",
+    )
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument("--workers", type=int, default=1, metavar="N", help="processes of one thread each")
     command.add_argument(
@@ -67,10 +74,13 @@ def _parser():
     _add_root(command)
 
     command = commands.add_parser("status", parents=[grid], help="say which runs the store holds")
-    command.set_defaults(command=_status)
+    command.set_defaults(command=_status, kept="it only reads")
 
     command = commands.add_parser("verify", help="train some of the profile's runs again and compare")
-    command.set_defaults(command=_verify)
+    command.set_defaults(
+        command=_verify,
+        kept="of the second executions, those that finished are kept with --keep DIR, else none",
+    )
     command.add_argument("profile", metavar="PROFILE")
     command.add_argument("--count", type=int, default=5, metavar="N", help="how many, drawn at random (default: 5)")
     command.add_argument("--draw", type=int, default=0, metavar="SEED", help="of the draw (default: 0)")
@@ -83,25 +93,25 @@ def _parser():
     _add_root(command)
 
     command = commands.add_parser("claims", help="test the thesis's claims on the profile's runs")
-    command.set_defaults(command=_claims)
+    command.set_defaults(command=_claims, kept="it only reads")
     command.add_argument("profile", metavar="PROFILE")
     _add_results(command)
 
     command = commands.add_parser("export", help="write the profile's results as a table, a row per run and scheme")
-    command.set_defaults(command=_export)
+    command.set_defaults(command=_export, kept="{file} is written whole or not at all")
     command.add_argument("profile", metavar="PROFILE")
     command.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
     _add_results(command)
 
     command = commands.add_parser("bench", help="measure training speed here, beside plain PyTorch")
-    command.set_defaults(command=_bench)
+    command.set_defaults(command=_bench, kept="what it measured is lost: it is written at the end")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument("--net", choices=model.WIDTHS, default="narrow")
     command.add_argument("--seconds", type=float, default=1.0, metavar="S", help="per measurement (default: 1)")
     command.add_argument("--json", type=Path, metavar="FILE", help="also write everything that was measured")
 
     command = commands.add_parser("publish", help="write the profile's records to results/published")
-    command.set_defaults(command=_publish)
+    command.set_defaults(command=_publish, kept="the published file is replaced whole or not at all")
     command.add_argument("profile", metavar="PROFILE")
     _add_results(command)
     return parser
@@ -109,7 +119,7 @@ def _parser():
 
 def _add_results(command):
     command.add_argument(
-        "--results", type=Path, default=os.environ.get("GFFN_RESULTS", "results"), metavar="DIR",
+        "--results", default=os.environ.get("GFFN_RESULTS") or "results", metavar="DIR",
         help="the store (default: $GFFN_RESULTS, else results)",
     )
 
@@ -126,14 +136,25 @@ def _runs(args):
     )
 
 
+def _store(args):
+    """The store to read, a folder that is there: a wrong name would make every run look untrained."""
+    try:
+        os.scandir(args.results).close()
+    except OSError as error:
+        raise ValueError(
+            f"--results {args.results!r}: {error.strerror}; name a folder that `gffn sweep` has filled"
+        ) from error
+    return Store(args.results)
+
+
 def _data(args):
     failed = 0
     print(f"{'name':14} {'train':>6} {'val':>6} {'test':>6}  {'sha256':12}  title; source")
     for name in args.names or data.DATASETS:
         try:
-            found = data.load_dataset(name, root=args.root, source=args.source)
-        except (ValueError, FileNotFoundError) as error:
-            print(f"gffn: {error}", file=sys.stderr)
+            found = data.load_dataset(name, root=args.root, source=args.source, report=tell)
+        except (ValueError, OSError) as error:
+            tell(f"gffn: {error}")
             failed = 1
             continue
         print(
@@ -152,6 +173,8 @@ def _sweep(args):
         raise ValueError("--workers is of the local engine; on Ray the cluster's cores and GPUs decide")
     if args.address and args.engine != "ray":
         raise ValueError("--address is the Ray cluster's; it needs --engine ray")
+    if not args.results:
+        raise ValueError("--results '' names no folder")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     runs = _runs(args)
     trained = experiments.sweep(
@@ -164,7 +187,7 @@ def _sweep(args):
 
 def _status(args):
     runs = _runs(args)
-    found = Store(args.results).select(runs)
+    found = _store(args).select(runs)
     cells = Counter((run.dataset, run.batch_size, run.loss) for run in runs)
     done = Counter((run.dataset, run.batch_size, run.loss) for run in found)
     print(f"{'data set':14} {'batch':>6}  {'loss':12} {'seeds':>6}")
@@ -174,20 +197,25 @@ def _status(args):
 
 
 def _verify(args):
-    records = list(Store(args.results).select(experiments.profile(args.profile).runs()).values())
+    records = list(_store(args).select(experiments.profile(args.profile).runs()).values())
     records = [record for record in records if not record["diverged"]]
     if not 1 <= args.count <= len(records):
         raise ValueError(f"--count {args.count}: the store holds {len(records)} runs of {args.profile!r} to draw from")
     if args.keep and args.keep.resolve() == Path(args.results).resolve():
         raise ValueError(f"--keep {args.keep} is the store of the first executions, with which they would agree; name another")
+    if args.keep:
+        check_writable(args.keep / "runs")
     different = 0
     with tempfile.TemporaryDirectory() as scratch:
         store = Store(args.keep or scratch)
-        for record in random.Random(args.draw).sample(records, args.count):
+        for number, record in enumerate(random.Random(args.draw).sample(records, args.count), 1):
+            run = record["run"]
+            tell(f"run {number} of {args.count}: {run['dataset']}, batch size {run['batch_size']}, "
+                 f"{run['loss']}, seed {run['seed']}")
             again = experiments.repeat(record, store, device=args.device, root=args.root)
             same = again["provenance"]["weights_sha256"] == record["provenance"]["weights_sha256"]
             different += not same
-            run, pair = record["run"], [one["evaluations"]["long"] for one in (record, again)]
+            pair = [one["evaluations"]["long"] for one in (record, again)]
             print(
                 f"{run['dataset']:14} {run['batch_size']:5} {run['loss']:12} seed {run['seed']}: "
                 + ("weights equal to the bit" if same else "weights differ")
@@ -204,7 +232,7 @@ def _claims(args):
     from gffn_core import claims  # pandas and SciPy, which training does not need
 
     runs = experiments.profile(args.profile).runs()
-    records = Store(args.results).select(runs)
+    records = _store(args).select(runs)
     print(f"{args.profile}: {len(records)} of {len(runs)} runs")
     print(claims.text(claims.ledger(records.values(), bench.step_ratios(args.results))))
 
@@ -214,7 +242,7 @@ def _export(args):
 
     if args.file.suffix not in (".csv", ".parquet"):
         raise ValueError(f"{args.file}: the file's name must end in .csv or .parquet")
-    table = report.frame(Store(args.results).select(experiments.profile(args.profile).runs()).values())
+    table = report.frame(_store(args).select(experiments.profile(args.profile).runs()).values())
     if table.empty:
         raise ValueError(f"the store {args.results} holds no run of {args.profile!r}")
     if args.file.suffix == ".csv":
@@ -228,7 +256,11 @@ def _export(args):
 
 def _bench(args):
     device = experiments.choose_device(args.device)
-    found = bench.bench(device, model.WIDTHS[args.net], seconds=args.seconds)
+    if args.json:
+        check_writable(args.json.parent)
+        if args.json.is_dir():
+            raise ValueError(f"--json {args.json} is a folder; name a file")
+    found = bench.bench(device, model.WIDTHS[args.net], seconds=args.seconds, report=tell)
     print(bench.text(found))
     if args.json:
         content = json.dumps(found, indent=1).encode()
@@ -236,7 +268,7 @@ def _bench(args):
 
 
 def _publish(args):
-    path, count = Store(args.results).publish(
+    path, count = _store(args).publish(
         args.profile, experiments.profile(args.profile).runs()
     )
     print(f"{count} records, {path.stat().st_size / 1e6:.2f} MB: {path}")

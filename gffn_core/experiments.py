@@ -17,7 +17,7 @@ import torch
 
 from gffn_core import cluster
 from gffn_core.data import data_root
-from gffn_core.files import remove_orphans
+from gffn_core.files import check_writable, remove_orphans
 from gffn_core.model import WIDTHS
 from gffn_core.stack import Execution
 from gffn_core.store import Store, record_key
@@ -203,9 +203,10 @@ def sweep(
     the device and decides how many stacks run at once; ``workers`` is of the local engine. On a CPU the
     results are the same to the bit.
 
-    Interrupted or killed, it loses at most the last ``checkpoint_seconds``: finished runs are in the
-    store, the others have checkpoints there, and starting again goes on from both. A run that
-    diverges is recorded as such; any other failure stops the sweep.
+    Interrupted or killed, it loses what came after each unfinished run's last checkpoint, of which there is
+    one every ``checkpoint_seconds`` of training (evaluation has none): finished runs are in the store,
+    and starting again goes on from both. A run that diverges is recorded as such; any other failure
+    stops the sweep, and a store that cannot be written to does so before anything is trained.
     """
     if engine not in ("local", "ray"):
         raise ValueError(f"engine={engine!r} is unknown; use 'local' or 'ray'")
@@ -213,8 +214,10 @@ def sweep(
         device = choose_device(device)
     for folder in (store.runs, store.published, data_root() if root is None else Path(root)):
         remove_orphans(folder)
-    datasets = datasets_of(runs, root)
     records = {record["key"]: record for record in store.records()}
+    if not set(runs) <= {Run(**record["run"]) for record in records.values()}:
+        check_writable(store.runs)
+    datasets = datasets_of(runs, root)
     missing = [run for run in runs if record_key(run, datasets[run.dataset].sha256) not in records]
     if not missing:
         return 0
@@ -315,9 +318,10 @@ def _jobs(runs, store, datasets, stack_size, choose):
 def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path | None = None) -> dict:
     """Train the run of a record again, alone, in the precision it had, into another store; returns the new record.
 
-    What that store holds already is not trained again. On the machine, device and versions of the first
-    time the weights are equal to the bit (``provenance.weights_sha256``) if it was alone in its stack;
-    elsewhere metrics agree within the spread of seeds. ValueError if the data set here is another one.
+    With a progress bar, like ``sweep``. What that store holds already is not trained again. On the machine,
+    device and versions of the first time the weights are equal to the bit (``provenance.weights_sha256``) if
+    it was alone in its stack; elsewhere metrics agree within the spread of seeds. ValueError if the data set
+    here is another one.
     """
     device = choose_device(device)
     run = Run(**record["run"])
@@ -328,11 +332,12 @@ def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path
             f"{datasets[run.dataset].sha256[:12]}... here, {record['data']['sha256'][:12]}... there"
         )
     if not store.select([run]):
-        train_alone(
-            [run], Execution(record["provenance"].get("precision", "float32")),
-            store=store, device=device, root=root, checkpoint_seconds=math.inf,
-            report=lambda *message: None, datasets=datasets,
-        )
+        with _progress([run], datasets, device) as report:
+            train_alone(
+                [run], Execution(record["provenance"].get("precision", "float32")),
+                store=store, device=device, root=root, checkpoint_seconds=math.inf,
+                report=report, datasets=datasets,
+            )
     return store.select([run])[run]
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gffn_core import bench
+from gffn_core.cli import main
 from gffn_core.experiments import PROFILES
 from gffn_core.stack import Execution
 from gffn_core.training import Run
@@ -62,3 +63,32 @@ def test_the_measured_step_is_a_training_step():
     assert after["step"] == 30 and int(stack.position) == 0
     assert not torch.equal(before["weights"]["head.3.weight"], after["weights"]["head.3.weight"])
     assert stack.losses[0] < 1  # four images, learnt by heart
+
+
+@pytest.mark.parametrize("seconds", ("0", "-1", "nan", "inf"))
+def test_seconds_that_are_no_time_are_refused(seconds, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "_contend", None)
+    assert main(["bench", f"--seconds={seconds}"]) == 1
+    assert capsys.readouterr().err == f"gffn: seconds={float(seconds)} must be positive and finite\n"
+
+
+@pytest.mark.parametrize("file", ("file/below.json", "folder"))
+def test_a_file_that_cannot_be_written_is_refused_before_measuring(file, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("folder").mkdir()
+    monkeypatch.setattr(bench, "bench", None)
+    assert main(["bench", "--json", file]) == 1
+    assert file.split("/")[0] in capsys.readouterr().err
+
+
+def test_it_says_how_long_it_takes_and_what_it_does(monkeypatch):
+    for part in ("_contend", "loss_overhead", "_floor", "_precision"):
+        monkeypatch.setattr(bench, part, lambda *args: {})
+    monkeypatch.setattr(bench, "_growth", lambda *args: [])
+    lines = []
+    bench.bench("cpu", 8, seconds=60, report=lines.append)
+    assert lines[0] == "all of it takes about 72 minutes on two idle CPU cores"
+    for size in bench.BATCH_SIZES:
+        assert sum(line.endswith(f", batch size {size}") for line in lines) >= 2
+    assert len(lines) == 1 + 2 * len(bench.BATCH_SIZES) + 2 + 2

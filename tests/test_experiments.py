@@ -1,6 +1,7 @@
 """Profiles, sweeps and the command line, on the digits: no file and no network."""
 
 import dataclasses
+import errno
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ import psutil
 import pytest
 import torch
 
-from gffn_core import data, experiments, files
+from gffn_core import cli, data, experiments, files
 from gffn_core.cli import main
 from gffn_core.experiments import PROFILES, Profile, results, sweep
 from gffn_core.files import write_atomically
@@ -327,7 +328,9 @@ def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsy
     capsys.readouterr()
     verify = ["verify", *where, "--count", "2", "--keep", str(tmp_path / "again")]
     assert main(verify) == 0
-    lines = capsys.readouterr().out.splitlines()
+    out, error = capsys.readouterr()
+    lines = out.splitlines()
+    assert "run 1 of 2: digits, batch size 256, " in error and "run 2 of 2: " in error and "images" in error
     assert sum("weights equal to the bit" in line for line in lines) == 2
     assert lines[-1] == "2 of 2 runs have equal weights"
     again = Store(tmp_path / "again")
@@ -419,8 +422,114 @@ def test_interrupted_sweep_keeps_finished_runs(small, store, monkeypatch, capsys
 
     monkeypatch.setattr(Store, "save", interrupted)
     assert main(["sweep", "small", "--results", str(store.root)]) == 130
-    assert "nothing finished is lost" in capsys.readouterr().err
+    assert f"finished runs are in '{store.root}'" in capsys.readouterr().err
     assert len(store.select(small.runs())) == 1
+
+
+CLI = """
+import sys
+from gffn_core import cli, experiments
+if __name__ == "__main__":
+    experiments.sweep.__kwdefaults__["checkpoint_seconds"] = 0.05
+    sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_keeps_what_it_says(tmp_path):
+    script, store = tmp_path / "cli.py", Store(tmp_path / "results")
+    script.write_text(CLI)
+    command = [sys.executable, str(script), "sweep", "digits", "--batch-sizes", "16",
+               "--precision", "float32", "--device", "cpu", "--results", str(store.root)]
+    with open(tmp_path / "stderr", "wb") as stderr:
+        sweep = psutil.Popen(command, stderr=stderr, start_new_session=True,
+                             env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])})
+    until = time.monotonic() + 120
+    while not list(store.runs.glob("*.checkpoint")) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(sweep.pid, signal.SIGINT)
+    assert sweep.wait(30) == 130
+    error = (tmp_path / "stderr").read_text()
+    assert "gffn: interrupted; finished runs are in" in error and "Traceback" not in error
+    (first, *_) = store.runs.glob("*.checkpoint")
+    assert store.checkpoint(first.stem)["within"]["position"] >= 0
+
+
+@pytest.mark.parametrize(
+    "command, kept",
+    (
+        (["data"], "fetched whole are kept"),
+        (["status", "cpu"], "it only reads"),
+        (["claims", "cpu"], "it only reads"),
+        (["verify", "cpu"], "with --keep DIR, else none"),
+        (["export", "cpu", "table.csv"], "table.csv is written whole or not at all"),
+        (["publish", "cpu"], "replaced whole or not at all"),
+        (["bench"], "what it measured is lost"),
+    ),
+)
+def test_an_interrupted_command_says_what_it_kept(command, kept, monkeypatch, capsys):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, f"_{command[0]}", interrupted)
+    assert main(command) == 130
+    assert kept in capsys.readouterr().err
+
+
+COMMANDS = (["status", "cpu"], ["claims", "cpu"], ["export", "cpu", "table.csv"], ["publish", "cpu"], ["verify", "cpu"])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("folder", ("missing", "", "file"))
+def test_a_folder_without_results_is_named(command, folder, tmp_path, monkeypatch, capsys):
+    """An empty store in its place would say of every run that it is missing."""
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    assert main([*command, "--results", folder]) == 1
+    out, error = capsys.readouterr()
+    assert not out and error.startswith(f"gffn: --results {folder!r}: ") and error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("folder", ("", "file", "file/below", "closed"))
+def test_a_sweep_that_cannot_write_is_refused_before_training(folder, small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    monkeypatch.setattr(experiments, "datasets_of", None)
+    if folder == "closed":  # not to root, who runs some tests
+        def refuse(dir):
+            raise PermissionError(errno.EACCES, "Permission denied", str(dir / "scratch"))
+
+        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert main(["sweep", "small", "--results", folder]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("gffn: ") and f"'{folder}" in error and "scratch" not in error and error.count("\n") == 1
+
+
+def test_verify_refuses_an_unwritable_second_store_before_training(small, store, tmp_path, monkeypatch, capsys):
+    assert sweep(small.runs(), store) == 2
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(experiments, "repeat", None)
+    verify = ["verify", "small", "--count", "1", "--results", str(store.root), "--keep", str(tmp_path / "file")]
+    assert main(verify) == 1
+    assert f"'{tmp_path / 'file'}" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_message_that_names_the_file(small, store, monkeypatch, capsys):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["sweep", "small", "--results", str(store.root)]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("gffn: [Errno 28] No space left on device: ") and f"{store.runs}/" in last
+    assert not list(store.runs.iterdir())
+
+
+def test_an_empty_variable_is_no_folder(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GFFN_RESULTS", "")
+    assert main(["status", "small"]) == 1
+    assert "--results 'results': " in capsys.readouterr().err
 
 
 def test_help():
