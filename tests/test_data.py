@@ -312,7 +312,34 @@ def test_a_file_that_is_there_is_not_fetched_over(arrays, tmp_path, source):
 def test_a_file_cannot_claim_to_be_official(arrays, tmp_path):
     digest = data.arrays_sha256(data._canonical(arrays, "test"))
     np.savez(tmp_path / "mnist.npz", sha256=digest, source="official files", **arrays)
-    assert not load_dataset("mnist", root=tmp_path).official
+    found = load_dataset("mnist", root=tmp_path)
+    assert not found.official and found.source == "own file mnist.npz"
+
+
+def test_svhn_is_official_by_its_labels_alone(arrays, tmp_path, monkeypatch):
+    """Its official hash is not known, and one that the file brings along says nothing."""
+    arrays |= {part: np.zeros((len(arrays[part]), 32, 32, 3), np.uint8) for part in ("train_x", "test_x")}
+
+    def load(**changed):
+        changed = arrays | changed
+        digest = data.arrays_sha256(data._canonical(changed, "test"))
+        np.savez(tmp_path / "svhn.npz", sha256=digest, source="official files", **changed)
+        return load_dataset("svhn", root=tmp_path)
+
+    found = load()
+    assert not found.official and found.source == "own file svhn.npz"
+    assert found.title == "SVHN subset (40 train / 10 test)"
+    assert [sum(counts) for counts in data.SVHN_LABELS.values()] == list(data.OFFICIAL_COUNTS["svhn"])
+    labels = {part: np.bincount(arrays[part]).tolist() for part in ("train_y", "test_y")}
+    monkeypatch.setattr(data, "SVHN_LABELS", labels)
+    found = load()
+    assert found.official and found.source == "official files" and found.title == "SVHN"
+    assert not load(test_y=np.zeros(10, int)).official
+    assert not load(train_x=np.zeros((40, 8, 8), np.uint8), test_x=np.zeros((10, 8, 8), np.uint8)).official
+    # So the same holds for what is fetched.
+    serve(monkeypatch, "svhn", arrays | {"test_y": np.zeros(10, int)}, official=False)
+    with pytest.raises(FileNotFoundError, match="expected other numbers of images and labels"):
+        load_dataset("svhn", root=tmp_path / "new")
 
 
 def test_too_few_images_for_a_validation_tenth(arrays, tmp_path):
