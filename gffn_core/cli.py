@@ -113,6 +113,7 @@ def _parser():
     command = commands.add_parser("publish", help="write the profile's records to results/published")
     command.set_defaults(command=_publish, kept="the published file is replaced whole or not at all")
     command.add_argument("profile", metavar="PROFILE")
+    command.add_argument("--drop", action="store_true", help="also if published records are lost by it")
     _add_results(command)
     return parser
 
@@ -269,6 +270,6 @@ def _bench(args):
 
 def _publish(args):
     path, count = _store(args).publish(
-        args.profile, experiments.profile(args.profile).runs()
+        args.profile, experiments.profile(args.profile).runs(), drop=args.drop
     )
     print(f"{count} records, {path.stat().st_size / 1e6:.2f} MB: {path}")

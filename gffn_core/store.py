@@ -2,8 +2,8 @@
 
 ``<root>/runs/<key>.json`` holds a record and its checksum, ``<root>/runs/<key>.npz`` the logits it
 was computed from (not published), ``<root>/runs/<key>.checkpoint`` an unfinished run and its checksum.
-``<root>/published/<profile>.jsonl.gz`` holds a profile's records, one a line, which is all that a
-reader needs.
+``<root>/published/<profile>.jsonl.gz`` holds a profile's records, which is all that a reader needs:
+a first line with their number and the SHA-256 of the lines that follow, then one a line.
 """
 
 import gzip
@@ -42,7 +42,8 @@ class Store:
     A record is a dict with ``run``, ``data``, ``curves``, ``evaluations``, ``diverged``,
     ``provenance`` and ``key`` (see ``training.Result``). Files are written under another name and
     then moved, so a record is whole or absent. A damaged file is reported as a warning and counts as
-    absent, so its run is computed again.
+    absent, so its run is computed again. So does, with a warning, a record whose run this version
+    does not know (a loss or a field of another version).
     """
 
     def __init__(self, root: str | Path):
@@ -92,12 +93,14 @@ class Store:
         found = {}
         for path in sorted(self.published.glob("*.jsonl.gz")):
             try:
-                found |= {record["key"]: record for record in _read_published(path)}
+                records = _read_published(path)
             except ValueError as error:
                 warnings.warn(str(error), stacklevel=2)
+                continue
+            found |= {record["key"]: record for record in records if _is_known(record, path)}
         for path in sorted(self.runs.glob("*.json")):
             record = _read(path)
-            if record is not None:
+            if record is not None and _is_known(record, path):
                 found[record["key"]] = record
         return list(found.values())
 
@@ -123,21 +126,34 @@ class Store:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
 
-    def publish(self, name: str, runs: list[Run]) -> tuple[Path, int]:
+    def publish(self, name: str, runs: list[Run], *, drop: bool = False) -> tuple[Path, int]:
         """Write the records of ``runs`` that are there, published or not, to ``published/<name>.jsonl.gz``.
 
-        Raises ValueError rather than replace a published file that is damaged.
+        drop: also where records that this file holds would be lost, because ``runs`` are others now, a
+        run's record on other data takes their place, or this version does not know their run.
+
+        Raises ValueError rather than lose such records otherwise, replace a published file that is
+        damaged, or publish nothing.
         """
         path = self.published / f"{name}.jsonl.gz"
-        if path.exists():
-            _read_published(path)
-        records = self.select(runs)
-        lines = "".join(
-            json.dumps({"sha256": _sha256(r), "record": r}, separators=(",", ":")) + "\n"
-            for r in records.values()
-        )
+        published = _read_published(path) if path.exists() else []
+        records = list(self.select(runs).values())
+        if not records:
+            raise ValueError(
+                f"{self.root} holds no record of {name!r}, so there is nothing to publish; "
+                "is it the right folder (--results)?"
+            )
+        kept = {record["key"] for record in records}
+        lost = [record for record in published if record["key"] not in kept]
+        if lost and not drop:
+            raise ValueError(
+                f"{path} would lose {len(lost)} of its {len(published)} records ({_extent(lost)}), "
+                f"which are not among those of {name!r} now; --drop publishes without them"
+            )
+        lines = b"".join(_line({"sha256": _sha256(record), "record": record}) for record in records)
         # No time stamp inside, so that the same records give the same file.
-        write_atomically(path, lambda file: file.write(gzip.compress(lines.encode(), mtime=0)))
+        content = gzip.compress(_line(_count(lines)) + lines, mtime=0)
+        write_atomically(path, lambda file: file.write(content))
         return path, len(records)
 
 
@@ -160,6 +176,28 @@ def _rank(record):
     return record["data"]["official"], record["provenance"]["finished"]
 
 
+def _is_known(record, path):
+    """Whether this version knows the record's run; if not, a warning names the file and the key."""
+    try:
+        hash(Run(**record["run"]))
+    except (TypeError, ValueError) as error:
+        warnings.warn(
+            f"{path}: record {record['key']} is left out, as this version does not know its run ({error})",
+            stacklevel=3,
+        )
+        return False
+    return True
+
+
+def _extent(records):
+    """Which part of a grid the records cover, in words."""
+    axes = {"data sets": "dataset", "batch sizes": "batch_size", "losses": "loss"}
+    return "; ".join(
+        f"{name} {', '.join(dict.fromkeys(str(record['run'].get(axis)) for record in records))}"
+        for name, axis in axes.items()
+    )
+
+
 def _read(path):
     try:
         return _verified(json.loads(path.read_text()))
@@ -168,12 +206,13 @@ def _read(path):
 
 
 def _read_published(path):
+    """All records of a published file, also those whose run this version does not know."""
     try:
-        content = path.read_bytes()
-        if not content:  # which gzip would take for an archive of nothing
-            raise EOFError("it is empty")
-        lines = gzip.decompress(content).decode().splitlines()
-        return [_verified(json.loads(line)) for line in lines]
+        first, _, lines = gzip.decompress(path.read_bytes()).partition(b"\n")
+        found = _count(lines)
+        if json.loads(first) != found:
+            raise ValueError(f"its first line is not that of its {found['records']} records")
+        return [_verified(json.loads(line)) for line in lines.splitlines()]
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); restore it with git") from error
 
@@ -185,6 +224,15 @@ def _verified(stored):
     if record["format"] != FORMAT:
         raise ValueError(f"its format is {record['format']}, this version reads {FORMAT}")
     return record
+
+
+def _line(data):
+    return json.dumps(data, separators=(",", ":")).encode() + b"\n"
+
+
+def _count(lines):
+    """The first line of a published file: what tells that one of the others is gone."""
+    return {"records": lines.count(b"\n"), "sha256": hashlib.sha256(lines).hexdigest()}
 
 
 def _sha256(data):

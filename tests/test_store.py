@@ -13,8 +13,9 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gffn_core.cli import main
 from gffn_core.files import write_atomically
-from gffn_core.store import Store, record_key
+from gffn_core.store import Store, _sha256, record_key
 from gffn_core.training import Run, train
 
 
@@ -152,6 +153,77 @@ def test_publishing_adds_to_what_is_published(result, store, tmp_path):
     write_atomically(elsewhere.published / path.name, lambda file: file.write(path.read_bytes()))
     elsewhere.save(other)
     assert elsewhere.publish("grid", [result.run, other.run])[1] == 2
+
+
+def test_publishing_loses_no_record_unless_told_to(result, store):
+    """A profile whose settings changed asks for other runs than those that were published."""
+    here = variant(result, run={"seed": 1, "batch_size": 25, "loss": "conditional"})
+    runs = [here.run, result.run]
+    store.save(result)
+    store.save(here)
+    path, _ = store.publish("grid", runs)
+    before = path.read_bytes()
+    other = variant(result, run={"seed": 2})
+    store.save(other)
+    with pytest.raises(
+        ValueError,
+        match=rf"{path} would lose 1 of its 2 records \(data sets digits; batch sizes 25; losses conditional\).*--drop",
+    ):
+        store.publish("grid", [result.run, other.run])
+    assert path.read_bytes() == before
+    assert store.publish("grid", [result.run, other.run], drop=True)[1] == 2
+    # A record on other data that takes a published one's place is a loss, too.
+    store.save(variant(result, sha256="newer", finished="2100-01-01T00:00:00+00:00"))
+    with pytest.raises(ValueError, match="would lose 1 of its 2"):
+        store.publish("grid", [result.run, other.run])
+
+
+def test_publishing_nothing_is_an_error(tmp_path, capsys):
+    folder = tmp_path / "resluts"
+    for more in ([], ["--drop"]):
+        assert main(["publish", "cpu", "--results", str(folder), *more]) == 1
+        assert f"{folder} holds no record of 'cpu'" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+def test_a_published_file_that_lacks_a_line_is_noticed(result, store):
+    runs = [variant(result, run={"seed": seed}).run for seed in range(3)]
+    for run in runs:
+        store.save(variant(result, run={"seed": run.seed}))
+    path, _ = store.publish("grid", runs)
+    for file in store.runs.iterdir():
+        file.unlink()
+    lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    for changed in (lines[:-1], lines[:1] + lines[2:], lines[1:], [lines[0], lines[2], lines[1], lines[3]]):
+        path.write_bytes(gzip.compress(b"".join(changed), mtime=0))
+        with pytest.warns(UserWarning, match=f"{path} is damaged .its first line .* restore it with git"):
+            assert store.records() == []
+        with pytest.raises(ValueError, match="damaged"):
+            store.publish("grid", runs)
+
+
+@pytest.mark.parametrize("change", ({"loss": "hinge"}, {"momentum": 0.9}, {"seed": None}, {"batch_size": "4"}))
+def test_a_record_of_an_unknown_run_is_left_out_by_name(change, result, store, monkeypatch):
+    """As another version of the package may write it: one record more, and the rest stays usable."""
+    record = store.save(result)
+    strange = json.loads(json.dumps(record)) | {"key": "0123456789abcdef"}
+    strange["run"] |= change
+    stored = json.dumps({"sha256": _sha256(strange), "record": strange})
+    file = store.runs / "0123456789abcdef.json"
+    file.write_text(stored)
+    with pytest.warns(UserWarning, match=f"{file}: record 0123456789abcdef is left out"):
+        assert store.records() == [record]
+    monkeypatch.setattr(Store, "select", lambda *_: {1: record, 2: strange})
+    path, _ = store.publish("grid", [result.run])
+    monkeypatch.undo()
+    file.unlink()
+    with pytest.warns(UserWarning, match=f"{path}: record 0123456789abcdef is left out"):
+        assert store.select([result.run]) == {result.run: record}
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="would lose 1 of its 2 records"):
+        store.publish("grid", [result.run])
+    with pytest.warns(UserWarning):
+        assert store.publish("grid", [result.run], drop=True)[1] == 1
+    assert store.records() == [record]
 
 
 def test_a_damaged_publication_is_not_replaced(result, store):
