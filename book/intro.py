@@ -77,7 +77,7 @@ rows = [
     (
         "[Does ln p(x) tell foreign images?](../notebooks/04_ood.ipynb)",
         "no; worse than the maximum softmax",
-        f"{foreign}: AUROC {scored['auroc_log_px'].mean():.2f} against {scored['auroc_max_softmax'].mean():.2f}",
+        f"{report.escape(foreign)}: AUROC {scored['auroc_log_px'].mean():.2f} against {scored['auroc_max_softmax'].mean():.2f}",
     ),
 ]
 display(

@@ -104,7 +104,7 @@ def markdown(table: pd.DataFrame, chapter: str) -> str:
         ["claim and test", "verdict", "effect, 95 % interval"],
         (
             (f"**{row.number}** {row.statement} [{row.section}]<br>*Test:* {row.test}", f"**{row.verdict}**",
-             "<br>".join(filter(None, (_effect(row), _runs(row), row.note))))
+             "<br>".join(filter(None, (_effect(row), _runs(row), report.escape(row.note)))))
             for row in table[table["chapter"] == chapter].itertuples()
         ),
     )

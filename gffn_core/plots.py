@@ -188,7 +188,7 @@ def curves(records: list[dict], metric: str | Callable[[dict], list], label: str
         for axis, batch in zip(axes[0], batches):
             axis.set_title(f"batch size {batch}")
         for axis, title in zip(axes[:, 0], titles):
-            axis.set_ylabel(report.short_title(title))
+            axis.set_ylabel(_literal(report.short_title(title)))
         _label(figure, "epoch", label)
         _legend(figure, LOSS_STYLE, underfit=any(report.underfit(record, "long") for record in records))
     return figure
@@ -270,7 +270,7 @@ def density_and_roc(record: dict, score: str = "log_px", scheme: str = "long") -
             share = np.array(histogram[part]) / np.sum(histogram[part])
             left.stairs(share, edges, color=color, fill=True, alpha=0.25)
             left.stairs(share, edges, color=color, linestyle=dash, linewidth=1.5,
-                        label=f"{report.short_title(title)} ({'in' if part == 'inside' else 'out of'} distribution)")
+                        label=f"{_literal(report.short_title(title))} ({'in' if part == 'inside' else 'out of'} distribution)")
         left.set(xlabel=SCORE_STYLE[score]["label"] + (", unnormalised" if score == "log_px" else ""),
                  ylabel="share of test images")
         left.set_title(LOSS_STYLE[record["run"]["loss"]]["label"] + _underfit(record, scheme))
@@ -303,12 +303,18 @@ def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.
                     _line(axis, report.summary(part, f"auroc_{score}"), style)
                 _batch_axis(axis, table["batch_size"])
                 if loss == "conditional":
-                    axis.set_title(f"{report.short_title(title)}\nagainst {report.short_title(out_titles[dataset])}")
+                    against = f"{report.short_title(title)}\nagainst {report.short_title(out_titles[dataset])}"
+                    axis.set_title(_literal(against))
             row[0].set_ylabel(f"AUROC, {loss} loss")
             row[0].set_ylim(0, 1.03)
         figure.supxlabel("batch size", fontsize=10)
         _legend(figure, SCORE_STYLE, underfit=table["underfit"].any())
     return figure
+
+
+def _literal(text):
+    """Text of a record, whose dollars begin no formula."""
+    return text.replace("$", r"\$")
 
 
 def _panels(titles):
@@ -321,7 +327,7 @@ def _panels(titles):
     for axis in axes.flat[len(titles) :]:
         axis.remove()
     for axis, title in zip(axes.flat, titles):
-        axis.set_title(title)
+        axis.set_title(_literal(title))
     return figure, dict(zip(titles, axes.flat))
 
 

@@ -1,5 +1,6 @@
 """Records as tables, and the sentences that say what a table or figure rests on."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -196,8 +197,20 @@ def describe(table: pd.DataFrame, metric: str, digits: int = 3) -> str:
     )
 
 
+def escape(text: str) -> str:
+    """Text of a record (a title, a source, a machine) for Markdown and HTML, where it then is text alone, on one line.
+
+    The functions here return text as it is: ``plots.show`` escapes it, and what puts it into Markdown has to.
+    """
+    # As character references, which both read, and in which Markdown sees no markup.
+    return re.sub(r"""[\\`*_{}\[\]<>&|$~#!^"']""", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+
+
 def markdown_table(header: list[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table; unlike a DataFrame's, its text wraps and may hold formulas and links."""
+    """A Markdown table; unlike a DataFrame's, its text wraps and may hold formulas and links.
+
+    Cells are Markdown: text of records goes through ``escape``.
+    """
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

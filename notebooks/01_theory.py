@@ -359,7 +359,7 @@ display(
         f"Standard deviation of $\\ln Z$ over the training images after the long scheme, in nats. In "
         f"**{(spread['joint / conditional'] < 1).sum()} of {len(spread)}** cells it is smaller with the joint loss; "
         f"the ratio's median is **{spread['joint / conditional'].median():.2f}**. "
-        f"({report.basis(records, PROFILE)}.)"
+        f"({report.escape(report.basis(records, PROFILE))}.)"
     )
 )
 

@@ -40,7 +40,7 @@ records = list(
 )
 table = report.frame(records)
 basis = report.basis(records, PROFILE)
-display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {basis}."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {report.escape(basis)}."))
 
 # %% [markdown]
 # ## The experiment
@@ -131,7 +131,7 @@ display(
     Markdown(
         f"**How long is long?** The thesis trains until the training set is fitted. Here "
         f"{(~fitted['underfit']).sum()} of {len(fitted)} nets (one per data set, batch size and loss) reach {report.percent(report.FITTED, 0)} training accuracy; "
-        f"the lowest is {fitted.loc[fitted['mean'].idxmin(), 'title']} at batch size {fitted.loc[fitted['mean'].idxmin(), 'batch_size']} "
+        f"the lowest is {report.escape(fitted.loc[fitted['mean'].idxmin(), 'title'])} at batch size {fitted.loc[fitted['mean'].idxmin(), 'batch_size']} "
         f"with {report.percent(fitted['mean'].min())}. Hollow markers are cells that the budget left underfit: read them as "
         f"*early on the way*, not as the thesis's long scheme."
     )

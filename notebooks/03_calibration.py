@@ -39,7 +39,7 @@ finished = [r for r in records if not r["diverged"]]
 table = report.frame(records)
 basis = report.basis(records, PROFILE)
 early, long = (table[table["scheme"] == scheme] for scheme in ("early", "long"))
-display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {basis}."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {report.escape(basis)}."))
 
 # %% [markdown]
 # ## Measuring it
@@ -306,7 +306,7 @@ def change(rows, metric):
 
 
 titles = dict(zip(long["dataset"], long["title"]))
-rows = [[report.short_title(title), *(change(evidence.on(compared, name), metric) for metric in uses)] for name, title in titles.items()]
+rows = [[report.escape(report.short_title(title)), *(change(evidence.on(compared, name), metric) for metric in uses)] for name, title in titles.items()]
 rows.append(["**mean**", *(change(compared, metric) for metric in uses)])
 display(Markdown(
     report.markdown_table(["data set", *uses.values()], rows)

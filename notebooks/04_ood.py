@@ -41,7 +41,7 @@ table = report.frame(records)
 basis = report.basis(records, PROFILE)
 out_titles = {r["run"]["dataset"]: r["evaluations"]["long"]["ood"]["data"]["title"] for r in records}
 long = table[table["scheme"] == "long"]
-display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {basis}."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {report.escape(basis)}."))
 
 # %% [markdown]
 # ## Scores

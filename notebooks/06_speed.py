@@ -28,7 +28,7 @@ def basis(found):
     return f"{where['hardware']} ({where['device']}), torch {where['torch']}, code {where['code']}, width {found['width']}"
 
 
-display(Markdown("**Measured on:** " + ("; ".join(map(basis, measured)) or "no machine yet") + "."))
+display(Markdown("**Measured on:** " + (report.escape("; ".join(map(basis, measured))) or "no machine yet") + "."))
 
 
 # %% [markdown]
@@ -59,12 +59,12 @@ def speed(cell, ours):
 
 for found in measured:
     rows = [
-        [str(row["batch_size"]), *(speed(row[name], row["gffn"]) for name in bench.CONTENDERS), row["gffn"]["how"]]
+        [str(row["batch_size"]), *(speed(row[name], row["gffn"]) for name in bench.CONTENDERS), report.escape(row["gffn"]["how"])]
         for row in found["contenders"]
     ]
     display(Markdown(
         f"Model-images per second, in brackets how many times as fast ours is, each after {bench.WARM_UP_STEPS:,} steps or "
-        f"{bench.WARM_UP_SECONDS} seconds of them. {basis(found)}.\n\n"
+        f"{bench.WARM_UP_SECONDS} seconds of them. {report.escape(basis(found))}.\n\n"
         + report.markdown_table(["batch size", *bench.CONTENDERS, "ours computed as"], rows)
     ))
 
@@ -105,7 +105,7 @@ for found in measured:
 # %%
 for found in measured:
     rows = [[str(row["batch_size"]), f"{row['joint_over_conditional']:.3f}"] for row in found["overhead"]]
-    display(Markdown(report.markdown_table(["batch size", "time of a step, joint / conditional"], rows) + f"\n\n{basis(found)}."))
+    display(Markdown(report.markdown_table(["batch size", "time of a step, joint / conditional"], rows) + f"\n\n{report.escape(basis(found))}."))
 
 # %% [markdown]
 # ## Larger stacks
@@ -123,7 +123,7 @@ for found in measured:
     ]
     display(Markdown(
         report.markdown_table(["models in the stack", *(f"batch size {size}" for size in sizes)], rows)
-        + f"\n\nModel-images per second in one process, float32. {basis(found)}."
+        + f"\n\nModel-images per second in one process, float32. {report.escape(basis(found))}."
     ))
 
 # %% [markdown]
@@ -144,10 +144,10 @@ for found in measured:
         ]
         for row in floor["steps"]
     ]
-    peaks = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in floor["peak"].items())
+    peaks = ", ".join(f"{report.escape(name)} {peak / 1e9:,.0f} GFLOP/s" for name, peak in floor["peak"].items())
     display(Markdown(
         report.markdown_table(["batch size", "operations", "bytes", "floor", "takes", "times the floor"], rows)
-        + f"\n\nOne model, one thread on a CPU; peaks: {peaks}, copy {floor['bandwidth'] / 1e9:.0f} GB/s. {basis(found)}."
+        + f"\n\nOne model, one thread on a CPU; peaks: {peaks}, copy {floor['bandwidth'] / 1e9:.0f} GB/s. {report.escape(basis(found))}."
     ))
 
 # %% tags=["hide-input"]
@@ -172,13 +172,13 @@ for found in measured:
 # %%
 for found in measured:
     rows = [
-        [row["metric"], f"{row['float32']:.4f}", f"{row['difference']:+.4f} ± {row['half']:.4f}", f"{row['seed_spread']:.4f}"]
+        [report.escape(row["metric"]), f"{row['float32']:.4f}", f"{row['difference']:+.4f} ± {row['half']:.4f}", f"{row['seed_spread']:.4f}"]
         for row in found["precision"]
     ]
     inside = [row["metric"] for row in found["precision"] if abs(row["difference"]) < row["seed_spread"]]
     display(Markdown(
         report.markdown_table(["", "float32", "bfloat16 − float32, 95 % interval", "spread over seeds"], rows)
-        + f"\n\nThe difference is smaller than one standard deviation over seeds for {len(inside)} of {len(rows)} metrics. {basis(found)}."
+        + f"\n\nThe difference is smaller than one standard deviation over seeds for {len(inside)} of {len(rows)} metrics. {report.escape(basis(found))}."
     ))
 
 # %% [markdown]

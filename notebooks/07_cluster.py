@@ -129,9 +129,10 @@ rows = [
     for engine in ("local", "ray")
 ]
 where = scaling["provenance"]
+machine = report.escape(f"{where['hardware']}, torch {where['torch']}, code {where['code']}")
 display(Markdown(
     report.markdown_table(["engine", "1 worker", "2 workers", "gain"], rows)
-    + f"\n\nImages per second. {where['hardware']}, torch {where['torch']}, code {where['code']}; other work took {scaling['busy']:.0f} % of "
+    + f"\n\nImages per second. {machine}; other work took {scaling['busy']:.0f} % of "
     "the cores when it began" + (" (**so gains are not what the machine can do**)." if scaling["busy"] > 5 else ".")
 ))
 

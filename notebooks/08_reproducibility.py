@@ -40,7 +40,8 @@ data = {r["data"]["sha256"]: r["data"] for r in records}
 data |= {r["evaluations"]["long"]["ood"]["data"]["sha256"]: r["evaluations"]["long"]["ood"]["data"]
          for r in finished if "ood" in r["evaluations"]["long"]}
 rows = [
-    [d["title"], f"{d['train']:,}", f"{d['val']:,}", f"{d['test']:,}", d["source"], "yes" if d["official"] else "**no**", f"`{d['sha256'][:16]}`"]
+    [report.escape(d["title"]), f"{d['train']:,}", f"{d['val']:,}", f"{d['test']:,}", report.escape(d["source"]),
+     "yes" if d["official"] else "**no**", f"`{report.escape(d['sha256'][:16])}`"]
     for d in sorted(data.values(), key=lambda d: d["title"])
 ]
 display(Markdown(report.markdown_table(["data set", "train", "validation", "test", "source", "official", "SHA-256"], rows)))
@@ -67,7 +68,8 @@ summed = where.groupby(["hardware", "torch", "Python", "code", "precision"]).agg
     runs=("hours", "size"), hours=("hours", "sum"), first=("finished", "min"), last=("finished", "max")
 )
 rows = [
-    [*index, str(row.runs), f"{row.hours:.1f}", row.first if row.first == row.last else f"{row.first} to {row.last}"]
+    [*map(report.escape, index), str(row.runs), f"{row.hours:.1f}",
+     report.escape(row.first if row.first == row.last else f"{row.first} to {row.last}")]
     for index, row in zip(summed.index, summed.itertuples(index=False))
 ]
 display(Markdown(report.markdown_table([*summed.index.names, "runs", "hours", "finished"], rows)))
@@ -125,8 +127,8 @@ for run, second in again.items():
     numbers = report.frame(pair).query("scheme == 'long'")
     deviations = [spread.loc[title, (number, run.loss)] for number in NUMBERS]
     rows.append([
-        f"{report.short_title(title)}, B = {run.batch_size}, {run.loss}, seed {run.seed}",
-        ", then ".join(r["provenance"]["hardware"].split(",")[0] for r in pair),
+        f"{report.escape(report.short_title(title))}, B = {run.batch_size}, {run.loss}, seed {run.seed}",
+        report.escape(", then ".join(r["provenance"]["hardware"].split(",")[0] for r in pair)),
         "equal" if same else "differ",
         *(", ".join(f"{value:.4f}" for value in numbers[number]) + f" ({deviation:.4f})" for number, deviation in zip(NUMBERS, deviations)),
     ])

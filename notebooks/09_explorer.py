@@ -38,7 +38,7 @@ if PROFILE == "cpu":  # the other reading of the labels has runs of its own
 basis = report.basis(records, shown)
 pair = report.pair_near(records, "cifar10", 256)  # the view that the page starts with
 cells = report.cells(records)
-display(Markdown(f"**Shown here:** profile `{shown}`, {report.coverage(records, runs)}. {basis}."))
+display(Markdown(f"**Shown here:** profile `{shown}`, {report.coverage(records, runs)}. {report.escape(basis)}."))
 
 # %% tags=["hide-input"]
 start = pair[0]["run"]
@@ -117,4 +117,4 @@ if numbers["label space"].nunique() == 1:  # says nothing, and takes the room of
     rows.remove("label space")
     numbers = numbers.drop(columns="label space")
 display(numbers.pivot(index=rows, columns="loss").fillna(""))
-display(Markdown(f"± is the 95 % interval over seeds, where there are three. {basis}."))
+display(Markdown(f"± is the 95 % interval over seeds, where there are three. {report.escape(basis)}."))

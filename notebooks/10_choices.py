@@ -35,7 +35,7 @@ records = list(
 table = report.frame(records)
 long = table[table["scheme"] == "long"]
 basis = report.basis(records, PROFILE)
-display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {basis}."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {report.escape(basis)}."))
 
 # %% [markdown]
 # ## What the thesis says, and what we do
@@ -193,12 +193,12 @@ if binary:
         report.markdown_table(
             ["data set", "loss", "batch size", "seeds", "accuracy, binary minus categorical", "ECE, binary minus categorical"],
             (
-                [title, loss, str(batch), f"{row['test_accuracy', 'count']:.0f}", f"{row['test_accuracy', 'mean']:+.4f}", f"{row['ece', 'mean']:+.4f}"]
+                [report.escape(title), loss, str(batch), f"{row['test_accuracy', 'count']:.0f}", f"{row['test_accuracy', 'mean']:+.4f}", f"{row['ece', 'mean']:+.4f}"]
                 for (title, loss, batch), row in grouped.iterrows()
             ),
         )
         + f"\n\nThe binary reading has the higher test accuracy in {(change['test_accuracy'] > 0).sum()} of {len(values)} pairs of runs, the lower ECE in "
-        f"{(change['ece'] < 0).sum()}. Long scheme; {report.basis(binary, 'binary')}."
+        f"{(change['ece'] < 0).sum()}. Long scheme; {report.escape(report.basis(binary, 'binary'))}."
     ))
 else:
     display(Markdown("No runs with binary labels are at hand for this profile."))

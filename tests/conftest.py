@@ -6,12 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import settings
+from markdown_it.renderer import RendererHTML
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.mdit import create_md_parser
 
 from gffn_core.data import load_dataset
 
@@ -23,6 +28,41 @@ settings.load_profile("gffn")
 
 # One thread, like the workers of a sweep: float32 sums depend on the number of threads.
 torch.set_num_threads(1)
+
+
+# What a record's title, source or machine may hold, for whatever displays it.
+HOSTILE = (
+    """x"><script>alert(1)</script><img src=x onerror='alert(1)'> [x](javascript:alert(1)) $\\undefined$ **b** <b> """
+    """| `|` {eval}`1` {{ status }}\n\n# y\n```{raw} html\n<svg onload=alert(1)>\n```\n"""
+)
+
+
+class Page(HTMLParser):
+    """The tags and the text of a page, and what in it would run."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text, self.active = [], "", []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        runs = tag in ("script", "iframe", "object", "embed") and dict(attributes).get("type") != "application/json"
+        runs |= any(name.startswith("on") or "javascript:" in (value or "") and name in ("href", "src") for name, value in attributes)
+        if runs:
+            self.active.append((tag, attributes))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="session")
+def rendered():
+    """Data of a notebook's output -> the page that the book makes of it."""
+    extensions = yaml.safe_load((ROOT / "_config.yml").read_text())["parse"]["myst_enable_extensions"]
+    markdown = create_md_parser(MdParserConfig(enable_extensions=set(extensions)), RendererHTML)
+    return lambda data: Page(data.get("text/html") or markdown.render(data.get("text/markdown", "")))
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +108,7 @@ TESTED = """<testsuites><testsuite name="pytest" timestamp="2031-02-03T04:05:06+
 EXECUTED = {"notebooks/04_ood": {
     "code": "0123456789", "python": "3.12.1", "torch": "2.13.0", "device": "cpu", "hardware": "Some processor, 2 cores",
     "threads": 2, "seconds": 61.2, "finished": "2031-02-01T04:05:06+00:00",
-}}
+}, "book/intro": dict.fromkeys(("hardware", "code", "torch", "python", "finished"), HOSTILE) | {"seconds": 1.0}}
 
 
 @pytest.fixture(scope="session")

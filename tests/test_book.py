@@ -70,7 +70,7 @@ def test_status_page_tells_what_was_executed_here(html):
     row = re.search(r"<tr(?:(?!</tr>).)*2031-02-01 04:05(?:(?!</tr>).)*</tr>", page, re.DOTALL)[0]
     for text in ("04_ood.html", "61 s", "Some processor, 2 cores", "Python 3.12.1, torch 2.13.0", "0123456789"):
         assert text in row
-    assert page.count("<p>as committed</p>") == len(NOTEBOOKS) - 1
+    assert page.count("<p>as committed</p>") == len(NOTEBOOKS) - 2
 
 
 def test_status_page_of_a_fresh_clone(monkeypatch):
@@ -81,6 +81,12 @@ def test_status_page_of_a_fresh_clone(monkeypatch):
     monkeypatch.setattr(downloads, "_title", lambda app, chapter: chapter)
     app = types.SimpleNamespace(srcdir="/nowhere")
     assert downloads._status(app).splitlines()[-1] == "| notebooks/01_theory | as committed |  |  |  |  | not tested |"
+
+
+def test_status_page_runs_nothing_that_its_data_hold(html):
+    for page in ("book/status.html", "print.html"):
+        text = (html / page).read_text()
+        assert text.count("alert(1)") == text.count("&lt;/script&gt;&lt;img") == 2, page  # where it ran, and its versions
 
 
 def test_status_page_tells_what_the_tests_said(html):

@@ -6,6 +6,7 @@ nbval compares the stored outputs with fresh ones; it collects the notebooks by 
 import importlib.util
 import io
 import json
+import shutil
 import subprocess
 import sys
 import types
@@ -17,9 +18,10 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import HOSTILE
 
 from gffn_core import experiments
-from gffn_core.store import Store
+from gffn_core.store import Store, _sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 spec = importlib.util.spec_from_file_location("execute", ROOT / "book/execute.py")
@@ -103,8 +105,19 @@ def test_data_under_figures_are_those_of_the_records():
 
 @pytest.fixture(scope="module")
 def live_store(tmp_path_factory):
-    """One store for all chapters: the first trains, the others read."""
-    return tmp_path_factory.mktemp("results")
+    """One store for all chapters: the first trains a run, the others read. Its other records are hostile."""
+    folder = tmp_path_factory.mktemp("results")
+    runs = experiments.profile("digits").runs()
+    experiments.sweep(runs[1:], Store(folder), device="cpu", workers=2)
+    for path in (folder / "runs").glob("*.json"):
+        record = json.loads(path.read_text())["record"]
+        ood = [found["ood"]["data"] for found in record["evaluations"].values() if "ood" in found]
+        for data in (record["data"], *ood):
+            data |= {"title": data["title"] + HOSTILE, "source": HOSTILE, "sha256": HOSTILE, "official": False}
+        record["provenance"] |= dict.fromkeys(("hardware", "code", "torch", "python", "finished"), HOSTILE)
+        path.write_text(json.dumps({"sha256": _sha256(record), "record": record}))
+    shutil.copytree(folder / "runs", folder / "again/runs")
+    return folder
 
 
 # Chapters about the runs of a profile; the others are executed as they are by nbval.
@@ -112,7 +125,7 @@ PROFILED = [source for source in execute.SOURCES[1:] + execute.SOURCES[:1] if "\
 
 
 @pytest.mark.parametrize("source", PROFILED, ids=lambda path: path.stem)
-def test_chapter_runs_live_on_the_digits(source, live_store, tmp_path):
+def test_chapter_runs_live_on_the_digits(source, live_store, tmp_path, rendered):
     target = tmp_path / f"{source.stem}.ipynb"
     execute.execute(
         source, target, {"PROFILE": "digits", "RESULTS": str(live_store), "TRAIN_MISSING": True, "DEVICE": "cpu"}
@@ -123,6 +136,31 @@ def test_chapter_runs_live_on_the_digits(source, live_store, tmp_path):
     for figure in figures:
         assert 'role="img"' in figure and "<figcaption>" in figure
         assert "currentColor" in figure  # follows the page's colours
+    check_harmless(outputs, rendered)
+
+
+def check_harmless(outputs, rendered):
+    """The hostile text of records is shown, and is text."""
+    pages = [rendered(output["data"]) for output in outputs if "data" in output]
+    assert any("alert(1)" in page.text for page in pages)
+    for page in pages:
+        assert not page.active and not {"img", "h1", "b"} & set(page.tags)
+
+
+@pytest.mark.parametrize("chapter", ("06_speed", "07_cluster"))
+def test_hostile_measurements_are_shown_as_text(chapter, tmp_path, rendered):
+    shutil.copytree(ROOT / "results/published", tmp_path / "published")
+    for path in (tmp_path / "published").glob("*.json"):
+        found = json.loads(path.read_text())
+        found["provenance"] |= dict.fromkeys(("hardware", "code", "torch"), HOSTILE)
+        for row in found.get("contenders", ()):
+            row["gffn"]["how"] = HOSTILE
+        for row in found.get("precision", ()):
+            row["metric"] = HOSTILE
+        path.write_text(json.dumps(found))
+    target = tmp_path / "chapter.ipynb"
+    execute.execute(ROOT / f"notebooks/{chapter}.py", target, {"RESULTS": str(tmp_path)})
+    check_harmless([o for c in nbformat.read(target, as_version=4).cells for o in c.get("outputs", [])], rendered)
 
 
 def test_failing_notebook_leaves_the_old_one(tmp_path):

@@ -1,5 +1,6 @@
 """Tables against SciPy, and figures that work in any colour scheme and without eyes."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -8,6 +9,9 @@ from urllib.request import urlopen
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import HOSTILE
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from gffn_core import plots, report
@@ -197,6 +201,39 @@ def test_empty_bins_have_no_bar(records):
         count = record["evaluations"]["long"]["calibration"]["uniform10"]["count"]
         assert len(axis.patches) == sum(n > 0 for n in count) < 10
     plots.plt.close(figure)
+
+
+@given(st.text("a(1) :./-=|`*_~$\\{}[]<>&;#!^\"'@\n"))
+def test_text_of_a_record_is_nothing_but_text(rendered, text):
+    shown = report.escape(text)
+    page = rendered({"text/markdown": f"Shown: {shown}. And: {shown}."})
+    wanted = " ".join(text.split())
+    assert page.tags == ["p"] and page.text == f"Shown: {wanted}. And: {wanted}.\n"
+    page = rendered({"text/markdown": report.markdown_table(["a", "b", "c"], [[shown, f"`a{shown}`", f"**a{shown}a**"]])})
+    assert page.tags == ["table", "thead", *["tr", *["th"] * 3], "tbody", "tr", "td", "td", "code", "td", "strong"]
+    assert rendered({"text/html": f'<a title="{shown}">{shown}</a>'}).text == wanted
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_show_a_hostile_title_as_text(name, records, rendered, monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "display", lambda data, raw: shown.append(data))
+    hostile = json.loads(json.dumps(records))
+    for record in hostile:
+        record["data"] |= {"title": HOSTILE, "official": False}
+        record["provenance"] |= dict.fromkeys(("hardware", "code"), HOSTILE)
+        for found in record["evaluations"].values():
+            found["ood"]["data"]["title"] = HOSTILE
+    table = report.frame(hostile)
+    plots.show(
+        FIGURES[name](hostile, table), name="a-figure", data=table,
+        alt=report.describe(table, "ece"), caption=report.basis(hostile, "small"),
+    )
+    page = rendered(shown[0])
+    assert not page.active and "img" not in page.tags
+    assert ET.fromstring(shown[0]["text/html"].replace("xlink:", "")).find("figcaption").text.count("<script>alert(1)") == 3
+    if name != "reliability":
+        assert "$\\undefined$" in page.text[: page.text.index("Profile small")]
 
 
 def test_markdown_table():

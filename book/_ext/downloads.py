@@ -78,8 +78,8 @@ def _status(app):
     for chapter in chapters(app):
         when = executed.get(chapter)
         rows.append([_title(app, chapter), *(
-            [when["finished"][:16].replace("T", " "), f"{when['seconds']:.0f} s", when["hardware"],
-             f"Python {when['python']}, torch {when['torch']}", f"`{when['code']}`"]
+            [report.escape(when["finished"][:16].replace("T", " ")), f"{when['seconds']:.0f} s", report.escape(when["hardware"]),
+             report.escape(f"Python {when['python']}, torch {when['torch']}"), f"`{report.escape(when['code'])}`"]
             if when else ["as committed", "", "", "", ""]
         ), tested.get(chapter, "not tested")])
     return report.markdown_table(["page", "executed (UTC)", "took", "on", "with", "code", "cells the same"], rows)
