@@ -19,8 +19,13 @@ COVERAGES = tuple(i / 20 for i in range(1, 21))
 
 @torch.no_grad()
 def predict(model: torch.nn.Module, images: Tensor, prepare: Callable, batch_size: int = 500) -> Tensor:
-    """Logits (N, K), float32 on the CPU, of uint8 images (N, C, H, W)."""
-    return torch.cat([model(prepare(part)).float().cpu() for part in images.split(batch_size)])
+    """Logits (N, K), float32 on the CPU, of uint8 images (N, C, H, W); in evaluation mode, whatever the model's is."""
+    training = model.training
+    model.eval()
+    try:
+        return torch.cat([model(prepare(part)).float().cpu() for part in images.split(batch_size)])
+    finally:
+        model.train(training)
 
 
 def evaluate(

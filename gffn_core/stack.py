@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from gffn_core.data import Dataset
 from gffn_core.evaluation import predict
-from gffn_core.model import ConvNet
+from gffn_core.model import BatchNorm, ConvNet, Dropout, batch_norm, dropout
 from gffn_core.training import (
     PRECISIONS, Course, Normalise, Result, Run, epoch_order, initial_model, objective,
 )
@@ -52,11 +52,12 @@ def shape_key(run: Run) -> Run:
 
 
 def stacked_logits(
-    model: ConvNet, parameters: dict[str, Tensor], images: Tensor, convolution: str = "grouped"
+    model: nn.Module, tensors: dict[str, Tensor], images: Tensor, convolution: str = "grouped"
 ) -> Tensor:
-    """Logits (M, B, K) of M models on their own images (M, B, C, H, W).
+    """Logits (M, B, K) of M models on their own images (M, B, C, H, W), as in a training step.
 
-    model: one of them, for its layers; parameters: by name, each (M, *shape).
+    model: one of them, for its layers; tensors: parameters and buffers by name, each (M, *shape); a
+    training step's buffers are moved. Raises ValueError for a layer that this cannot compute.
     """
     models, batch = images.shape[:2]
     grouped = convolution == "grouped"
@@ -65,35 +66,53 @@ def stacked_logits(
     # One model is computed to the bit as in the plain loop: same layout, same products.
     layout = torch.channels_last if models == 1 else torch.contiguous_format
     for name, layer in model.named_modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
-        if isinstance(layer, nn.Conv2d) and grouped:
-            weight = weight.flatten(0, 1).clone(memory_format=layout)
-            x = F.conv2d(x, weight, bias.flatten(), padding=layer.padding, groups=models)
-        elif isinstance(layer, nn.Conv2d):
+        own = {key: tensors[f"{name}.{key}"] for key in layer.state_dict() if f"{name}.{key}" in tensors}
+        if isinstance(layer, nn.Conv2d) and _plain(layer) and grouped:
+            weight = own["weight"].flatten(0, 1).clone(memory_format=layout)
+            bias = own["bias"].flatten() if "bias" in own else None
+            x = F.conv2d(x, weight, bias, padding=layer.padding, groups=models)
+        elif isinstance(layer, nn.Conv2d) and _plain(layer):
             size = [n + 2 * p - k + 1 for n, p, k in zip(x.shape[2:], layer.padding, layer.kernel_size)]
             patches = F.unfold(x, layer.kernel_size, padding=layer.padding).unflatten(0, (models, batch))
-            x = torch.matmul(weight.flatten(2)[:, None], patches) + bias[:, None, :, None]
+            x = torch.matmul(own["weight"].flatten(2)[:, None], patches)
+            x = x + own["bias"][:, None, :, None] if "bias" in own else x
             x = x.flatten(0, 1).unflatten(2, size)
-        elif isinstance(layer, nn.Linear) and models == 1:
-            x = F.linear(x.squeeze(0), weight.squeeze(0), bias.squeeze(0))[None]
-        elif isinstance(layer, nn.Linear):
+        elif isinstance(layer, BatchNorm):
+            if not grouped:
+                x = x.unflatten(0, (models, batch)).transpose(0, 1).flatten(1, 2)
+            state = [own[key].flatten() for key in ("running_mean", "running_var", "weight", "bias")]
+            x = batch_norm(x, *state, ghost=layer.ghost, training=True)
+            if not grouped:
+                x = x.unflatten(1, (models, -1)).transpose(0, 1).flatten(0, 1)
+        elif isinstance(layer, nn.Linear) and layer.bias is not None and models == 1:
+            x = F.linear(x.squeeze(0), own["weight"].squeeze(0), own["bias"].squeeze(0))[None]
+        elif isinstance(layer, nn.Linear) and layer.bias is not None:
             # In this order the weight's gradient comes out as it is stored, without a transposition.
-            x = torch.baddbmm(bias[..., None], weight, x.mT).mT
+            x = torch.baddbmm(own["bias"][..., None], own["weight"], x.mT).mT
+        elif isinstance(layer, Dropout):
+            x = dropout(x, own["seed"], own["step"], layer.share)
         elif isinstance(layer, nn.Flatten):  # to (M, B, features)
             x = x.unflatten(1, (models, -1)).transpose(0, 1) if grouped else x.unflatten(0, (models, batch))
             x = x.flatten(2)
-        elif not list(layer.children()):
+        elif isinstance(layer, (nn.MaxPool2d, nn.ReLU)):  # of an image alone, whatever its place
             x = layer(x)
+        elif not isinstance(layer, (ConvNet, nn.Sequential)):
+            raise ValueError(f"a stack cannot compute the layer {name!r}, {layer}; use training.train")
     return x
 
 
+def _plain(layer):
+    """Whether a convolution is one that a stack knows."""
+    return (layer.stride, layer.dilation, layer.groups, layer.padding_mode) == ((1, 1), (1, 1), 1, "zeros")
+
+
 class Branch(NamedTuple):
-    """Models of one loss and learning rate, computed together. parameters: by name, each (M, *shape)."""
+    """Models of one loss and learning rate, computed together. Tensors by name, each (M, *shape)."""
 
     rows: slice
     run: Run
     parameters: dict[str, Tensor]
+    buffers: dict[str, Tensor]
 
 
 class Stack:
@@ -130,8 +149,9 @@ class Stack:
         ):
             indices = list(indices)
             rows = slice(indices[0], indices[-1] + 1)
-            parameters = {name: value.requires_grad_() for name, value in stacked("weights", rows).items()}
-            self.branches.append(Branch(rows, self.runs[indices[0]], parameters))
+            tensors = stacked("weights", rows)
+            parameters = {name: tensors.pop(name).requires_grad_() for name in states[0][MOMENTS[0]]}
+            self.branches.append(Branch(rows, self.runs[indices[0]], parameters, tensors))
             groups.append({"params": list(parameters.values()), "lr": self.runs[indices[0]].learning_rate})
         self.optimizer = torch.optim.Adam(groups, fused=True, capturable=cuda)
         for branch in self.branches:
@@ -157,19 +177,19 @@ class Stack:
             counter.zero_()
 
     def state(self, i: int) -> dict:
-        """Copies on the CPU of all that run i needs to go on: weights, Adam's moments, step."""
+        """Copies on the CPU of all that run i needs to go on: weights (and buffers), Adam's moments, step."""
         branch, row = self._find(i)
         states = {name: self.optimizer.state[value] for name, value in branch.parameters.items()}
         return {
-            "weights": {name: _copy(value, row) for name, value in branch.parameters.items()},
+            "weights": {name: _copy(value, row) for name, value in (branch.parameters | branch.buffers).items()},
             **{key: {name: _copy(state[key], row) for name, state in states.items()} for key in MOMENTS},
             "step": int(next(iter(states.values()))["step"]),
         }
 
     def weights(self, i: int) -> dict[str, Tensor]:
-        """Run i's weights by name, on the device; they change with the next step."""
+        """Run i's weights and buffers by name, on the device; they change with the next step."""
         branch, row = self._find(i)
-        return {name: value.detach()[row] for name, value in branch.parameters.items()}
+        return {name: value.detach()[row] for name, value in (branch.parameters | branch.buffers).items()}
 
     def within(self, i: int) -> dict:
         """Where run i is in its epoch, and what it has counted there."""
@@ -208,7 +228,8 @@ class Stack:
         half = self.execution.precision == "bfloat16"
         # Each weight is used once, so a cache of half precision copies would only cost memory.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-            logits = stacked_logits(self.model, branch.parameters, images, self.execution.convolution)
+            tensors = branch.parameters | branch.buffers
+            logits = stacked_logits(self.model, tensors, images, self.execution.convolution)
         losses = objective(branch.run)(logits, labels)
         # Each model's loss depends on its own weights alone, so the sum's gradient is theirs.
         gradients = torch.autograd.grad(losses.sum(), list(branch.parameters.values()))
@@ -225,6 +246,8 @@ class Stack:
     def _capture(self):
         """The step as one CUDA graph. Warming up takes real steps, which are taken back."""
         tensors = [self.position, self.losses, self.right]
+        for branch in self.branches:
+            tensors += branch.buffers.values()
         for value, state in self.optimizer.state.items():
             tensors += [value.detach(), *state.values()]
         before = [tensor.clone() for tensor in tensors]
@@ -245,9 +268,9 @@ class Stack:
 
 def fresh_state(run: Run, dataset: Dataset) -> dict:
     """The state of a run before its first step."""
-    weights = dict(initial_model(run, dataset).state_dict())
-    zeros = {key: {name: torch.zeros_like(value) for name, value in weights.items()} for key in MOMENTS}
-    return {"weights": weights, "step": 0, **zeros}
+    model = initial_model(run, dataset)
+    zeros = {key: {name: torch.zeros_like(value) for name, value in model.named_parameters()} for key in MOMENTS}
+    return {"weights": dict(model.state_dict()), "step": 0, **zeros}
 
 
 def _copy(tensor, row):

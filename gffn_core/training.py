@@ -36,7 +36,7 @@ class Run:
     learning_rate is Adam's, constant as in the thesis, which does not print it; 1e-3 is Adam's
     default. patience, patience_steps: *early* is decided once validation accuracy has not improved
     for that many epochs and that many steps (an epoch of large batches is but a few steps).
-    width: channels of the first convolution (``model.WIDTHS``). kl_weight: ``losses.joint_nll``'s.
+    width, norm, dropout: see ``model.ConvNet``. kl_weight: ``losses.joint_nll``'s.
     Initialisation and data order depend on ``seed`` alone, so runs that differ in their loss are pairs.
     """
 
@@ -52,6 +52,8 @@ class Run:
     fitted_epochs: int = 10
     width: int = WIDTHS["narrow"]
     kl_weight: float = 1.0
+    norm: str = "none"
+    dropout: float = 0.0
 
     def __post_init__(self):
         if self.loss not in LOSSES:
@@ -264,7 +266,9 @@ def initial_model(run: Run, dataset: Dataset) -> ConvNet:
     _, channels, size, _ = dataset.train_x.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        return ConvNet(channels, size, dataset.num_classes, run.width)
+        return ConvNet(
+            channels, size, dataset.num_classes, run.width, norm=run.norm, dropout=run.dropout, seed=run.seed
+        )
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> Tensor:

@@ -25,6 +25,7 @@ MIXED = [
     )
 ]
 MIXED[3] = dataclasses.replace(MIXED[3], kl_weight=0.3)  # a joint one
+NOISY = [dataclasses.replace(run, batch_size=64, norm="ghost", dropout=0.4) for run in MIXED]
 
 
 def by_run(results):
@@ -36,25 +37,27 @@ def hashes(results):
 
 
 @pytest.mark.parametrize("execution", WAYS, ids=str)
-def test_fifty_steps_in_float64_agree_with_the_plain_loop(digits, execution):
-    runs = [dataclasses.replace(run, epochs=1) for run in MIXED]
+@pytest.mark.parametrize("runs, steps", ((MIXED, 50), (NOISY, 15)), ids=("plain", "noisy"))
+def test_steps_in_float64_agree_with_the_plain_loop(digits, runs, steps, execution):
+    """Buffers included: running statistics, and the steps that dropout counts."""
+    runs = [dataclasses.replace(run, epochs=1) for run in runs]
     normalise = Normalise(digits.train_x, torch.device("cpu"))
     prepare = lambda images: normalise(images).double()
     states = [fresh_state(run, digits) for run in runs]
     for state in states:
         for key in ("weights", *stack.MOMENTS):
-            state[key] = {name: value.double() for name, value in state[key].items()}
+            state[key] = {name: value.double() if value.is_floating_point() else value for name, value in state[key].items()}
     model = initial_model(runs[0], digits).double()
     found = Stack(runs, states, model, prepare, digits.train_x, digits.train_y, execution)
     found.begin_epoch(1)
-    for _ in range(50):
+    for _ in range(steps):
         found.step()
     for i, run in enumerate(runs):
         plain = initial_model(run, digits).double()
         take_step = stepper(run, plain, prepare)
-        for batch in epoch_order(run.seed, 1, len(digits.train_x)).split(run.batch_size)[:50]:
+        for batch in epoch_order(run.seed, 1, len(digits.train_x)).split(run.batch_size)[:steps]:
             take_step(digits.train_x[batch], digits.train_y[batch])
-        for name, value in plain.named_parameters():
+        for name, value in plain.state_dict().items():
             torch.testing.assert_close(found.weights(i)[name], value, rtol=1e-10, atol=1e-12)
 
 
@@ -70,8 +73,9 @@ def test_first_epoch_in_float32_agrees_with_the_plain_loop(digits, execution):
 
 
 @pytest.mark.parametrize("precision", ("float32", "bfloat16"))
-def test_a_stack_of_one_is_the_plain_loop_to_the_bit(digits, precision):
-    run = Run("digits", "joint", batch_size=64, epochs=3)
+@pytest.mark.parametrize("net", ({}, {"norm": "batch", "dropout": 0.4}), ids=str)
+def test_a_stack_of_one_is_the_plain_loop_to_the_bit(digits, precision, net):
+    run = Run("digits", "joint", batch_size=64, epochs=3, **net)
     plain = train(run, digits, precision=precision)
     (found,) = train_stack([run], digits, execution=Execution(precision))
     assert found.provenance["weights_sha256"] == plain.provenance["weights_sha256"]
@@ -129,7 +133,7 @@ def test_runs_leave_the_stack_when_they_end_and_the_others_go_on(tiny):
 
 def test_goes_on_from_any_checkpoint_to_the_same_weights(tiny, tmp_path):
     """Checkpoints after every step, through files as a sweep writes them."""
-    runs = [Run("digits", loss, batch_size=30, epochs=2, seed=1) for loss in LOSSES]
+    runs = [Run("digits", loss, batch_size=30, epochs=2, seed=1, norm="batch", dropout=0.4) for loss in LOSSES]
     kept = []
     results = list(train_stack(
         runs, tiny, checkpoint_seconds=0,
@@ -170,6 +174,15 @@ def test_a_stack_shares_its_time_among_its_runs(tiny, monkeypatch):
     again = train_stack(runs, tiny, checkpoints=[half[run] for run in runs])
     before = half[runs[0]]["course"]["seconds"]
     assert before > 0 and all(result.provenance["seconds"] > before for result in again)
+
+
+@pytest.mark.parametrize("layer", (torch.nn.Dropout(), torch.nn.BatchNorm1d(512), torch.nn.Tanh(), torch.nn.Linear(512, 512, bias=False)), ids=str)
+def test_a_layer_that_a_stack_cannot_compute_is_refused(digits, layer):
+    net = initial_model(Run("digits", "joint", batch_size=5, epochs=1), digits)
+    net.head.insert(3, layer)
+    tensors = {name: value[None] for name, value in net.state_dict().items()}
+    with pytest.raises(ValueError, match=r"cannot compute the layer 'head.3', \w+\("):
+        stacked_logits(net, tensors, torch.rand(1, 5, 1, 8, 8))
 
 
 def test_refused_stacks(tiny):
