@@ -91,14 +91,27 @@ def joint_nll(
     """
     _check_kl_weight(kl_weight)
     ln_z, score = _terms(logits, target, label_space, validate)
-    total, n = ln_z.logsumexp(-1), ln_z.shape[-1]
+    return _joint(ln_z, score, None, kl_weight, group, validate)
+
+
+def _joint(ln_z, score, keep, kl_weight, group, validate):
+    """The formula of ``joint_nll``, from ln Z(x_l) and <y_l, f(x_l)>, (..., N).
+
+    keep: (..., N) booleans, the examples that count; None: all.
+    """
     if kl_weight != 1:
         score = score - (1 - kl_weight) * ln_z  # as much of ln Z is averaged as in the conditional loss
+    n = ln_z.new_full(ln_z.shape[:-1], ln_z.shape[-1])
+    if keep is not None:
+        # Masked, not dropped: shapes stay static for torch.compile.
+        ln_z, score = torch.where(keep, ln_z, -torch.inf), torch.where(keep, score, 0)
+        n = keep.sum(-1).to(ln_z.dtype)  # .log() of an integer would be float32
+    total, score = ln_z.logsumexp(-1), score.sum(-1)
     if group is not None:
-        count = torch.full_like(total, n)
-        return _joint_over_group(total, score.sum(-1), count, kl_weight, group, validate)
-    _check_not_empty(ln_z)
-    return kl_weight * (total - math.log(n)) - score.mean(-1)
+        total, score, n = _over_group(total, score, n, group, validate)
+    elif ln_z.shape[-1] == 0 or (validate and keep is not None and not keep.any()):
+        raise ValueError("empty batch: there is no example, or every position has the ignored label")
+    return kl_weight * (total - n.log()) - score / n
 
 
 class JointCrossEntropyLoss(torch.nn.Module):
@@ -193,7 +206,6 @@ class JointCrossEntropyLoss(torch.nn.Module):
         logits = logits.reshape(-1, classes)
         target = target.reshape(logits.shape if vectors else -1)
         _check_target(logits, target)
-        # Ignored positions are masked, not dropped: shapes stay static for torch.compile.
         keep = torch.ones_like(logits[:, 0], dtype=torch.bool)
         if not vectors:
             target = target.long()  # as uint8, -100 would be class 156
@@ -208,22 +220,16 @@ class JointCrossEntropyLoss(torch.nn.Module):
             target = target * (1 - self.label_smoothing) + self.label_smoothing / classes
 
         ln_z, score = _terms(logits, target, self.label_space, validate=False)
-        count = keep.sum().to(ln_z.dtype)  # .log() of an integer would be float32
-        total = torch.where(keep, ln_z, -torch.inf).logsumexp(-1)
-        if self.kl_weight != 1:
-            score = score - (1 - self.kl_weight) * ln_z
-        score = torch.where(keep, score, 0).sum(-1)
-        if self.group is not None:
-            return _joint_over_group(total, score, count, self.kl_weight, self.group, validate)
-        _check_not_empty(ln_z[keep] if validate else ln_z)
-        loss = self.kl_weight * (total - count.log()) - score / count
-        return loss if self.reduction == "mean" else loss * count
+        loss = _joint(ln_z, score, keep, self.kl_weight, self.group, validate)
+        return loss if self.reduction == "mean" else loss * keep.sum()
 
 
-def _joint_over_group(total, score, count, kl_weight, group, validate):
-    """This process's part of the joint loss of all processes' examples.
+def _over_group(total, score, count, group, validate):
+    """Log-sum-exp of ln Z, sum of what is averaged and number, of the examples here, over all processes.
 
-    total, score, count: log-sum-exp of ln Z, sum of what is averaged, and number of the examples here.
+    Number and log-sum-exp are those of all examples. The mean over the processes of what is computed
+    from the three is the whole batch's, and so is that of its gradient: gradients are averaged, so the
+    sum and the share of Z that belong to the examples here count as often as there are processes.
     """
     mine = torch.stack([total.detach().double(), count.double()])
     parts = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
@@ -235,12 +241,9 @@ def _joint_over_group(total, score, count, kl_weight, group, validate):
             "sampler that divides the data evenly, or drop the last batch"
         )
     everywhere = totals.logsumexp(0).to(total.dtype)
-    n = counts.sum(0).to(total.dtype)
-    # The global log-sum-exp, with the gradient that belongs to the examples here: their share of Z.
-    # Both terms carry the number of processes, because gradients are averaged over them.
     share = (total.detach() - everywhere).exp()
     everywhere = everywhere + len(parts) * share * (total - total.detach())
-    return kl_weight * (everywhere - n.log()) - len(parts) * score / n
+    return everywhere, len(parts) * score, counts.sum(0).to(total.dtype)
 
 
 def _terms(logits, target, label_space, validate):
