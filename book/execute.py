@@ -21,9 +21,9 @@ import nbformat
 import papermill
 import torch
 
-from gffn_core import plots
-from gffn_core.files import write_atomically
-from gffn_core.provenance import code_version, provenance
+from gffn_core.data.files import write_atomically
+from gffn_core.pages import publish
+from gffn_core.training.provenance import code_version, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [ROOT / "book/intro.py", *sorted((ROOT / "notebooks").glob("[0-9]*.py"))]
@@ -82,7 +82,7 @@ def write_readme_figure(intro: Path) -> None:
     cells = nbformat.read(intro, as_version=4).cells
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     pages = [output["data"].get("text/html", "") for output in outputs if "data" in output]
-    svg = plots.drawings("".join(pages))["headline"]
+    svg = publish.drawings("".join(pages))["headline"]
     write_atomically(ROOT / "book/_static/headline.svg", lambda file: file.write(svg.encode()))
 
 

@@ -24,26 +24,29 @@ DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cach
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from gffn_core import bench, claims, experiments, plots, report
-from gffn_core.store import Store
+from gffn_core.experiments import profiles, sweep, tables
+from gffn_core.experiments.store import Store
+from gffn_core.pages import claims, figures, publish, words
+from gffn_core.training import course
+from gffn_core.verdicts import ledger
 
-runs = experiments.profile(PROFILE).runs()
+runs = profiles.profile(PROFILE).runs()
 records = list(
-    experiments.results(
+    sweep.results(
         runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
     ).values()
 )
-table = report.frame(records)
-basis = report.basis(records, PROFILE)
+table = tables.frame(records)
+basis = words.basis(records, PROFILE)
 long = table[table["scheme"] == "long"]
 
 # %% [markdown]
 # ## What came out
 
 # %% tags=["hide-input"]
-gain, ece = (report.paired_difference(table, metric) for metric in ("test_accuracy", "ece"))
+gain, ece = (tables.paired_difference(table, metric) for metric in ("test_accuracy", "ece"))
 scored = long[(long["loss"] == "joint") & long["dataset"].isin(["cifar10", "svhn", "digits_0_4"])]
-fitted = report.summary(long, "train_accuracy")
+fitted = tables.summary(long, "train_accuracy")
 sentence = {}
 for scheme in ("early", "long"):
     here = gain[gain["scheme"] == scheme]["mean"]
@@ -52,10 +55,10 @@ for scheme in ("early", "long"):
         f"**{scheme}**: more accurate in {(here > 0).sum()} of {len(here)} cells, {100 * here.mean():+.2f} points on average; "
         f"lower ECE in {(error < 0).sum()} of {len(error)}, {error.mean():+.3f} on average"
     )
-pairs = long.pivot_table(index=[*report.CELL, "seed"], columns="loss", values=["ece", "scaled_ece", "scaled_nll"]).dropna()
+pairs = long.pivot_table(index=[*tables.CELL, "seed"], columns="loss", values=["ece", "scaled_ece", "scaled_nll"]).dropna()
 closer = (pairs["scaled_ece", "conditional"] < pairs["ece", "joint"]).sum()
 likelier = (pairs["scaled_nll", "joint"] < pairs["scaled_nll", "conditional"]).sum()
-foreign = ", ".join(scored["title"].map(report.short_title).unique())
+foreign = ", ".join(scored["title"].map(tables.short_title).unique())
 rows = [
     (
         "[Is the derivation right?](../notebooks/01_theory.ipynb)",
@@ -77,30 +80,30 @@ rows = [
     (
         "[Does ln p(x) tell foreign images?](../notebooks/04_ood.ipynb)",
         "no; worse than the maximum softmax",
-        f"{report.escape(foreign)}: AUROC {scored['auroc_log_px'].mean():.2f} against {scored['auroc_max_softmax'].mean():.2f}",
+        f"{words.escape(foreign)}: AUROC {scored['auroc_log_px'].mean():.2f} against {scored['auroc_max_softmax'].mean():.2f}",
     ),
 ]
 display(
     Markdown(
-        report.markdown_table(
+        words.markdown_table(
             ["Question", "The thesis says of the GFFN", "We measure, joint against standard loss"], rows
         )
         + f"""
 
 A *cell* is one data set and batch size, averaged over seeds. Of the {len(fitted)} cells and losses trained long,
-{int(fitted["underfit"].sum())} end below {report.percent(report.FITTED, 0)} training accuracy: their budget was too short to count as
-the thesis's long scheme. Shown are **{report.coverage(records, runs)}** of profile `{PROFILE}`.
+{int(fitted["underfit"].sum())} end below {words.percent(course.FITTED, 0)} training accuracy: their budget was too short to count as
+the thesis's long scheme. Shown are **{words.coverage(records, runs)}** of profile `{PROFILE}`.
 """
     )
 )
 
 # %% tags=["hide-input"]
-plots.show(
-    plots.by_batch_size(long, "ece", "expected calibration error"),
+publish.show(
+    figures.by_batch_size(long, "ece", "expected calibration error"),
     name="headline",
-    data=report.summary(long, "ece"),
+    data=tables.summary(long, "ece"),
     alt="Expected calibration error after the long scheme against batch size, one panel per data set, both losses. "
-    + report.describe(long, "ece")
+    + words.describe(long, "ece")
     + ".",
     caption=f"Calibration error after long training (lower is better). {basis}",
 )
@@ -113,13 +116,13 @@ plots.show(
 # allows both. Each chapter ends with its part, with the tests.
 
 # %% tags=["hide-input"]
-ledger = claims.ledger(records, bench.step_ratios(RESULTS))
+ledger = ledger.ledger(records, tables.step_ratios(RESULTS))
 order = ["reproduced", "not reproduced", "inconclusive", "no data"]
 counts = ledger.groupby(["chapter", "verdict"], sort=False).size().unstack(fill_value=0)
 counts = counts.reindex(columns=order, fill_value=0)
 rows = [[chapter, *map(str, row)] for chapter, row in zip(counts.index, counts.to_numpy())]
 rows.append(["**all**", *(f"**{count}**" for count in counts.sum())])
-display(Markdown(report.markdown_table(["chapter", *order], rows)))
+display(Markdown(words.markdown_table(["chapter", *order], rows)))
 
 # %% tags=["hide-input"]
 display(Markdown(f"<details><summary>All {len(ledger)} claims</summary>\n\n{claims.short(ledger)}\n\n</details>"))

@@ -19,11 +19,11 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from gffn_core import metrics
-from gffn_core.data import DATASETS, load_dataset
-from gffn_core.evaluation import predict
-from gffn_core.files import write_atomically
+from gffn_core.data.datasets import DATASETS, load_dataset
+from gffn_core.data.files import write_atomically
+from gffn_core.evaluation.standard import predict
 from gffn_core.losses import JointCrossEntropyLoss
-from gffn_core.training import Normalise, Run, epoch_order, initial_model
+from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
 
 # What torchrun says of this process; without it there is one.
 RANK, LOCAL_RANK = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))

@@ -1,0 +1,50 @@
+"""Classifiers trained on the joint likelihood p(x, y): the loss, the metrics, the net.
+
+The rooms below hold what runs and judges experiments, each above what it uses: ``data``, ``evaluation``,
+``training``, ``engine``, ``experiments``, ``verdicts``, ``pages``.
+"""
+
+from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
+from gffn_core.metrics import (
+    accuracy,
+    auroc,
+    average_precision,
+    brier_score,
+    calibration_bins,
+    expected_calibration_error,
+    fit_temperature,
+    fpr_at_tpr,
+    log_px,
+    max_logit,
+    max_softmax,
+    maximum_calibration_error,
+    negative_log_likelihood,
+    roc_curve,
+    selective_risk,
+    typicality,
+)
+from gffn_core.model import ConvNet
+
+__all__ = [
+    "ConvNet",
+    "JointCrossEntropyLoss",
+    "accuracy",
+    "auroc",
+    "average_precision",
+    "brier_score",
+    "calibration_bins",
+    "conditional_nll",
+    "expected_calibration_error",
+    "fit_temperature",
+    "fpr_at_tpr",
+    "joint_nll",
+    "log_partition",
+    "log_px",
+    "max_logit",
+    "max_softmax",
+    "maximum_calibration_error",
+    "negative_log_likelihood",
+    "roc_curve",
+    "selective_risk",
+    "typicality",
+]

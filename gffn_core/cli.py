@@ -5,16 +5,21 @@ import json
 import os
 import random
 import signal
-import sys
 import tempfile
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
-from gffn_core import bench, data, experiments, model, training
-from gffn_core.files import check_writable, write_atomically
-from gffn_core.store import Store
-from gffn_core.workers import tell
+from gffn_core import model
+from gffn_core.data import datasets
+from gffn_core.data.files import check_writable, write_atomically
+from gffn_core.engine import bench, plan
+from gffn_core.engine.plan import tell
+from gffn_core.experiments import profiles, sweep, tables, verify
+from gffn_core.experiments.store import Store
+from gffn_core.pages import claims, words
+from gffn_core.training import step
+from gffn_core.verdicts import ledger
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,12 +43,12 @@ def _parser():
     command.set_defaults(
         command=_data, kept="data sets that were fetched whole are kept, the one on its way is not"
     )
-    command.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(data.DATASETS)}")
-    command.add_argument("--source", choices=data.SOURCES, default="auto")
+    command.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(datasets.DATASETS)}")
+    command.add_argument("--source", choices=datasets.SOURCES, default="auto")
     _add_root(command)
 
     grid = argparse.ArgumentParser(add_help=False)
-    grid.add_argument("profile", metavar="PROFILE", help=", ".join(experiments.PROFILES))
+    grid.add_argument("profile", metavar="PROFILE", help=", ".join(profiles.PROFILES))
     grid.add_argument("--datasets", nargs="+", metavar="NAME")
     grid.add_argument("--batch-sizes", nargs="+", type=int, metavar="B")
     grid.add_argument("--losses", nargs="+", metavar="LOSS")
@@ -59,7 +64,7 @@ def _parser():
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument("--workers", type=int, default=1, metavar="N", help="processes of one thread each")
     command.add_argument(
-        "--precision", choices=training.PRECISIONS, default="float32",
+        "--precision", choices=step.PRECISIONS, default="float32",
         help="of the training steps (default: float32)",
     )
     command.add_argument(
@@ -132,7 +137,7 @@ def _add_root(command):
 
 
 def _runs(args):
-    return experiments.profile(args.profile).runs(
+    return profiles.profile(args.profile).runs(
         args.datasets, batch_sizes=args.batch_sizes, losses=args.losses, seeds=args.seeds
     )
 
@@ -151,9 +156,9 @@ def _store(args):
 def _data(args):
     failed = 0
     print(f"{'name':14} {'train':>6} {'val':>6} {'test':>6}  {'sha256':12}  title; source")
-    for name in args.names or data.DATASETS:
+    for name in args.names or datasets.DATASETS:
         try:
-            found = data.load_dataset(name, root=args.root, source=args.source, report=tell)
+            found = datasets.load_dataset(name, root=args.root, source=args.source, report=tell)
         except (ValueError, OSError) as error:
             tell(f"gffn: {error}")
             failed = 1
@@ -178,7 +183,7 @@ def _sweep(args):
         raise ValueError("--results '' names no folder")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     runs = _runs(args)
-    trained = experiments.sweep(
+    trained = sweep.sweep(
         runs, Store(args.results), device=args.device, root=args.root,
         workers=args.workers, precision=args.precision, stack_size=args.stack,
         engine=args.engine, address=args.address,
@@ -198,7 +203,7 @@ def _status(args):
 
 
 def _verify(args):
-    records = list(_store(args).select(experiments.profile(args.profile).runs()).values())
+    records = list(_store(args).select(profiles.profile(args.profile).runs()).values())
     records = [record for record in records if not record["diverged"]]
     if not 1 <= args.count <= len(records):
         raise ValueError(f"--count {args.count}: the store holds {len(records)} runs of {args.profile!r} to draw from")
@@ -213,7 +218,7 @@ def _verify(args):
             run = record["run"]
             tell(f"run {number} of {args.count}: {run['dataset']}, batch size {run['batch_size']}, "
                  f"{run['loss']}, seed {run['seed']}")
-            again = experiments.repeat(record, store, device=args.device, root=args.root)
+            again = verify.repeat(record, store, device=args.device, root=args.root)
             same = again["provenance"]["weights_sha256"] == record["provenance"]["weights_sha256"]
             different += not same
             pair = [one["evaluations"]["long"] for one in (record, again)]
@@ -230,20 +235,19 @@ def _verify(args):
 
 
 def _claims(args):
-    from gffn_core import claims  # pandas and SciPy, which training does not need
 
-    runs = experiments.profile(args.profile).runs()
+    runs = profiles.profile(args.profile).runs()
     records = _store(args).select(runs)
     print(f"{args.profile}: {len(records)} of {len(runs)} runs")
-    print(claims.text(claims.ledger(records.values(), bench.step_ratios(args.results))))
+    print(claims.text(ledger.ledger(records.values(), tables.step_ratios(args.results))))
 
 
 def _export(args):
-    from gffn_core import report
+    from gffn_core.experiments import tables
 
     if args.file.suffix not in (".csv", ".parquet"):
         raise ValueError(f"{args.file}: the file's name must end in .csv or .parquet")
-    table = report.frame(_store(args).select(experiments.profile(args.profile).runs()).values())
+    table = tables.frame(_store(args).select(profiles.profile(args.profile).runs()).values())
     if table.empty:
         raise ValueError(f"the store {args.results} holds no run of {args.profile!r}")
     if args.file.suffix == ".csv":
@@ -256,13 +260,13 @@ def _export(args):
 
 
 def _bench(args):
-    device = experiments.choose_device(args.device)
+    device = plan.choose_device(args.device)
     if args.json:
         check_writable(args.json.parent)
         if args.json.is_dir():
             raise ValueError(f"--json {args.json} is a folder; name a file")
     found = bench.bench(device, model.WIDTHS[args.net], seconds=args.seconds, report=tell)
-    print(bench.text(found))
+    print(words.text(found))
     if args.json:
         content = json.dumps(found, indent=1).encode()
         write_atomically(args.json, lambda file: file.write(content))
@@ -270,6 +274,6 @@ def _bench(args):
 
 def _publish(args):
     path, count = _store(args).publish(
-        args.profile, experiments.profile(args.profile).runs(), drop=args.drop
+        args.profile, profiles.profile(args.profile).runs(), drop=args.drop
     )
     print(f"{count} records, {path.stat().st_size / 1e6:.2f} MB: {path}")

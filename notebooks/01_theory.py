@@ -35,9 +35,11 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from gffn_core import bench, claims, experiments, plots, report
+from gffn_core.experiments import profiles, sweep, tables
+from gffn_core.experiments.store import Store
 from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
-from gffn_core.store import Store
+from gffn_core.pages import claims, publish, style, words
+from gffn_core.verdicts import ledger
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -285,16 +287,16 @@ display({"text/html": html, "text/plain": "A dial: on the book's page."}, raw=Tr
 
 # %%
 ln_z = log_partition(logits)
-with plt.rc_context(plots.STYLE):
+with plt.rc_context(style.STYLE):
     figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained")
-    axis.axhline(1 / N, color=plots.LOSS_STYLE["conditional"]["color"], label="1/N, conditional loss")
-    axis.plot(ln_z, ln_z.softmax(0), "s", color=plots.LOSS_STYLE["joint"]["color"], label="p', joint loss")
+    axis.axhline(1 / N, color=style.LOSS_STYLE["conditional"]["color"], label="1/N, conditional loss")
+    axis.plot(ln_z, ln_z.softmax(0), "s", color=style.LOSS_STYLE["joint"]["color"], label="p', joint loss")
     axis.set(
         xlabel="ln Z of the example (unnormalised ln p(x))", ylabel="weight in the gradient", ylim=(0, None)
     )
     axis.legend(loc="upper left")
 heaviest = int(ln_z.argmax())
-plots.show(
+publish.show(
     figure,
     name="gradient-weights",
     data=pd.DataFrame({"ln_z": ln_z, "conditional": 1 / N, "joint": ln_z.softmax(0)}),
@@ -302,7 +304,7 @@ plots.show(
     f"1/N = {1 / N:.3f}; the joint loss gives weights that rise from {ln_z.softmax(0).min():.3f} to "
     f"{ln_z.softmax(0).max():.3f} with ln Z.",
     caption=f"Toy batch, N = {N}, K = {K}, seed 0, categorical label space. The example with the largest ln Z carries "
-    f"{report.percent(ln_z.softmax(0)[heaviest].item(), 0)} of the joint loss's push, {report.percent(1 / N)} of the conditional one's.",
+    f"{words.percent(ln_z.softmax(0)[heaviest].item(), 0)} of the joint loss's push, {words.percent(1 / N)} of the conditional one's.",
 )
 
 # %% [markdown]
@@ -337,9 +339,9 @@ print(f"{criterion}: {loss.item():.4f}")
 # more even $\ln Z(x)$. The records of the experiments ([next chapter](02_batch_size.ipynb)) keep its spread.
 
 # %%
-runs = experiments.profile(PROFILE).runs()
+runs = profiles.profile(PROFILE).runs()
 records = list(
-    experiments.results(
+    sweep.results(
         runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
     ).values()
 )
@@ -359,7 +361,7 @@ display(
         f"Standard deviation of $\\ln Z$ over the training images after the long scheme, in nats. In "
         f"**{(spread['joint / conditional'] < 1).sum()} of {len(spread)}** cells it is smaller with the joint loss; "
         f"the ratio's median is **{spread['joint / conditional'].median():.2f}**. "
-        f"({report.escape(report.basis(records, PROFILE))}.)"
+        f"({words.escape(words.basis(records, PROFILE))}.)"
     )
 )
 
@@ -370,7 +372,7 @@ display(
 # has binary labels, its outputs are a softmax; both readings are here, by name. What can be tested:
 
 # %% tags=["hide-input"]
-display(Markdown(claims.markdown(claims.ledger(records, bench.step_ratios(RESULTS)), "theory")))
+display(Markdown(claims.markdown(ledger.ledger(records, tables.step_ratios(RESULTS)), "theory")))
 
 # %% [markdown]
 # **Limits.** The checks are exact but small: they show that the code computes what the formulas say, not that the

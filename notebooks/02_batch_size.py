@@ -28,19 +28,22 @@ import inspect
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core import bench, claims, experiments, plots, report, training
-from gffn_core.store import Store
+from gffn_core.experiments import profiles, sweep, tables
+from gffn_core.experiments.store import Store
+from gffn_core.pages import claims, figures, publish, words
+from gffn_core.training import course, step
+from gffn_core.verdicts import ledger
 
-profile = experiments.profile(PROFILE)
-runs = experiments.profile(PROFILE).runs()
+profile = profiles.profile(PROFILE)
+runs = profiles.profile(PROFILE).runs()
 records = list(
-    experiments.results(
+    sweep.results(
         runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
     ).values()
 )
-table = report.frame(records)
-basis = report.basis(records, PROFILE)
-display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {report.escape(basis)}."))
+table = tables.frame(records)
+basis = words.basis(records, PROFILE)
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {words.coverage(records, runs)}. {words.escape(basis)}."))
 
 # %% [markdown]
 # ## The experiment
@@ -61,7 +64,7 @@ display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records
 # %%
 used = pd.DataFrame(
     {
-        "data set": report.short_title(r["data"]["title"]),
+        "data set": tables.short_title(r["data"]["title"]),
         "batch size": r["run"]["batch_size"],
         "budget": r["run"]["epochs"],
         "epochs": r["evaluations"]["long"]["epoch"],
@@ -80,7 +83,7 @@ used.pivot(index="batch size", columns="data set", values="epochs").fillna("")
 # What a step is, as it runs:
 
 # %% tags=["hide-cell"]
-display(Markdown(f"```python\n{inspect.getsource(training.stepper)}```"))
+display(Markdown(f"```python\n{inspect.getsource(step.stepper)}```"))
 
 # %% [markdown]
 # ## Along training
@@ -89,12 +92,12 @@ display(Markdown(f"```python\n{inspect.getsource(training.stepper)}```"))
 
 # %%
 first_seed = [r for r in records if r["run"]["seed"] == profile.seeds[0]]
-plots.show(
-    plots.curves(first_seed, "val_accuracy", "validation accuracy"),
+publish.show(
+    figures.curves(first_seed, "val_accuracy", "validation accuracy"),
     name="accuracy-curves",
-    data=report.curve_points(first_seed, "val_accuracy"),
+    data=tables.curve_points(first_seed, "val_accuracy"),
     alt="Validation accuracy against epoch for every data set and batch size, one line per loss, with a marker at the early-stopping point.",
-    caption=report.basis(first_seed, PROFILE),
+    caption=words.basis(first_seed, PROFILE),
 )
 
 # %% [markdown]
@@ -103,13 +106,13 @@ plots.show(
 # Thesis figure 5.1.
 
 # %%
-early, long = (table[table["scheme"] == scheme] for scheme in training.SCHEMES)
+early, long = (table[table["scheme"] == scheme] for scheme in course.SCHEMES)
 
-plots.show(
-    plots.by_batch_size(early, "test_accuracy", "test accuracy"),
+publish.show(
+    figures.by_batch_size(early, "test_accuracy", "test accuracy"),
     name="accuracy-early",
-    data=report.summary(early, "test_accuracy"),
-    alt=f"Test accuracy, early scheme, against batch size. {report.describe(early, 'test_accuracy')}.",
+    data=tables.summary(early, "test_accuracy"),
+    alt=f"Test accuracy, early scheme, against batch size. {words.describe(early, 'test_accuracy')}.",
     caption=basis,
 )
 
@@ -119,20 +122,20 @@ plots.show(
 # Thesis figure 5.2.
 
 # %%
-plots.show(
-    plots.by_batch_size(long, "test_accuracy", "test accuracy"),
+publish.show(
+    figures.by_batch_size(long, "test_accuracy", "test accuracy"),
     name="accuracy-long",
-    data=report.summary(long, "test_accuracy"),
-    alt=f"Test accuracy, long scheme, against batch size. {report.describe(long, 'test_accuracy')}.",
+    data=tables.summary(long, "test_accuracy"),
+    alt=f"Test accuracy, long scheme, against batch size. {words.describe(long, 'test_accuracy')}.",
     caption=basis,
 )
-fitted = report.summary(long, "train_accuracy")
+fitted = tables.summary(long, "train_accuracy")
 display(
     Markdown(
         f"**How long is long?** The thesis trains until the training set is fitted. Here "
-        f"{(~fitted['underfit']).sum()} of {len(fitted)} nets (one per data set, batch size and loss) reach {report.percent(report.FITTED, 0)} training accuracy; "
-        f"the lowest is {report.escape(fitted.loc[fitted['mean'].idxmin(), 'title'])} at batch size {fitted.loc[fitted['mean'].idxmin(), 'batch_size']} "
-        f"with {report.percent(fitted['mean'].min())}. Hollow markers are cells that the budget left underfit: read them as "
+        f"{(~fitted['underfit']).sum()} of {len(fitted)} nets (one per data set, batch size and loss) reach {words.percent(course.FITTED, 0)} training accuracy; "
+        f"the lowest is {words.escape(fitted.loc[fitted['mean'].idxmin(), 'title'])} at batch size {fitted.loc[fitted['mean'].idxmin(), 'batch_size']} "
+        f"with {words.percent(fitted['mean'].min())}. Hollow markers are cells that the budget left underfit: read them as "
         f"*early on the way*, not as the thesis's long scheme."
     )
 )
@@ -144,14 +147,14 @@ display(
 # do to both. Above zero the joint loss is better.
 
 # %%
-plots.show(
-    plots.difference_by_batch_size(long, "test_accuracy", "joint - conditional, test accuracy"),
+publish.show(
+    figures.difference_by_batch_size(long, "test_accuracy", "joint - conditional, test accuracy"),
     name="accuracy-difference",
-    data=report.paired_difference(long, "test_accuracy"),
+    data=tables.paired_difference(long, "test_accuracy"),
     alt="Test accuracy of the joint minus the conditional loss, long scheme, against batch size. "
     + "; ".join(
         f"{row.title} at {row.batch_size}: {row.mean_:+.4f}"
-        for row in report.paired_difference(long, "test_accuracy")
+        for row in tables.paired_difference(long, "test_accuracy")
         .rename(columns={"mean": "mean_"})
         .itertuples()
     )
@@ -162,8 +165,8 @@ plots.show(
 # %% tags=["hide-input"]
 gains = pd.concat(
     {
-        scheme: report.paired_difference(table[table["scheme"] == scheme], "test_accuracy")
-        for scheme in training.SCHEMES
+        scheme: tables.paired_difference(table[table["scheme"] == scheme], "test_accuracy")
+        for scheme in course.SCHEMES
     }
 )
 gains = gains.assign(points=100 * gains["mean"]).pivot_table(
@@ -171,7 +174,7 @@ gains = gains.assign(points=100 * gains["mean"]).pivot_table(
 )
 gains.columns.name = None
 gains.index.names = ["data set", "batch size"]
-display(gains.rename(index=report.short_title, level="data set").map("{:+.2f}".format))
+display(gains.rename(index=tables.short_title, level="data set").map("{:+.2f}".format))
 display(Markdown("Joint minus conditional, test accuracy in percentage points, mean over seeds."))
 
 # %% [markdown]
@@ -182,7 +185,7 @@ display(Markdown("Joint minus conditional, test accuracy in percentage points, m
 # if its p-value, corrected for the number of claims in the whole ledger (Holm), is below 0.05. `gffn_core/claims.py` says how.
 
 # %% tags=["hide-input"]
-display(Markdown(claims.markdown(claims.ledger(records, bench.step_ratios(RESULTS)), "batch size")))
+display(Markdown(claims.markdown(ledger.ledger(records, tables.step_ratios(RESULTS)), "accuracy")))
 
 # %% [markdown]
 # **Limits.** One small net; a constant learning rate that is not tuned per batch size, so large batches are held back as in the

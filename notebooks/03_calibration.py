@@ -26,20 +26,23 @@ DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cach
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core import bench, claims, estimates, evidence, experiments, plots, report
-from gffn_core.store import Store
+from gffn_core.experiments import profiles, sweep, tables
+from gffn_core.experiments.store import Store
+from gffn_core.pages import chapter, claims, figures, publish, style, words
+from gffn_core.training import course
+from gffn_core.verdicts import intervals, ledger, rules, values
 
-runs = experiments.profile(PROFILE).runs()
+runs = profiles.profile(PROFILE).runs()
 records = list(
-    experiments.results(
+    sweep.results(
         runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
     ).values()
 )
 finished = [r for r in records if not r["diverged"]]
-table = report.frame(records)
-basis = report.basis(records, PROFILE)
+table = tables.frame(records)
+basis = words.basis(records, PROFILE)
 early, long = (table[table["scheme"] == scheme] for scheme in ("early", "long"))
-display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {report.escape(basis)}."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {words.coverage(records, runs)}. {words.escape(basis)}."))
 
 # %% [markdown]
 # ## Measuring it
@@ -58,11 +61,11 @@ display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records
 # Thesis figure 5.3 (long scheme). Lower is better.
 
 # %%
-plots.show(
-    plots.by_batch_size(long, "ece", "expected calibration error"),
+publish.show(
+    figures.by_batch_size(long, "ece", "expected calibration error"),
     name="ece-long",
-    data=report.summary(long, "ece"),
-    alt=f"Expected calibration error, long scheme, against batch size, both losses. {report.describe(long, 'ece')}.",
+    data=tables.summary(long, "ece"),
+    alt=f"Expected calibration error, long scheme, against batch size, both losses. {words.describe(long, 'ece')}.",
     caption=basis,
 )
 
@@ -70,11 +73,11 @@ plots.show(
 # The thesis leaves the early scheme out because its values are "strictly worse". Ours:
 
 # %%
-plots.show(
-    plots.by_batch_size(early, "ece", "expected calibration error"),
+publish.show(
+    figures.by_batch_size(early, "ece", "expected calibration error"),
     name="ece-early",
-    data=report.summary(early, "ece"),
-    alt=f"Expected calibration error, early scheme, against batch size, both losses. {report.describe(early, 'ece')}.",
+    data=tables.summary(early, "ece"),
+    alt=f"Expected calibration error, early scheme, against batch size, both losses. {words.describe(early, 'ece')}.",
     caption=basis,
 )
 
@@ -84,16 +87,16 @@ plots.show(
 # The ECE has no sign. Mean confidence minus accuracy has: above zero the net promises too much, below zero too little.
 
 # %%
-plots.show(
-    plots.by_batch_size(long, "overconfidence", "confidence - accuracy"),
+publish.show(
+    figures.by_batch_size(long, "overconfidence", "confidence - accuracy"),
     name="overconfidence-long",
-    data=report.summary(long, "overconfidence"),
-    alt=f"Mean confidence minus accuracy, long scheme, against batch size. {report.describe(long, 'overconfidence')}.",
+    data=tables.summary(long, "overconfidence"),
+    alt=f"Mean confidence minus accuracy, long scheme, against batch size. {words.describe(long, 'overconfidence')}.",
     caption=basis,
 )
 
 # %% tags=["hide-input"]
-cells = report.summary(long, "overconfidence")
+cells = tables.summary(long, "overconfidence")
 by_fit = cells.groupby(["underfit", "loss"])["mean"].agg(["mean", "count"])
 display(
     Markdown(
@@ -120,21 +123,21 @@ display(
 
 # %% tags=["hide-input"]
 def show_reliability(dataset, batch_size):
-    pair = report.pair_near(records, dataset, batch_size)
+    pair = chapter.pair_near(records, dataset, batch_size)
     run = pair[0]["run"]
     top = [r["evaluations"]["long"]["calibration"]["uniform10"]["count"] for r in pair]
-    plots.show(
-        plots.reliability(pair),
+    publish.show(
+        figures.reliability(pair),
         name=f"reliability-{run['dataset']}-{run['batch_size']}".replace("_", "-"),
-        data=report.bins(pair),
+        data=tables.bins(pair),
         alt=f"Reliability diagrams of {pair[0]['data']['title']} at batch size {run['batch_size']}. "
         + "; ".join(
             f"{r['run']['loss']} loss: ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, accuracy "
-            f"{r['evaluations']['long']['test_accuracy']:.3f}, {report.percent(n[-1] / sum(n), 0)} of the images in the top bin"
+            f"{r['evaluations']['long']['test_accuracy']:.3f}, {words.percent(n[-1] / sum(n), 0)} of the images in the top bin"
             for r, n in zip(pair, top)
         )
         + ".",
-        caption=f"{pair[0]['data']['title']}, batch size {run['batch_size']}, long scheme. {report.basis(pair, PROFILE)}",
+        caption=f"{pair[0]['data']['title']}, batch size {run['batch_size']}, long scheme. {words.basis(pair, PROFILE)}",
     )
 
 
@@ -163,7 +166,7 @@ show_reliability("cifar10", 16)
 choices = ["ece", "ece_uniform15", "ece_quantile10"]
 signs = pd.DataFrame(
     {
-        choice: report.paired_difference(long, choice).set_index(["title", "batch_size"])["mean"]
+        choice: tables.paired_difference(long, choice).set_index(["title", "batch_size"])["mean"]
         for choice in choices
     }
 )
@@ -180,7 +183,7 @@ means = (
     )
 )
 means.index.names = ["data set", "loss"]
-display(means.rename(index=report.short_title, level="data set").round(4))
+display(means.rename(index=tables.short_title, level="data set").round(4))
 display(Markdown(f"All three agree on which loss is better calibrated in **{agree} of {len(signs)}** cells."))
 
 # %% [markdown]
@@ -190,7 +193,7 @@ display(Markdown(f"All three agree on which loss is better calibrated in **{agre
 # still learning it is often too modest, and once it has fitted its training images it is too sure of itself.
 
 # %%
-first_seed = [r for r in records if r["run"]["seed"] == experiments.profile(PROFILE).seeds[0]]
+first_seed = [r for r in records if r["run"]["seed"] == profiles.profile(PROFILE).seeds[0]]
 
 
 def signed_error(record):
@@ -198,23 +201,23 @@ def signed_error(record):
     return [sure - right for sure, right in zip(curves["val_confidence"], curves["val_accuracy"])]
 
 
-plots.show(
-    plots.curves(first_seed, signed_error, "confidence - accuracy, validation"),
+publish.show(
+    figures.curves(first_seed, signed_error, "confidence - accuracy, validation"),
     name="overconfidence-curves",
-    data=report.curve_points(first_seed, signed_error),
+    data=tables.curve_points(first_seed, signed_error),
     alt="Mean confidence minus accuracy on validation images against epoch, per data set and batch size, one line per loss. At the end: "
     + "; ".join(
         f"{r['data']['title']} at batch size {r['run']['batch_size']}, {r['run']['loss']}: {signed_error(r)[-1]:+.3f}" for r in first_seed
     )
     + ".",
-    caption=report.basis(first_seed, PROFILE),
+    caption=words.basis(first_seed, PROFILE),
 )
 
 # %% tags=["hide-input"]
-stages = {"below 90 %": (0, 0.9), "90 to 99 %": (0.9, report.FITTED), "99 % and above": (report.FITTED, 1.01)}
+stages = {"below 90 %": (0, 0.9), "90 to 99 %": (0.9, course.FITTED), "99 % and above": (course.FITTED, 1.01)}
 rows = []
 for stage, (low, high) in stages.items():
-    found = {loss: [] for loss in plots.LOSS_STYLE}
+    found = {loss: [] for loss in style.LOSS_STYLE}
     for r in records:
         inside = [low <= fit < high for fit in r["curves"]["train_accuracy"]]
         found[r["run"]["loss"]] += [
@@ -225,7 +228,7 @@ for stage, (low, high) in stages.items():
         for v in found.values()
     )])
 display(Markdown(
-    report.markdown_table(["running training accuracy", *plots.LOSS_STYLE], rows)
+    words.markdown_table(["running training accuracy", *style.LOSS_STYLE], rows)
     + "\n\nConfidence minus accuracy on validation images: mean over all epochs of all runs in that stage, and in brackets the mean of its absolute value."
 ))
 
@@ -236,20 +239,20 @@ display(Markdown(
 # changes no prediction and costs nothing in training. The ECE of both losses after it:
 
 # %%
-plots.show(
-    plots.by_batch_size(long, "scaled_ece", "ECE after temperature scaling"),
+publish.show(
+    figures.by_batch_size(long, "scaled_ece", "ECE after temperature scaling"),
     name="ece-scaled",
-    data=report.summary(long, "scaled_ece"),
-    alt=f"Expected calibration error after temperature scaling, long scheme, against batch size. {report.describe(long, 'scaled_ece')}.",
+    data=tables.summary(long, "scaled_ece"),
+    alt=f"Expected calibration error after temperature scaling, long scheme, against batch size. {words.describe(long, 'scaled_ece')}.",
     caption=basis,
 )
 
 # %% tags=["hide-input"]
 scaled = long.groupby(["title", "loss"], sort=False)[["ece", "scaled_ece", "nll", "scaled_nll", "temperature", "brier", "aurc"]].mean()
 scaled.index.names = ["data set", "loss"]
-pairs = long.pivot_table(index=[*report.CELL, "seed"], columns="loss", values=["ece", "scaled_ece"]).dropna()
+pairs = long.pivot_table(index=[*tables.CELL, "seed"], columns="loss", values=["ece", "scaled_ece"]).dropna()
 scaled.columns = ["ECE", "ECE, T", "NLL", "NLL, T", "T", "Brier", "AURC"]
-display(scaled.rename(index=report.short_title, level="data set").round(3))
+display(scaled.rename(index=tables.short_title, level="data set").round(3))
 display(Markdown(
     "Means over batch sizes and seeds, test images, long scheme; *T*: the temperature, and after scaling with it. Scaling lowers the ECE in "
     f"{(long['scaled_ece'] < long['ece']).sum()} of {len(long)} runs. Scaled standard nets have a lower ECE than unscaled joint nets in "
@@ -267,26 +270,26 @@ display(Markdown(
 sizes = sorted(set(long["batch_size"]))
 middle = min(sizes, key=lambda size: abs(size - 64))
 answering = [r for r in finished if r["run"]["batch_size"] == middle]
-risks = report.risk_points(answering)
+risks = tables.risk_points(answering)
 half = risks[risks["coverage"] == 0.5].groupby(["title", "loss"], sort=False)["risk"].mean()
-plots.show(
-    plots.risk_coverage(risks),
+publish.show(
+    figures.risk_coverage(risks),
     name="risk-coverage",
     data=risks,
     alt=f"Error rate among the most confident test images against their share, batch size {middle}, long scheme, one panel per data set, both losses. "
     "With half of the images answered: " + "; ".join(f"{title}, {loss}: {risk:.3f}" for (title, loss), risk in half.items()) + ".",
-    caption=f"Batch size {middle}, long scheme. {report.basis(answering, PROFILE)}",
+    caption=f"Batch size {middle}, long scheme. {words.basis(answering, PROFILE)}",
 )
 
 # %% [markdown]
 # The area under that curve (AURC, lower is better) sums it up. Against batch size:
 
 # %%
-plots.show(
-    plots.by_batch_size(long, "aurc", "area under risk-coverage"),
+publish.show(
+    figures.by_batch_size(long, "aurc", "area under risk-coverage"),
     name="aurc-long",
-    data=report.summary(long, "aurc"),
-    alt=f"Area under the risk-coverage curve, long scheme, against batch size. {report.describe(long, 'aurc')}.",
+    data=tables.summary(long, "aurc"),
+    alt=f"Area under the risk-coverage curve, long scheme, against batch size. {words.describe(long, 'aurc')}.",
     caption=basis,
 )
 
@@ -295,21 +298,21 @@ plots.show(
 # changes in each, as joint minus conditional, so that below zero is better:
 
 # %% tags=["hide-input"]
-compared = evidence.pairs(records)
+compared = values.pairs(records)
 uses = {"nll": "NLL", "scaled_nll": "NLL, T", "brier": "Brier", "aurc": "AURC", "ece": "ECE", "scaled_ece": "ECE, T"}
 
 
 def change(rows, metric):
-    found = estimates.between(estimates.average(evidence.lower(rows, metric)))
+    found = rules.between(intervals.average(values.lower(rows, metric)))
     digits = 4 if metric == "aurc" else 3
     return "{:+.{n}f}<br>[{:+.{n}f}, {:+.{n}f}]".format(-found.effect, -found.high, -found.low, n=digits)
 
 
 titles = dict(zip(long["dataset"], long["title"]))
-rows = [[report.escape(report.short_title(title)), *(change(evidence.on(compared, name), metric) for metric in uses)] for name, title in titles.items()]
+rows = [[words.escape(tables.short_title(title)), *(change(values.on(compared, name), metric) for metric in uses)] for name, title in titles.items()]
 rows.append(["**mean**", *(change(compared, metric) for metric in uses)])
 display(Markdown(
-    report.markdown_table(["data set", *uses.values()], rows)
+    words.markdown_table(["data set", *uses.values()], rows)
     + "\n\nMean over batch sizes and 95 % interval (hierarchical bootstrap over batch sizes and seeds), test images, long scheme; *T*: after "
     "temperature scaling of both nets."
 ))
@@ -323,7 +326,7 @@ display(Markdown(
 # Claims on the long scheme are tested on all nets, and again on the cells where both nets have fitted their training images.
 
 # %% tags=["hide-input"]
-display(Markdown(claims.markdown(claims.ledger(records, bench.step_ratios(RESULTS)), "calibration")))
+display(Markdown(claims.markdown(ledger.ledger(records, tables.step_ratios(RESULTS)), "calibration")))
 
 # %% [markdown]
 # **Limits.** The ECE is a biased estimate that depends on the bins and is close to zero for any net with nearly perfect accuracy. It judges the top

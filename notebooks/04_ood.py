@@ -26,22 +26,25 @@ DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cach
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core import bench, claims, data, experiments, plots, report
-from gffn_core.store import Store
+from gffn_core.data import datasets
+from gffn_core.experiments import profiles, sweep, tables
+from gffn_core.experiments.store import Store
+from gffn_core.pages import chapter, claims, figures, publish, style, words
+from gffn_core.verdicts import ledger
 
-profile = experiments.profile(PROFILE)
-partners = [name for name in profile.datasets if name in data.OUT_OF_DISTRIBUTION]
-runs = experiments.profile(PROFILE).runs(partners)
+profile = profiles.profile(PROFILE)
+partners = [name for name in profile.datasets if name in datasets.OUT_OF_DISTRIBUTION]
+runs = profiles.profile(PROFILE).runs(partners)
 records = list(
-    experiments.results(
+    sweep.results(
         runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
     ).values()
 )
-table = report.frame(records)
-basis = report.basis(records, PROFILE)
+table = tables.frame(records)
+basis = words.basis(records, PROFILE)
 out_titles = {r["run"]["dataset"]: r["evaluations"]["long"]["ood"]["data"]["title"] for r in records}
 long = table[table["scheme"] == "long"]
-display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {report.escape(basis)}."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {words.coverage(records, runs)}. {words.escape(basis)}."))
 
 # %% [markdown]
 # ## Scores
@@ -67,18 +70,18 @@ display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records
 
 # %% tags=["hide-input"]
 def show_scores(dataset, batch_size):
-    for record in report.pair_near(records, dataset, batch_size):
+    for record in chapter.pair_near(records, dataset, batch_size):
         scores = record["evaluations"]["long"]["ood"]["scores"]
         run = record["run"]
-        plots.show(
-            plots.density_and_roc(record),
+        publish.show(
+            figures.density_and_roc(record),
             name=f"scores-{run['dataset']}-{run['batch_size']}-{run['loss']}".replace("_", "-"),
-            data=report.score_points(record),
+            data=tables.score_points(record),
             alt=f"Left: distribution of ln p(x) for {record['data']['title']} and {out_titles[run['dataset']]}, {run['loss']} loss, batch size "
             f"{run['batch_size']}. Right: ROC curves with AUROC "
-            + ", ".join(f"{name} {scores[name]['auroc']:.3f}" for name in plots.SCORE_STYLE)
+            + ", ".join(f"{name} {scores[name]['auroc']:.3f}" for name in style.SCORE_STYLE)
             + ".",
-            caption=f"{run['loss'].capitalize()} loss, batch size {run['batch_size']}, long scheme. {report.basis([record], PROFILE)}",
+            caption=f"{run['loss'].capitalize()} loss, batch size {run['batch_size']}, long scheme. {words.basis([record], PROFILE)}",
         )
 
 
@@ -90,11 +93,11 @@ show_scores("cifar10", 2048)
 # Thesis figure 5.7: CIFAR-10 models against SVHN images and the other way round.
 
 # %%
-plots.show(
-    plots.auroc_by_batch_size(long, out_titles),
+publish.show(
+    figures.auroc_by_batch_size(long, out_titles),
     name="auroc",
     data=pd.concat(
-        {score: report.summary(long, f"auroc_{score}") for score in plots.SCORE_STYLE}, names=["score"]
+        {score: tables.summary(long, f"auroc_{score}") for score in style.SCORE_STYLE}, names=["score"]
     ).reset_index("score"),
     alt="AUROC of three scores against batch size, one column per data set and one row per loss. "
     + "; ".join(
@@ -114,7 +117,7 @@ NAMES = {
 }
 means = long.groupby(["title", "loss"], sort=False)[list(NAMES)].mean().rename(columns=NAMES)
 means.index.names = ["data set", "loss"]
-display(means.rename(index=report.short_title, level="data set").map("{:.3f}".format))
+display(means.rename(index=tables.short_title, level="data set").map("{:.3f}".format))
 display(Markdown("AUROC, long scheme, mean over batch sizes and seeds."))
 
 # %% [markdown]
@@ -135,15 +138,15 @@ def share_above_median(record):
 
 above = pd.DataFrame(
     {
-        "data set": report.short_title(r["data"]["title"]),
-        "foreign": report.short_title(out_titles[r["run"]["dataset"]]),
+        "data set": tables.short_title(r["data"]["title"]),
+        "foreign": tables.short_title(out_titles[r["run"]["dataset"]]),
         "batch size": r["run"]["batch_size"],
         "loss": r["run"]["loss"],
         "share": share_above_median(r),
     }
     for r in records
 ).pivot_table(index=["data set", "foreign", "batch size"], columns="loss", values="share", sort=False)
-display(above.map(lambda v: "" if pd.isna(v) else report.percent(v, 0)))
+display(above.map(lambda v: "" if pd.isna(v) else words.percent(v, 0)))
 
 # %% [markdown]
 # ## The thesis and this chapter
@@ -156,7 +159,7 @@ display(above.map(lambda v: "" if pd.isna(v) else report.percent(v, 0)))
 # if its p-value, corrected for the number of claims in the whole ledger (Holm), is below 0.05. `gffn_core/claims.py` says how.
 
 # %% tags=["hide-input"]
-display(Markdown(claims.markdown(claims.ledger(records, bench.step_ratios(RESULTS)), "ood")))
+display(Markdown(claims.markdown(ledger.ledger(records, tables.step_ratios(RESULTS)), "ood")))
 
 # %% [markdown]
 # **Limits.** Four pairs of data sets say little about foreign inputs in general. Scores come from a small net; stronger nets separate better

@@ -39,10 +39,12 @@ import torch
 import torch.distributed as dist
 from IPython.display import Markdown, display
 
-from gffn_core import evaluation, metrics, plots, report
-from gffn_core.data import load_dataset
+from gffn_core import metrics
+from gffn_core.data.datasets import load_dataset
+from gffn_core.evaluation import standard
 from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll
-from gffn_core.training import Normalise, Run, epoch_order, initial_model
+from gffn_core.pages import publish, style, words
+from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
 
 torch.set_num_threads(1)
 EXAMPLE = Path("../examples/distributed.py")
@@ -94,7 +96,7 @@ kept = {R: (BATCH_SIZE - R) / (BATCH_SIZE - 1) for R in PARTS}
 display(
     Markdown(
         f"For a batch of {BATCH_SIZE}, (5.4) keeps "
-        + ", ".join(f"{report.percent(kept[R], 0)} on {R}" for R in PARTS[1:])
+        + ", ".join(f"{words.percent(kept[R], 0)} on {R}" for R in PARTS[1:])
         + " processes."
     )
 )
@@ -263,8 +265,8 @@ split["(5.4)"] = list(kept.values())
 split[["loss", "penalty", "kept", "(5.4)", "cosine"]].round(4)
 
 # %% tags=["hide-input"]
-style, plain = plots.LOSS_STYLE["joint"], plots.LOSS_STYLE["conditional"]
-with plt.rc_context(plots.STYLE):
+style, plain = style.LOSS_STYLE["joint"], style.LOSS_STYLE["conditional"]
+with plt.rc_context(style.STYLE):
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     left.plot(PARTS, split["kept"], "s", color=style["color"], label="measured")
     left.plot(PARTS, split["(5.4)"], color=plain["color"], label="(N - R) / (N - 1)")
@@ -277,13 +279,13 @@ with plt.rc_context(plots.STYLE):
         axis.set_xticks(PARTS, [f"{R}\n{BATCH_SIZE // R}" for R in PARTS])
         axis.minorticks_off()
     figure.supxlabel("processes (below: examples per process)", fontsize=10)
-plots.show(
+publish.show(
     figure,
     name="local-normalisation",
     data=split[["kept", "(5.4)", "cosine"]].round(4).reset_index(),
     alt="Local normalisation against the number of processes. "
     + "; ".join(
-        f"{R} processes of {n}: {report.percent(row['kept'], 0)} of the penalty kept, "
+        f"{R} processes of {n}: {words.percent(row['kept'], 0)} of the penalty kept, "
         f"cosine of the gradients {row['cosine']:.3f}"
         for (R, n), row in split.iterrows()
         if R > 1
@@ -301,7 +303,7 @@ error = (split["kept"] - split["(5.4)"]).abs().max()
 display(
     Markdown(
         f"The formula, which knows nothing of the net, is within {100 * error:.1f} percentage points of "
-        f"what is measured. Two processes lose {report.percent(1 - split['kept'].iloc[1])} of the "
+        f"what is measured. Two processes lose {words.percent(1 - split['kept'].iloc[1])} of the "
         f"penalty of {split['penalty'].iloc[0]:.3f} nats, and their gradient has a cosine of "
         f"{split['cosine'].iloc[1]:.4f} to the global one."
     )
@@ -315,7 +317,7 @@ display(
 # %% tags=["hide-input"]
 rows = []
 for parts, (net, curve) in trained.items():
-    on_train, on_test = (evaluation.predict(net, x, prepare) for x in (data.train_x, data.test_x))
+    on_train, on_test = (standard.predict(net, x, prepare) for x in (data.train_x, data.test_x))
     rows.append(
         {
             "processes": parts,

@@ -18,9 +18,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core import bench, plots, report
+from gffn_core.engine import bench
+from gffn_core.experiments import tables
+from gffn_core.pages import publish, style, words
 
-measured = bench.published(RESULTS)
+measured = tables.published(RESULTS)
 
 
 def basis(found):
@@ -28,7 +30,7 @@ def basis(found):
     return f"{where['hardware']} ({where['device']}), torch {where['torch']}, code {where['code']}, width {found['width']}"
 
 
-display(Markdown("**Measured on:** " + (report.escape("; ".join(map(basis, measured))) or "no machine yet") + "."))
+display(Markdown("**Measured on:** " + (words.escape("; ".join(map(basis, measured))) or "no machine yet") + "."))
 
 
 # %% [markdown]
@@ -59,18 +61,18 @@ def speed(cell, ours):
 
 for found in measured:
     rows = [
-        [str(row["batch_size"]), *(speed(row[name], row["gffn"]) for name in bench.CONTENDERS), report.escape(row["gffn"]["how"])]
+        [str(row["batch_size"]), *(speed(row[name], row["gffn"]) for name in bench.CONTENDERS), words.escape(row["gffn"]["how"])]
         for row in found["contenders"]
     ]
     display(Markdown(
         f"Model-images per second, in brackets how many times as fast ours is, each after {bench.WARM_UP_STEPS:,} steps or "
-        f"{bench.WARM_UP_SECONDS} seconds of them. {report.escape(basis(found))}.\n\n"
-        + report.markdown_table(["batch size", *bench.CONTENDERS, "ours computed as"], rows)
+        f"{bench.WARM_UP_SECONDS} seconds of them. {words.escape(basis(found))}.\n\n"
+        + words.markdown_table(["batch size", *bench.CONTENDERS, "ours computed as"], rows)
     ))
 
 # %% tags=["hide-input"]
 for found in measured:
-    with plt.rc_context(plots.STYLE):
+    with plt.rc_context(style.STYLE):
         figure, axis = plt.subplots(figsize=(6.5, 3.4), layout="constrained")
         for (name, _), marker, line, color in zip(
             bench.CONTENDERS.items(), "ov^s", ("-", ":", "-.", "--"), ("#3B8BC2", "#8F7700", "#1B9E77", "#D55E00")
@@ -81,7 +83,7 @@ for found in measured:
         axis.set_xticks(bench.BATCH_SIZES, [str(size) for size in bench.BATCH_SIZES])
         axis.minorticks_off()
         axis.legend()
-    plots.show(
+    publish.show(
         figure,
         name=f"speed-{found['provenance']['device']}",
         data=pd.DataFrame(
@@ -105,7 +107,7 @@ for found in measured:
 # %%
 for found in measured:
     rows = [[str(row["batch_size"]), f"{row['joint_over_conditional']:.3f}"] for row in found["overhead"]]
-    display(Markdown(report.markdown_table(["batch size", "time of a step, joint / conditional"], rows) + f"\n\n{report.escape(basis(found))}."))
+    display(Markdown(words.markdown_table(["batch size", "time of a step, joint / conditional"], rows) + f"\n\n{words.escape(basis(found))}."))
 
 # %% [markdown]
 # ## Larger stacks
@@ -122,8 +124,8 @@ for found in measured:
         for count in bench.STACKS
     ]
     display(Markdown(
-        report.markdown_table(["models in the stack", *(f"batch size {size}" for size in sizes)], rows)
-        + f"\n\nModel-images per second in one process, float32. {report.escape(basis(found))}."
+        words.markdown_table(["models in the stack", *(f"batch size {size}" for size in sizes)], rows)
+        + f"\n\nModel-images per second in one process, float32. {words.escape(basis(found))}."
     ))
 
 # %% [markdown]
@@ -144,10 +146,10 @@ for found in measured:
         ]
         for row in floor["steps"]
     ]
-    peaks = ", ".join(f"{report.escape(name)} {peak / 1e9:,.0f} GFLOP/s" for name, peak in floor["peak"].items())
+    peaks = ", ".join(f"{words.escape(name)} {peak / 1e9:,.0f} GFLOP/s" for name, peak in floor["peak"].items())
     display(Markdown(
-        report.markdown_table(["batch size", "operations", "bytes", "floor", "takes", "times the floor"], rows)
-        + f"\n\nOne model, one thread on a CPU; peaks: {peaks}, copy {floor['bandwidth'] / 1e9:.0f} GB/s. {report.escape(basis(found))}."
+        words.markdown_table(["batch size", "operations", "bytes", "floor", "takes", "times the floor"], rows)
+        + f"\n\nOne model, one thread on a CPU; peaks: {peaks}, copy {floor['bandwidth'] / 1e9:.0f} GB/s. {words.escape(basis(found))}."
     ))
 
 # %% tags=["hide-input"]
@@ -172,13 +174,13 @@ for found in measured:
 # %%
 for found in measured:
     rows = [
-        [report.escape(row["metric"]), f"{row['float32']:.4f}", f"{row['difference']:+.4f} ± {row['half']:.4f}", f"{row['seed_spread']:.4f}"]
+        [words.escape(row["metric"]), f"{row['float32']:.4f}", f"{row['difference']:+.4f} ± {row['half']:.4f}", f"{row['seed_spread']:.4f}"]
         for row in found["precision"]
     ]
     inside = [row["metric"] for row in found["precision"] if abs(row["difference"]) < row["seed_spread"]]
     display(Markdown(
-        report.markdown_table(["", "float32", "bfloat16 − float32, 95 % interval", "spread over seeds"], rows)
-        + f"\n\nThe difference is smaller than one standard deviation over seeds for {len(inside)} of {len(rows)} metrics. {report.escape(basis(found))}."
+        words.markdown_table(["", "float32", "bfloat16 − float32, 95 % interval", "spread over seeds"], rows)
+        + f"\n\nThe difference is smaller than one standard deviation over seeds for {len(inside)} of {len(rows)} metrics. {words.escape(basis(found))}."
     ))
 
 # %% [markdown]

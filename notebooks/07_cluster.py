@@ -83,11 +83,12 @@ import psutil
 import torch
 from IPython.display import Markdown, display
 
-from gffn_core import experiments, plots, report
-from gffn_core.cluster import simulate
-from gffn_core.provenance import provenance
-from gffn_core.store import Store
-from gffn_core.training import Run
+from gffn_core.engine.cluster import simulate
+from gffn_core.experiments import profiles, sweep
+from gffn_core.experiments.store import Store
+from gffn_core.pages import publish, style, words
+from gffn_core.training.provenance import provenance
+from gffn_core.training.run import Run
 
 # %% [markdown]
 # ## One worker and two
@@ -111,7 +112,7 @@ if MEASURE:
                     started = time.perf_counter()
                     if engine == "ray":
                         ray.init(num_cpus=workers, num_gpus=0, log_to_driver=False, logging_level="ERROR")
-                    experiments.sweep(
+                    sweep.sweep(
                         runs, Store(scratch), device="cpu", engine=engine, workers=workers if engine == "local" else 1
                     )
                     ray.shutdown()
@@ -129,9 +130,9 @@ rows = [
     for engine in ("local", "ray")
 ]
 where = scaling["provenance"]
-machine = report.escape(f"{where['hardware']}, torch {where['torch']}, code {where['code']}")
+machine = words.escape(f"{where['hardware']}, torch {where['torch']}, code {where['code']}")
 display(Markdown(
-    report.markdown_table(["engine", "1 worker", "2 workers", "gain"], rows)
+    words.markdown_table(["engine", "1 worker", "2 workers", "gain"], rows)
     + f"\n\nImages per second. {machine}; other work took {scaling['busy']:.0f} % of "
     "the cores when it began" + (" (**so gains are not what the machine can do**)." if scaling["busy"] > 5 else ".")
 ))
@@ -149,9 +150,9 @@ display(Markdown(
 # wide net on a GPU has other hours; shares and ratios carry over as far as all runs change by one factor. Each run is a task of its own here.
 
 # %% tags=["hide-input"]
-records = list(experiments.results(experiments.profile("cpu").runs(), Store(RESULTS)).values())
+records = list(sweep.results(profiles.profile("cpu").runs(), Store(RESULTS)).values())
 fits, sizes = {}, {}
-for name in experiments.THESIS_DATASETS:
+for name in profiles.THESIS_DATASETS:
     points = []
     for record in records:
         run, epochs = record["run"], len(record["curves"]["val_nll"])
@@ -162,7 +163,7 @@ for name in experiments.THESIS_DATASETS:
     # Least squares on relative errors: a step of 4 images counts as much as one of 1024.
     fits[name] = np.linalg.lstsq(np.stack([1 / step, batch / step], 1), np.ones(len(step)), rcond=None)[0]
 
-grid = experiments.profile("thesis").runs()
+grid = profiles.profile("thesis").runs()
 seconds = [
     float(fits[run.dataset] @ (1, run.batch_size)) * run.epochs * (sizes[run.dataset] // run.batch_size) for run in grid
 ]
@@ -171,7 +172,7 @@ found = simulate(longest, 64)
 display(Markdown(
     f"**{len(grid)} runs on 64 workers:** {sum(seconds) / 3600:.0f} hours of work, the longest run {longest[0] / 3600:.2f} hours. "
     f"Longest first, all is done after {found['makespan'] / 3600:.2f} hours, {found['makespan'] / found['bound']:.3f} times the bound of "
-    f"{found['bound'] / 3600:.2f} hours; workers are idle for {report.percent(found['idle'])} of that time. "
+    f"{found['bound'] / 3600:.2f} hours; workers are idle for {words.percent(found['idle'])} of that time. "
     f"In the order of the grid it would take {simulate(seconds, 64)['makespan'] / 3600:.2f} hours. "
     f"More than {sum(seconds) / longest[0]:.0f} workers cannot end sooner than the longest run.\n\n"
     f"Estimated from {len(records)} published runs."
@@ -180,7 +181,7 @@ display(Markdown(
 # %% tags=["hide-input"]
 workers = [8, 16, 32, 64, 128, 256]
 orders = {"longest first": (longest, "o", "-", "#3B8BC2"), "in the order of the grid": (seconds, "s", "--", "#D55E00")}
-with plt.rc_context(plots.STYLE):
+with plt.rc_context(style.STYLE):
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     words, drawn = [], []
     for label, (order, marker, line, color) in orders.items():
@@ -190,7 +191,7 @@ with plt.rc_context(plots.STYLE):
         right.plot(workers, [100 * one["idle"] for one in schedules], **style)
         drawn += [{"order": label, "workers": count} | one for count, one in zip(workers, schedules)]
         words.append(f"{label}: " + ", ".join(
-            f"{count} workers {one['makespan'] / 3600:.2f} hours, idle {report.percent(one['idle'])}" for count, one in zip(workers, schedules)
+            f"{count} workers {one['makespan'] / 3600:.2f} hours, idle {words.percent(one['idle'])}" for count, one in zip(workers, schedules)
         ))
     left.plot(workers, [simulate(longest, count)["bound"] / 3600 for count in workers], ":", color="#8F7700", label="bound")
     left.set(xscale="log", yscale="log", xlabel="workers", ylabel="hours until all is done")
@@ -199,12 +200,12 @@ with plt.rc_context(plots.STYLE):
         axis.set_xticks(workers, [str(count) for count in workers])
         axis.minorticks_off()
     left.legend()
-plots.show(
+publish.show(
     figure,
     name="schedules",
     data=pd.DataFrame(drawn),
     alt="Hours until the thesis's grid is done, and idle share, against the number of workers. " + "; ".join(words) + ".",
-    caption=f"Simulated from estimated times, one run a worker at a time. {report.basis(records, 'cpu')}",
+    caption=f"Simulated from estimated times, one run a worker at a time. {words.basis(records, 'cpu')}",
 )
 
 # %% [markdown]

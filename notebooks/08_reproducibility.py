@@ -18,17 +18,18 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core import experiments, plots, report
-from gffn_core.store import Store
+from gffn_core.experiments import profiles, sweep, tables
+from gffn_core.experiments.store import Store
+from gffn_core.pages import style, words
 
-runs = experiments.profile(PROFILE).runs()
+runs = profiles.profile(PROFILE).runs()
 records = list(
-    experiments.results(
+    sweep.results(
         runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
     ).values()
 )
 finished = [r for r in records if not r["diverged"]]
-display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}; {len(records) - len(finished)} diverged."))
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {words.coverage(records, runs)}; {len(records) - len(finished)} diverged."))
 
 # %% [markdown]
 # ## Data
@@ -40,11 +41,11 @@ data = {r["data"]["sha256"]: r["data"] for r in records}
 data |= {r["evaluations"]["long"]["ood"]["data"]["sha256"]: r["evaluations"]["long"]["ood"]["data"]
          for r in finished if "ood" in r["evaluations"]["long"]}
 rows = [
-    [report.escape(d["title"]), f"{d['train']:,}", f"{d['val']:,}", f"{d['test']:,}", report.escape(d["source"]),
-     "yes" if d["official"] else "**no**", f"`{report.escape(d['sha256'][:16])}`"]
+    [words.escape(d["title"]), f"{d['train']:,}", f"{d['val']:,}", f"{d['test']:,}", words.escape(d["source"]),
+     "yes" if d["official"] else "**no**", f"`{words.escape(d['sha256'][:16])}`"]
     for d in sorted(data.values(), key=lambda d: d["title"])
 ]
-display(Markdown(report.markdown_table(["data set", "train", "validation", "test", "source", "official", "SHA-256"], rows)))
+display(Markdown(words.markdown_table(["data set", "train", "validation", "test", "source", "official", "SHA-256"], rows)))
 
 # %% [markdown]
 # ## Machines, versions and time
@@ -68,18 +69,18 @@ summed = where.groupby(["hardware", "torch", "Python", "code", "precision"]).agg
     runs=("hours", "size"), hours=("hours", "sum"), first=("finished", "min"), last=("finished", "max")
 )
 rows = [
-    [*map(report.escape, index), str(row.runs), f"{row.hours:.1f}",
-     report.escape(row.first if row.first == row.last else f"{row.first} to {row.last}")]
+    [*map(words.escape, index), str(row.runs), f"{row.hours:.1f}",
+     words.escape(row.first if row.first == row.last else f"{row.first} to {row.last}")]
     for index, row in zip(summed.index, summed.itertuples(index=False))
 ]
-display(Markdown(report.markdown_table([*summed.index.names, "runs", "hours", "finished"], rows)))
+display(Markdown(words.markdown_table([*summed.index.names, "runs", "hours", "finished"], rows)))
 display(Markdown(f"All together {where['hours'].sum():.1f} hours of one core or device."))
 
 # %% tags=["hide-input"]
 cost = pd.DataFrame(
     {
         "batch size": r["run"]["batch_size"],
-        "data set": report.short_title(r["data"]["title"]),
+        "data set": tables.short_title(r["data"]["title"]),
         "minutes": r["provenance"]["seconds"] / 60,
     }
     for r in finished
@@ -95,16 +96,16 @@ display(Markdown("Mean minutes of a run."))
 # would vary as the root of the sum of their squares.
 
 # %% tags=["hide-input"]
-table = report.frame(records)
+table = tables.frame(records)
 long = table[table["scheme"] == "long"]
 NUMBERS = {"test_accuracy": "accuracy", "ece": "ECE"}
 pairs = long.pivot_table(index=["title", "batch_size", "seed"], columns="loss", values=list(NUMBERS), sort=False)
-pairs = pairs.reindex(columns=pd.MultiIndex.from_product([NUMBERS, [*plots.LOSS_STYLE, "difference"]]))
+pairs = pairs.reindex(columns=pd.MultiIndex.from_product([NUMBERS, [*style.LOSS_STYLE, "difference"]]))
 for number in NUMBERS:
     pairs[number, "difference"] = pairs[number, "joint"] - pairs[number, "conditional"]
 spread = pairs.groupby(level=["title", "batch_size"]).var().groupby(level="title").mean() ** 0.5
 if long["seed"].nunique() > 1:
-    display(spread.rename(index=report.short_title, columns=NUMBERS).rename_axis("data set").round(4))
+    display(spread.rename(index=tables.short_title, columns=NUMBERS).rename_axis("data set").round(4))
 else:
     display(Markdown("The runs shown have one seed each: their spread is not known yet."))
 
@@ -124,18 +125,18 @@ for run, second in again.items():
     pair = [first[second["key"]], second]
     same = pair[0]["provenance"]["weights_sha256"] == second["provenance"]["weights_sha256"]
     title = second["data"]["title"]
-    numbers = report.frame(pair).query("scheme == 'long'")
+    numbers = tables.frame(pair).query("scheme == 'long'")
     deviations = [spread.loc[title, (number, run.loss)] for number in NUMBERS]
     rows.append([
-        f"{report.escape(report.short_title(title))}, B = {run.batch_size}, {run.loss}, seed {run.seed}",
-        report.escape(", then ".join(r["provenance"]["hardware"].split(",")[0] for r in pair)),
+        f"{words.escape(tables.short_title(title))}, B = {run.batch_size}, {run.loss}, seed {run.seed}",
+        words.escape(", then ".join(r["provenance"]["hardware"].split(",")[0] for r in pair)),
         "equal" if same else "differ",
         *(", ".join(f"{value:.4f}" for value in numbers[number]) + f" ({deviation:.4f})" for number, deviation in zip(NUMBERS, deviations)),
     ])
     if not same:
         apart += [abs(numbers[number].diff().iloc[1]) / deviation for number, deviation in zip(NUMBERS, deviations)]
 if rows:
-    display(Markdown(report.markdown_table(["run", "machines", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
+    display(Markdown(words.markdown_table(["run", "machines", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
     display(Markdown(
         f"Long scheme; first, again, and in brackets the standard deviation over seeds from the table above. {len(rows) - len(apart) // 2} of "
         f"{len(rows)} have equal weights." + (f" The others' numbers differ by {min(apart):.1f} to {max(apart):.1f} standard deviations, "

@@ -21,24 +21,25 @@ import json
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core import experiments, plots, report
-from gffn_core.store import Store
+from gffn_core.experiments import profiles, sweep, tables
+from gffn_core.experiments.store import Store
+from gffn_core.pages import chapter, explorer, figures, publish, style, words
 
-runs = experiments.profile(PROFILE).runs()
+runs = profiles.profile(PROFILE).runs()
 records = list(
-    experiments.results(
+    sweep.results(
         runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
     ).values()
 )
 shown = PROFILE
 if PROFILE == "cpu":  # the other reading of the labels has runs of its own
-    runs += experiments.profile("binary").runs()
-    records += Store(RESULTS).select(experiments.profile("binary").runs()).values()
+    runs += profiles.profile("binary").runs()
+    records += Store(RESULTS).select(profiles.profile("binary").runs()).values()
     shown = "cpu, binary"
-basis = report.basis(records, shown)
-pair = report.pair_near(records, "cifar10", 256)  # the view that the page starts with
-cells = report.cells(records)
-display(Markdown(f"**Shown here:** profile `{shown}`, {report.coverage(records, runs)}. {report.escape(basis)}."))
+basis = words.basis(records, shown)
+pair = chapter.pair_near(records, "cifar10", 256)  # the view that the page starts with
+cells = explorer.cells(records)
+display(Markdown(f"**Shown here:** profile `{shown}`, {words.coverage(records, runs)}. {words.escape(basis)}."))
 
 # %% tags=["hide-input"]
 start = pair[0]["run"]
@@ -47,11 +48,11 @@ data = {
         "dataset": start["dataset"], "labels": start["label_space"], "batch": str(start["batch_size"]),
         "scheme": "long", "loss": "both",
     },
-    "losses": plots.LOSS_STYLE,
-    "scores": {name: plots.SCORE_STYLE[name] for name in report.SHOWN_SCORES},
+    "losses": style.LOSS_STYLE,
+    "scores": {name: style.SCORE_STYLE[name] for name in explorer.SHOWN_SCORES},
     "parts": {
-        "inside": {"color": plots.INSIDE, "linestyle": "-"},
-        "outside": {"color": plots.OUTSIDE, "linestyle": "--"},
+        "inside": {"color": style.INSIDE, "linestyle": "-"},
+        "outside": {"color": style.OUTSIDE, "linestyle": "--"},
     },
     "cells": cells,
 }
@@ -69,18 +70,18 @@ page = (
 display({"text/html": page, "text/plain": "The explorer: on the book's page."}, raw=True)
 
 # %% tags=["hide-input", "without-scripts"]
-plots.show(
-    plots.reliability(pair),
+publish.show(
+    figures.reliability(pair),
     name="explorer",
-    data=report.bins(pair),
+    data=tables.bins(pair),
     alt=f"Reliability diagrams of both losses, {pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme: "
     + "; ".join(
         f"{r['run']['loss']} loss ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, "
-        f"accuracy {report.percent(r['evaluations']['long']['test_accuracy'])}"
+        f"accuracy {words.percent(r['evaluations']['long']['test_accuracy'])}"
         for r in pair
     )
     + ".",
-    caption=f"{pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme. {report.basis(pair, shown)}",
+    caption=f"{pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme. {words.basis(pair, shown)}",
 )
 
 # %% [markdown]
@@ -101,7 +102,7 @@ def with_interval(value, scale=1, digits=3):
 
 numbers = pd.DataFrame(
     {
-        "data set": report.short_title(cell["title"]),
+        "data set": tables.short_title(cell["title"]),
         "label space": cell["labels"],
         "scheme": cell["scheme"],
         "batch size": cell["batch"],
@@ -117,4 +118,4 @@ if numbers["label space"].nunique() == 1:  # says nothing, and takes the room of
     rows.remove("label space")
     numbers = numbers.drop(columns="label space")
 display(numbers.pivot(index=rows, columns="loss").fillna(""))
-display(Markdown(f"± is the 95 % interval over seeds, where there are three. {report.escape(basis)}."))
+display(Markdown(f"± is the 95 % interval over seeds, where there are three. {words.escape(basis)}."))

@@ -22,20 +22,23 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core import estimates, evidence, experiments, plots, report
+from gffn_core.experiments import profiles, sweep, tables
+from gffn_core.experiments.store import Store
 from gffn_core.model import HIDDEN, WIDTHS, ConvNet
-from gffn_core.store import Store
+from gffn_core.pages import figures, publish, words
+from gffn_core.training import course
+from gffn_core.verdicts import intervals, rules, values
 
-runs = experiments.profile(PROFILE).runs()
+runs = profiles.profile(PROFILE).runs()
 records = list(
-    experiments.results(
+    sweep.results(
         runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
     ).values()
 )
-table = report.frame(records)
+table = tables.frame(records)
 long = table[table["scheme"] == "long"]
-basis = report.basis(records, PROFILE)
-display(Markdown(f"**Shown here:** profile `{PROFILE}`, {report.coverage(records, runs)}. {report.escape(basis)}."))
+basis = words.basis(records, PROFILE)
+display(Markdown(f"**Shown here:** profile `{PROFILE}`, {words.coverage(records, runs)}. {words.escape(basis)}."))
 
 # %% [markdown]
 # ## What the thesis says, and what we do
@@ -73,7 +76,7 @@ display(Markdown(
 rows = []
 for batch, group in pd.Series(records, index=[r["run"]["batch_size"] for r in records]).groupby(level=0):
     group = [r for r in group if not r["diverged"]]
-    fitted = sum(r["evaluations"]["long"]["train_accuracy"] >= report.FITTED for r in group)
+    fitted = sum(r["evaluations"]["long"]["train_accuracy"] >= course.FITTED for r in group)
     late = []
     for r in group:
         curve = r["curves"]["val_accuracy"]
@@ -84,7 +87,7 @@ for batch, group in pd.Series(records, index=[r["run"]["batch_size"] for r in re
         str(batch), str(group[0]["run"]["epochs"]), f"{min(steps):,} to {max(steps):,}",
         f"{fitted} of {len(group)}", f"{np.mean(late):+.4f} (at most {max(late):+.4f})",
     ])
-display(Markdown(report.markdown_table(
+display(Markdown(words.markdown_table(
     ["batch size", "epochs at most (SVHN subset: four times as many)", "steps taken", "nets fitted", "late gain in validation accuracy"], rows
 )))
 
@@ -95,21 +98,21 @@ display(Markdown(report.markdown_table(
 # a hierarchical bootstrap over cells and seeds.
 
 # %% tags=["hide-input"]
-pairs = evidence.pairs(records)
+pairs = values.pairs(records)
 rows = []
 for metric, label in (
     ("ece", "10 bins of equal width"),
     ("ece_uniform15", "15 bins of equal width"),
     ("ece_quantile10", "10 bins of equal number"),
 ):
-    found = estimates.between(estimates.average(evidence.lower(pairs, metric)))
+    found = rules.between(intervals.average(values.lower(pairs, metric)))
     means = long.groupby("loss")[metric].mean()
-    wins = (evidence.lower(pairs, metric)["value"] > 0).mean()
+    wins = (values.lower(pairs, metric)["value"] > 0).mean()
     rows.append([
-        label, f"{means['conditional']:.4f}", f"{means['joint']:.4f}", f"{-found.effect:+.4f} [{-found.high:+.4f}, {-found.low:+.4f}]", report.percent(wins, 0)
+        label, f"{means['conditional']:.4f}", f"{means['joint']:.4f}", f"{-found.effect:+.4f} [{-found.high:+.4f}, {-found.low:+.4f}]", words.percent(wins, 0)
     ])
 display(Markdown(
-    report.markdown_table(["ECE with", "conditional", "joint", "difference", "joint lower in"], rows) + "\n\nLong scheme, mean over all cells."
+    words.markdown_table(["ECE with", "conditional", "joint", "difference", "joint lower in"], rows) + "\n\nLong scheme, mean over all cells."
 ))
 
 # %% [markdown]
@@ -125,14 +128,14 @@ metrics = {"test_accuracy": "test accuracy", "ece": "ECE", "auroc_max_softmax": 
 store = Store(RESULTS)
 tables, used = {}, {}
 for name, label in VARIANTS.items() if PROFILE == "cpu" else ():
-    found = list(store.select([run for run in experiments.profile(name).runs() if run.dataset.startswith("cifar10")]).values())
+    found = list(store.select([run for run in profiles.profile(name).runs() if run.dataset.startswith("cifar10")]).values())
     if found:
-        tables[label] = report.frame(found).query("scheme == 'long'")
+        tables[label] = tables.frame(found).query("scheme == 'long'")
         used[name] = found
 if tables:
     sizes = {batch for one in tables.values() for batch in one["batch_size"]}
     base = [r for r in records if r["run"]["dataset"] == "cifar10" and r["run"]["batch_size"] in sizes]
-    tables = {"as above": report.frame(base).query("scheme == 'long'")} | tables
+    tables = {"as above": tables.frame(base).query("scheme == 'long'")} | tables
     words = "; ".join(
         f"{label}: " + ", ".join(
             f"{loss} at B = {batch} accuracy {part['test_accuracy'].mean():.3f} and ECE {part['ece'].mean():.3f}"
@@ -140,19 +143,19 @@ if tables:
         )
         for label, one in tables.items()
     )
-    plots.show(
-        plots.by_choice(tables, metrics),
+    publish.show(
+        figures.by_choice(tables, metrics),
         name="choices",
         data=pd.concat(one.assign(choice=label) for label, one in tables.items())[["choice", "batch_size", "seed", "loss", *metrics]],
         alt=f"Test accuracy, ECE and AUROC on CIFAR-10, long scheme, both losses, for each changed setting. {words}.",
-        caption=report.basis([*base, *sum(used.values(), [])], ", ".join([PROFILE, *used])),
+        caption=words.basis([*base, *sum(used.values(), [])], ", ".join([PROFILE, *used])),
     )
 else:
     display(Markdown(f"These runs belong to profile `cpu`; this page was made with `{PROFILE}`."))
 
 # %% tags=["hide-input"]
 differences = {
-    metric: pd.concat({label: report.paired_difference(one, metric) for label, one in tables.items()}, names=["setting"])
+    metric: pd.concat({label: tables.paired_difference(one, metric) for label, one in tables.items()}, names=["setting"])
     .reset_index("setting").sort_values("batch_size", kind="stable")
     for metric in metrics if tables
 }
@@ -169,7 +172,7 @@ if differences:
     rows = zip(cells["batch_size"].map(str), cells["setting"], cells["n"].map(str), *(one["mean"].map("{:+.3f}".format) for one in differences.values()))
     display(Markdown(
         "Joint minus conditional, mean over the seeds that both losses have:\n\n"
-        + report.markdown_table(["batch size", "setting", "seeds", *metrics.values()], rows)
+        + words.markdown_table(["batch size", "setting", "seeds", *metrics.values()], rows)
         + f"\n\nThe joint loss has the higher accuracy in {where_higher('test_accuracy')}; the higher ECE in {where_higher('ece')}; "
         f"the higher AUROC by max softmax in {where_higher('auroc_max_softmax')}."
     ))
@@ -181,24 +184,24 @@ if differences:
 # partition function is $\sum_k e^{f_k}$. Both readings are implemented (`label_space`). Do they differ in accuracy?
 
 # %% tags=["hide-input"]
-binary = list(store.select(experiments.profile("binary").runs()).values()) if PROFILE == "cpu" else []
+binary = list(store.select(profiles.profile("binary").runs()).values()) if PROFILE == "cpu" else []
 if binary:
-    both = pd.concat([long, report.frame(binary).query("scheme == 'long'")])
+    both = pd.concat([long, tables.frame(binary).query("scheme == 'long'")])
     values = both.pivot_table(
         index=["title", "batch_size", "loss", "seed"], columns="label_space", values=["test_accuracy", "ece"]
     ).dropna()
     change = {metric: values[metric, "binary"] - values[metric, "categorical"] for metric in ("test_accuracy", "ece")}
     grouped = pd.DataFrame(change).groupby(level=["title", "loss", "batch_size"]).agg(["mean", "count"])
     display(Markdown(
-        report.markdown_table(
+        words.markdown_table(
             ["data set", "loss", "batch size", "seeds", "accuracy, binary minus categorical", "ECE, binary minus categorical"],
             (
-                [report.escape(title), loss, str(batch), f"{row['test_accuracy', 'count']:.0f}", f"{row['test_accuracy', 'mean']:+.4f}", f"{row['ece', 'mean']:+.4f}"]
+                [words.escape(title), loss, str(batch), f"{row['test_accuracy', 'count']:.0f}", f"{row['test_accuracy', 'mean']:+.4f}", f"{row['ece', 'mean']:+.4f}"]
                 for (title, loss, batch), row in grouped.iterrows()
             ),
         )
         + f"\n\nThe binary reading has the higher test accuracy in {(change['test_accuracy'] > 0).sum()} of {len(values)} pairs of runs, the lower ECE in "
-        f"{(change['ece'] < 0).sum()}. Long scheme; {report.escape(report.basis(binary, 'binary'))}."
+        f"{(change['ece'] < 0).sum()}. Long scheme; {words.escape(words.basis(binary, 'binary'))}."
     ))
 else:
     display(Markdown("No runs with binary labels are at hand for this profile."))
@@ -214,15 +217,15 @@ else:
 weighted = []
 if PROFILE == "cpu":
     for name in ("fewer", "weight"):
-        weighted += store.select(experiments.profile(name).runs()).values()
-both = report.frame(weighted).query("scheme == 'long'") if weighted else pd.DataFrame(columns=["loss", "kl_weight"])
+        weighted += store.select(profiles.profile(name).runs()).values()
+both = tables.frame(weighted).query("scheme == 'long'") if weighted else pd.DataFrame(columns=["loss", "kl_weight"])
 both["weight"] = both["kl_weight"].where(both["loss"] == "joint", 0.0)
 found = {weight: part for weight, part in both.groupby("weight")}
 if len(found) > 2:
     labels = {weight: f"weight {weight:g}" + {0: " (standard)", 1: " (thesis)"}.get(weight, "") for weight in found}
     shown = {"test_accuracy": "test accuracy", "ece": "ECE", "nll": "NLL", "auroc_max_softmax": "AUROC, max softmax"}
-    plots.show(
-        plots.by_choice({labels[weight]: part for weight, part in found.items()}, shown),
+    publish.show(
+        figures.by_choice({labels[weight]: part for weight, part in found.items()}, shown),
         name="kl-weight",
         data=both[["weight", "batch_size", "seed", *shown]],
         alt="Test accuracy, ECE, NLL and AUROC of nets trained with different weights of the KL term. "
@@ -231,7 +234,7 @@ if len(found) > 2:
             for weight, part in found.items() for batch, rows in part.groupby("batch_size")
         )
         + ".",
-        caption=report.basis(weighted, "fewer, weight"),
+        caption=words.basis(weighted, "fewer, weight"),
     )
     sentences = []
     for batch, part in both.groupby("batch_size"):
@@ -269,13 +272,13 @@ if len(found) > 2:
         "text/plain": "A slider over the diagrams, on the book's page.",
     }, raw=True)
     for weight, record in nets.items():
-        plots.show(
-            plots.reliability([record]),
+        publish.show(
+            figures.reliability([record]),
             name=f"kl-weight-{weight:g}".replace(".", "-"),
-            data=report.bins([record]),
+            data=tables.bins([record]),
             alt=f"Reliability diagram, {labels[weight]}, B = {batch}: ECE {record['evaluations']['long']['ece']['uniform10']:.3f}, "
             f"accuracy {record['evaluations']['long']['test_accuracy']:.3f}.",
-            caption=f"{labels[weight].capitalize()}, batch size {batch}, long scheme. {report.basis([record], 'fewer, weight')}",
+            caption=f"{labels[weight].capitalize()}, batch size {batch}, long scheme. {words.basis([record], 'fewer, weight')}",
         )
 
 # %% [markdown]

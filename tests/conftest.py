@@ -18,7 +18,7 @@ from markdown_it.renderer import RendererHTML
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
 
-from gffn_core.data import load_dataset
+from gffn_core.data.datasets import load_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 

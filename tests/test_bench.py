@@ -6,37 +6,39 @@ from pathlib import Path
 import pytest
 import torch
 
-from gffn_core import bench
 from gffn_core.cli import main
-from gffn_core.experiments import PROFILES
-from gffn_core.stack import Execution
-from gffn_core.training import Run
-from gffn_core.tuning import first_step_again
+from gffn_core.engine import bench
+from gffn_core.engine.stack import Execution
+from gffn_core.engine.tuning import first_step_again
+from gffn_core.experiments import tables
+from gffn_core.experiments.profiles import PROFILES
+from gffn_core.pages import words
+from gffn_core.training.run import Run
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
 @pytest.fixture(scope="module")
 def published():
-    found = bench.published(RESULTS)
+    found = tables.published(RESULTS)
     assert found
     return found
 
 
 def test_text_shows_every_measurement(published):
     for found in published:
-        lines = bench.text(found).splitlines()
+        lines = words.text(found).splitlines()
         for row in found["contenders"]:
             line = next(line for line in lines if line.split()[:1] == [str(row["batch_size"])])
             for name in bench.CONTENDERS:
                 assert f"{row[name]['images_a_second']:,.0f}" in line
         failed = copy.deepcopy(found)
         failed["contenders"][0]["torch.compile"] = {"failed": "no compiler"}
-        assert "torch.compile: no compiler" in bench.text(failed)
+        assert "torch.compile: no compiler" in words.text(failed)
 
 
 def test_published_ratios_are_those_of_the_profiles_batch_sizes(published):
-    ratios = bench.step_ratios(RESULTS)
+    ratios = tables.step_ratios(RESULTS)
     assert len(ratios) == len(published) * len(bench.BATCH_SIZES)
     assert all(0.5 < ratio < 2 for ratio in ratios)
     assert set(bench.BATCH_SIZES) <= set(PROFILES["thesis"].batch_sizes)

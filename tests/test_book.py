@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from gffn_core import report
-from gffn_core.experiments import profile
-from gffn_core.store import Store
+from gffn_core.experiments import tables
+from gffn_core.experiments.profiles import profile
+from gffn_core.experiments.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,8 +57,8 @@ def test_downloads_are_what_they_claim(html):
         assert f'href="../{path.relative_to(html)}" download' in page
     records = Store(ROOT / "results").select(profile("cpu").runs()).values()
     for read, name in ((pd.read_csv, "cpu.csv"), (pd.read_parquet, "cpu.parquet")):
-        pd.testing.assert_frame_equal(read(html / "_static/data" / name), report.frame(records), check_dtype=False)
-    for name in report.COLUMNS:
+        pd.testing.assert_frame_equal(read(html / "_static/data" / name), tables.frame(records), check_dtype=False)
+    for name in tables.COLUMNS:
         assert f'<span class="pre">{name}</span>' in page
 
 

@@ -7,10 +7,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gffn_core import claims, estimates, evidence
-from gffn_core.evaluation import SCORES
+from gffn_core.evaluation.scores import SCORES
 from gffn_core.losses import conditional_nll
-from gffn_core.training import LOSSES, SCHEMES
+from gffn_core.pages import claims
+from gffn_core.training.course import SCHEMES
+from gffn_core.training.step import OBJECTIVES
+from gffn_core.verdicts import intervals, ledger, rules
+from gffn_core.verdicts.claims import calibration, theory
 
 SIZES = (4, 16, 64, 256, 1024, 2048)
 EDGES = np.linspace(0, 1, 11)
@@ -39,11 +42,11 @@ def evaluation(rng, scheme, **truth):
     }
 
 
-def grid(truth=lambda **cell: {}, datasets=tuple(estimates.NAMES), sizes=SIZES, seeds=(0, 1, 2)):
+def grid(truth=lambda **cell: {}, datasets=tuple(intervals.NAMES), sizes=SIZES, seeds=(0, 1, 2)):
     """Records of a whole grid; ``truth``: (dataset, batch_size, loss, scheme) -> values of a net."""
     rng = np.random.default_rng(1)
     records = []
-    for dataset, size, seed, loss in itertools.product(datasets, sizes, seeds, LOSSES):
+    for dataset, size, seed, loss in itertools.product(datasets, sizes, seeds, OBJECTIVES):
         run = {"dataset": dataset, "loss": loss, "label_space": "categorical", "batch_size": size,
                "seed": seed, "epochs": 1}
         cell = {"dataset": dataset, "batch_size": size, "loss": loss}
@@ -90,19 +93,19 @@ def thesis(dataset, batch_size, loss, scheme):
 
 @pytest.fixture(scope="module")
 def right():
-    return claims.ledger(grid(thesis)).set_index("number")
+    return ledger.ledger(grid(thesis)).set_index("number")
 
 
 def test_every_claim_says_what_it_is():
-    numbers = [claim.number for claim in claims.CLAIMS]
+    numbers = [claim.number for claim in ledger.CLAIMS]
     assert len(set(numbers)) == len(numbers)
     assert {number.rstrip("abcdef") for number in numbers} >= {str(n) for n in range(1, 21)}
-    for claim in claims.CLAIMS:
-        assert claim.chapter in ("theory", "batch size", "calibration", "ood")
+    for claim in ledger.CLAIMS:
+        assert claim.chapter in ("theory", "accuracy", "calibration", "ood")
         assert claim.statement.endswith(".") and claim.test.endswith(".")
         assert claim.section and claim.unit
         assert "|" not in claim.statement + claim.test + claim.unit  # it would split a Markdown cell
-        assert callable(claim.measure) and set(claim.nets) <= set(LOSSES)
+        assert callable(claim.measure) and set(claim.nets) <= set(OBJECTIVES)
 
 
 # Known truths
@@ -131,7 +134,7 @@ def test_the_claims_that_cannot_hold_with_those():
         return {"test_accuracy": accuracy, "train_accuracy": 0.9 + 0.05 * joint, "log_px": log_px,
                 "noise": 0.002 / (1 + x)}
 
-    table = claims.ledger(grid(world, seeds=range(5))).set_index("number")
+    table = ledger.ledger(grid(world, seeds=range(5))).set_index("number")
     for number in "5d 8 17b 18 25 26".split():
         assert table.loc[number, "verdict"] == "reproduced", table.loc[number]
     for number in "6b 19a".split():
@@ -147,7 +150,7 @@ def test_with_the_losses_exchanged_claims_of_a_difference_are_not_reproduced(rig
     def swapped(loss, **cell):
         return thesis(loss="joint" if loss == "conditional" else "conditional", **cell)
 
-    mirror = claims.ledger(grid(swapped)).set_index("number")
+    mirror = ledger.ledger(grid(swapped)).set_index("number")
     for number in MIRRORED:
         assert mirror.loc[number, "verdict"] == "not reproduced", mirror.loc[number]
     for number in "4b 5a 9c 10c 11b 15d 15e B2a B5".split():
@@ -155,7 +158,7 @@ def test_with_the_losses_exchanged_claims_of_a_difference_are_not_reproduced(rig
 
 
 def test_of_equal_nets_only_equality_is_reproduced():
-    table = claims.ledger(grid(lambda **cell: {"noise": 5e-4})).set_index("number")
+    table = ledger.ledger(grid(lambda **cell: {"noise": 5e-4})).set_index("number")
     for number in "4b 5a 5b 5c 5d 9c 9d 10a 10b 10c 11a 11b 24".split():
         assert table.loc[number, "verdict"] == "not reproduced", table.loc[number]
     for number in "3c 4a 5e 6a 10d 19a 19b 22 B1a".split():
@@ -164,7 +167,7 @@ def test_of_equal_nets_only_equality_is_reproduced():
 
 
 def test_noise_alone_is_inconclusive():
-    noisy = claims.ledger(grid(lambda **cell: {"noise": 0.05}, seeds=(0,))).set_index("number")
+    noisy = ledger.ledger(grid(lambda **cell: {"noise": 0.05}, seeds=(0,))).set_index("number")
     undecided = "3c 4b 5a 5b 5c 5d 6a 9c 10a 10b 10c 10d 11a 11b B1a B2a B2b".split()
     assert (noisy.loc[undecided, "verdict"] == "inconclusive").mean() > 0.9
     assert not (noisy.loc[undecided, "verdict"] == "reproduced").any()
@@ -177,7 +180,7 @@ def test_a_single_cell_refutes_a_claim_about_all():
             truth["ece"] += 0.1
         return truth
 
-    row = claims.ledger(grid(one_against)).set_index("number").loc["9a"]
+    row = ledger.ledger(grid(one_against)).set_index("number").loc["9a"]
     assert row["verdict"] == "not reproduced" and "against it: SVHN 64" in row["note"]
     assert row["effect"] == pytest.approx(23 / 24) and row["low"] < row["effect"] < row["high"]
 
@@ -185,32 +188,32 @@ def test_a_single_cell_refutes_a_claim_about_all():
 def cells(means, seeds=1, spread=0.0, margin=0.01, rng=None):
     rng = rng or np.random.default_rng(0)
     index = pd.MultiIndex.from_product(
-        [["categorical"], ["mnist"], [2**i for i in range(len(means))], range(seeds)], names=estimates.PAIR
+        [["categorical"], ["mnist"], [2**i for i in range(len(means))], range(seeds)], names=intervals.PAIR
     )
     value = np.repeat(means, seeds) + spread * rng.standard_normal(len(means) * seeds)
     return pd.DataFrame({"value": value, "margin": margin}, index=index)
 
 
 def test_a_cell_against_it_within_its_noise_makes_a_claim_about_all_inconclusive():
-    assert not estimates.everywhere(cells([0.1] * 8 + [-0.005])).p > 0.05
-    near = estimates.everywhere(cells([0.1] * 8 + [-0.02]))
+    assert not rules.everywhere(cells([0.1] * 8 + [-0.005])).p > 0.05
+    near = rules.everywhere(cells([0.1] * 8 + [-0.02]))
     assert near.p == 1 and not near.refuted  # one seed, less than three margins
-    assert estimates.everywhere(cells([0.1] * 8 + [-0.04])).refuted
+    assert rules.everywhere(cells([0.1] * 8 + [-0.04])).refuted
     values = cells([0.1] * 8 + [-0.02], seeds=3)
-    assert estimates.everywhere(values).refuted  # three seeds that agree
+    assert rules.everywhere(values).refuted  # three seeds that agree
     values.iloc[-3:, 0] = (-0.1, 0.05, -0.01)
-    assert not estimates.everywhere(values).refuted
+    assert not rules.everywhere(values).refuted
 
 
 def test_a_claim_about_all_may_ask_for_no_loss_instead_of_a_gain():
     """Zero within the margin counts with ``about`` alone."""
     mixed, none = cells([0.1] * 8 + [-0.005]), cells([-0.002, 0.001, -0.001, 0.002, 0.0, -0.001])
-    assert estimates.everywhere(mixed).effect == pytest.approx(8 / 9)
-    assert estimates.everywhere(mixed, about=True).effect == 1
-    assert estimates.everywhere(none, about=True).p < 0.01 and estimates.everywhere(none).p > 0.2
-    beyond = estimates.everywhere(cells([0.1] * 8 + [-0.02]), about=True)
+    assert rules.everywhere(mixed).effect == pytest.approx(8 / 9)
+    assert rules.everywhere(mixed, about=True).effect == 1
+    assert rules.everywhere(none, about=True).p < 0.01 and rules.everywhere(none).p > 0.2
+    beyond = rules.everywhere(cells([0.1] * 8 + [-0.02]), about=True)
     assert beyond.p == 1 and beyond.effect == pytest.approx(8 / 9) and "against it: MNIST 256" == beyond.note
-    own = estimates.everywhere(cells([0.1] * 8 + [-0.02]), margin=0.03, about=True)
+    own = rules.everywhere(cells([0.1] * 8 + [-0.02]), margin=0.03, about=True)
     assert own.effect == 1 and own.p < 0.01 and not own.note  # the margin that is given, not the table's
 
 
@@ -219,34 +222,33 @@ def test_margins_are_of_the_whole_range():
     def line(slope, noise=1e-6):
         return cells(slope * np.arange(6) + noise * np.array([1, -1, 0, 0, -1, 1]))
 
-    assert estimates.constant(line(0.001)).p < 0.01  # 0.009 over the range
-    assert estimates.constant(line(0.0012)).refuted and estimates.constant(line(-0.0012)).refuted
-    assert estimates.constant(line(0.0012), margin=0.02).p < 0.01
-    assert estimates.constant(cells([0.1] * 6)) == estimates.Measured(0, 0, 0, 1 / 5000, False)
-    assert estimates.rises(line(0.001)).p < 0.01 and estimates.rises(line(0.001)).refuted  # real, and nothing
-    assert not estimates.rises(line(0.0012)).refuted
-    assert estimates.rises(line(0.0)).p > 0.2 and estimates.rises(line(-0.0012)).refuted
+    assert rules.constant(line(0.001)).p < 0.01  # 0.009 over the range
+    assert rules.constant(line(0.0012)).refuted and rules.constant(line(-0.0012)).refuted
+    assert rules.constant(line(0.0012), margin=0.02).p < 0.01
+    assert rules.rises(line(0.001)).p < 0.01 and rules.rises(line(0.001)).refuted  # real, and nothing
+    assert not rules.rises(line(0.0012)).refuted
+    assert rules.rises(line(0.0)).p > 0.2 and rules.rises(line(-0.0012)).refuted
 
 
 def test_a_mean_is_positive_equal_or_below_by_its_margin():
     values = cells([0.019, 0.021, 0.02, 0.02, 0.018, 0.022])  # the margin is 0.01
-    assert estimates.positive(values).p < 0.01 and not estimates.positive(values).refuted
-    assert estimates.positive(values, margin=0.03).refuted  # real, and nothing
-    assert estimates.equal(values).refuted and estimates.equal(values, margin=0.03).p < 0.01
-    assert not estimates.equal(values, margin=0.03, image_noise=0.02).p < 0.05
-    assert estimates.below(values, 0.03).p < 0.01 and estimates.below(values, 0.01).refuted
-    for empty in (estimates.positive, estimates.equal, estimates.everywhere):
+    assert rules.positive(values).p < 0.01 and not rules.positive(values).refuted
+    assert rules.positive(values, margin=0.03).refuted  # real, and nothing
+    assert rules.equal(values).refuted and rules.equal(values, margin=0.03).p < 0.01
+    assert not rules.equal(values, margin=0.03, image_noise=0.02).p < 0.05
+    assert rules.below(values, 0.03).p < 0.01 and rules.below(values, 0.01).refuted
+    for empty in (rules.positive, rules.equal, rules.everywhere):
         assert empty(values[:0]) is None
-    assert estimates.below(values[:0], 1) is None
+    assert rules.below(values[:0], 1) is None
 
 
 def test_one_value_gives_an_effect_and_no_verdict():
-    found = estimates.positive(cells([0.1]))
+    found = rules.positive(cells([0.1]))
     assert (found.effect, found.p, found.refuted) == (pytest.approx(0.1), 1, False)
     assert np.isnan([found.low, found.high]).all() and "too few runs" in found.note
-    assert estimates.verdict(found.p, found.refuted) == "inconclusive"
+    assert rules.verdict(found.p, found.refuted) == "inconclusive"
     # Alone the noise of the images gives an interval.
-    assert 0.02 < np.diff(interval(estimates.average(cells([0.1]), image_noise=0.01))) < 0.06
+    assert 0.02 < np.diff(interval(intervals.average(cells([0.1]), image_noise=0.01))) < 0.06
 
 
 @pytest.mark.parametrize("n_cells, seeds", ((6, 1), (1, 6)))
@@ -254,34 +256,34 @@ def test_the_interval_of_a_mean_is_about_students(n_cells, seeds):
     """Of cells, and of the seeds of a single cell; a bootstrap of six alone would be a third narrower."""
     values = cells(np.zeros(n_cells), seeds, 1.0)
     value = values["value"]
-    found = estimates.average(values)
+    found = intervals.average(values)
     assert found.effect == pytest.approx(value.mean())
     expected = 2 * stats.t.ppf(0.975, 5) * stats.sem(value)
     assert np.diff(interval(found)).item() == pytest.approx(expected, rel=0.1)
 
 
 def test_all_parts_of_a_claim_hold_by_the_weakest():
-    strong, weak = (estimates.Measured(0.0, 0, 0, p, False) for p in (0.01, 0.2))
-    against = estimates.Measured(0.0, 0, 0, 0.1, True)
-    assert estimates.each(strong, weak) is weak and estimates.each(weak, against) is against
-    assert estimates.each(strong, None) is None
+    strong, weak = (rules.Measured(0.0, 0, 0, p, False) for p in (0.01, 0.2))
+    against = rules.Measured(0.0, 0, 0, 0.1, True)
+    assert rules.each(strong, weak) is weak and rules.each(weak, against) is against
+    assert rules.each(strong, None) is None
 
 
 def test_at_most_six_cells_are_named_the_lowest_first():
     values = cells(np.arange(8.0))["value"].droplevel("seed")
-    assert estimates.listed("lowest", values) == (
+    assert rules.listed("lowest", values) == (
         "lowest: MNIST 1, MNIST 2, MNIST 4, MNIST 8, MNIST 16, MNIST 32 and 2 more"
     )
-    assert estimates.listed("lowest", values[:6]).endswith("MNIST 32") and not estimates.listed("none", values[:0])
+    assert rules.listed("lowest", values[:6]).endswith("MNIST 32") and not rules.listed("none", values[:0])
 
 
 # Too little
 
 
 def test_an_empty_store_has_no_data_save_for_what_needs_none():
-    table = claims.ledger([], [1.0, 1.001])
-    measured = [claim.number for claim in claims.CLAIMS if not claim.nets]
-    assert table["number"].tolist() == [claim.number for claim in claims.CLAIMS]
+    table = ledger.ledger([], [1.0, 1.001])
+    measured = [claim.number for claim in ledger.CLAIMS if not claim.nets]
+    assert table["number"].tolist() == [claim.number for claim in ledger.CLAIMS]
     assert table.set_index("number")["verdict"].drop(measured).eq("no data").all()
     assert table.set_index("number").loc[measured, "verdict"].eq("reproduced").all()
     assert (table["runs"] == 0).all()
@@ -291,8 +293,8 @@ def test_a_diverged_run_takes_its_pair_out():
     records = grid(thesis, seeds=(0, 1))
     lost = next(r for r in records if r["run"]["dataset"] == "mnist" and r["run"]["loss"] == "joint")
     gone = lost | {"diverged": {"epoch": 1, "step": 1}, "evaluations": {}}
-    table = claims.ledger([gone if r is lost else r for r in records])
-    pd.testing.assert_frame_equal(table, claims.ledger([r for r in records if r is not lost]))
+    table = ledger.ledger([gone if r is lost else r for r in records])
+    pd.testing.assert_frame_equal(table, ledger.ledger([r for r in records if r is not lost]))
     runs = table.set_index("number")["runs"]
     assert runs["9a"] == len(records) - 2 and runs["5b"] == 24 and runs["6a"] == 12
 
@@ -307,7 +309,7 @@ def test_any_part_of_a_grid_has_a_ledger():
         grid(thesis)[::5],
         grid(datasets=("digits", "digits_0_4"), sizes=(16, 64, 256)),
     ):
-        table = claims.ledger(records)
+        table = ledger.ledger(records)
         assert set(table["verdict"]) <= {"reproduced", "not reproduced", "inconclusive", "no data"}
         assert claims.text(table) and claims.short(table)
     digits = table.set_index("number")["verdict"]
@@ -315,12 +317,12 @@ def test_any_part_of_a_grid_has_a_ledger():
 
 
 def test_one_run_has_no_interval_and_no_verdict():
-    row = claims.ledger(grid(thesis, sizes=(16,), seeds=(0,))).set_index("number").loc["22"]
+    row = ledger.ledger(grid(thesis, sizes=(16,), seeds=(0,))).set_index("number").loc["22"]
     assert np.isnan(row["low"]) and row["verdict"] == "inconclusive" and "too few runs" in row["note"]
 
 
 def test_two_batch_sizes_are_no_trend():
-    verdicts = claims.ledger(grid(thesis, sizes=(4, 2048))).set_index("number")["verdict"]
+    verdicts = ledger.ledger(grid(thesis, sizes=(4, 2048))).set_index("number")["verdict"]
     assert (verdicts[["3a", "5a", "10c", "11a", "19a"]] == "no data").all()
 
 
@@ -328,11 +330,11 @@ def test_notes_name_what_a_reader_has_to_know():
     def unfit(**cell):
         return thesis(**cell) | {"train_accuracy": 0.9 if cell["batch_size"] == 4 else 1.0}
 
-    table = claims.ledger(grid(unfit)).set_index("number")
+    table = ledger.ledger(grid(unfit)).set_index("number")
     assert "B = 64 stands for 128" in table.loc["14a", "note"]
     assert "SVHN subset" in table.loc["9a", "note"] and "SVHN" not in table.loc["10a", "note"]
     assert "24 of 144 nets underfit" in table.loc["9a", "note"] and table.loc["9b", "runs"] == 120
-    far = claims.ledger(grid(thesis, sizes=(4, 16))).set_index("number")
+    far = ledger.ledger(grid(thesis, sizes=(4, 16))).set_index("number")
     assert far.loc["15a", "verdict"] == "no data"  # seven doublings off are no stand-in
 
 
@@ -341,15 +343,15 @@ def test_notes_name_what_a_reader_has_to_know():
 
 def test_holm():
     p = np.array([0.01, np.nan, 0.04, 0.03, 0.005])
-    np.testing.assert_allclose(estimates.holm(p), [0.03, np.nan, 0.06, 0.06, 0.02])
-    np.testing.assert_allclose(estimates.holm(np.array([0.9, 0.8])), [1, 1])
-    assert estimates.holm(np.array([])).shape == (0,)
+    np.testing.assert_allclose(intervals.holm(p), [0.03, np.nan, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(intervals.holm(np.array([0.9, 0.8])), [1, 1])
+    assert intervals.holm(np.array([])).shape == (0,)
 
 
 def test_holm_agrees_with_statsmodels():
     multitest = pytest.importorskip("statsmodels.stats.multitest")
     p = np.random.default_rng(0).random(30) ** 3
-    np.testing.assert_allclose(estimates.holm(p), multitest.multipletests(p, method="holm")[1])
+    np.testing.assert_allclose(intervals.holm(p), multitest.multipletests(p, method="holm")[1])
 
 
 @pytest.mark.parametrize(
@@ -358,7 +360,7 @@ def test_holm_agrees_with_statsmodels():
      (1.0, True, "not reproduced"), (np.nan, False, "no data")],
 )
 def test_the_rule(p, refuted, wanted):
-    assert estimates.verdict(p, refuted) == wanted
+    assert rules.verdict(p, refuted) == wanted
 
 
 def interval(estimate):
@@ -369,7 +371,7 @@ def test_the_slope_is_scipys():
     values = cells([0.1, 0.3, 0.2, 0.6, 0.5])
     line = stats.linregress(range(5), values["value"])
     half = stats.t.ppf(0.975, 3) * line.stderr
-    found = estimates.slope(values)
+    found = intervals.slope(values)
     assert found.effect == pytest.approx(line.slope)
     np.testing.assert_allclose(interval(found), [line.slope - half, line.slope + half], atol=1e-3)
 
@@ -383,7 +385,7 @@ def test_intervals_of_means_cover(n_cells, seeds, between, within):
     covered = 0
     for _ in range(150):
         values = cells(between * rng.standard_normal(n_cells), seeds, within, rng=rng)
-        low, high = interval(estimates.average(values))
+        low, high = interval(intervals.average(values))
         covered += low < 0 < high
     assert 0.91 < covered / 150 <= 0.995
 
@@ -396,7 +398,7 @@ def test_intervals_of_means_cover_data_sets_of_different_noise():
             cells(spread * rng.standard_normal(6)).rename(index={"mnist": name}, level="dataset")
             for name, spread in (("mnist", 0.1), ("svhn", 0.3), ("cifar10", 3))
         )
-        low, high = interval(estimates.average(values))
+        low, high = interval(intervals.average(values))
         covered += low < 0 < high
     assert 0.91 < covered / 150 <= 0.99
 
@@ -409,7 +411,7 @@ def test_intervals_of_slopes_cover(seeds):
     for _ in range(150):
         values = cells(0.3 * np.arange(6) + rng.standard_normal(6), seeds, 1.0, rng=rng)
         values["value"] += np.tile(rng.standard_normal(seeds), 6)
-        low, high = interval(estimates.slope(values))
+        low, high = interval(intervals.slope(values))
         covered += low < 0.3 < high
     assert 0.91 < covered / 150 <= 0.99
 
@@ -422,7 +424,7 @@ def test_luck_makes_no_diagram_fall():
     for _ in range(60):
         bins = {"count": count.tolist(), "accuracy": (rng.binomial(count, accuracy) / count).tolist()}
         p = pd.DataFrame({("bins", "conditional", "long"): [bins]})
-        small.append(evidence.not_monotone(p).p < 0.05)
+        small.append(calibration.not_monotone(p).p < 0.05)
     assert np.mean(small) <= 0.1
 
 
@@ -433,10 +435,10 @@ def test_a_wrong_constant_would_be_seen(monkeypatch):
     def shifted(logits, target, label_space):
         return 1e-6 + conditional_nll(logits, target, label_space=label_space)
 
-    assert evidence.batch_of_one(None).effect == 0 and evidence.weighted_average(None).effect <= 1e-12
-    monkeypatch.setitem(LOSSES, "joint", shifted)
-    broken = evidence.batch_of_one(None)
-    assert estimates.verdict(broken.p, broken.refuted) == "not reproduced"
+    assert theory.batch_of_one(None).effect == 0 and theory.weighted_average(None).effect <= 1e-12
+    monkeypatch.setattr(theory, "joint_nll", shifted)
+    broken = theory.batch_of_one(None)
+    assert rules.verdict(broken.p, broken.refuted) == "not reproduced"
 
 
 @pytest.mark.parametrize(
@@ -449,7 +451,7 @@ def test_a_wrong_constant_would_be_seen(monkeypatch):
     ),
 )
 def test_overhead(ratios, expected):
-    table = claims.ledger([], ratios).set_index("number")
+    table = ledger.ledger([], ratios).set_index("number")
     assert table.loc["2", "verdict"] == expected
 
 
@@ -457,16 +459,16 @@ def test_overhead(ratios, expected):
 
 
 def test_equal_records_give_an_equal_ledger(right):
-    pd.testing.assert_frame_equal(claims.ledger(grid(thesis)).set_index("number"), right)
-    pd.testing.assert_frame_equal(claims.ledger(grid(thesis)[::-1]).set_index("number"), right)
+    pd.testing.assert_frame_equal(ledger.ledger(grid(thesis)).set_index("number"), right)
+    pd.testing.assert_frame_equal(ledger.ledger(grid(thesis)[::-1]).set_index("number"), right)
 
 
 def test_the_ledger_as_text_and_markdown(right):
     table = right.reset_index()
     lines = claims.text(table).splitlines()
     assert lines[0].startswith(f"{(table['verdict'] == 'reproduced').sum()} reproduced")
-    assert sum("Test: " in line for line in lines) == len(claims.CLAIMS)
+    assert sum("Test: " in line for line in lines) == len(ledger.CLAIMS)
     assert "nan" not in claims.text(table) + claims.short(table)
     part = claims.markdown(table, "ood").splitlines()
-    assert len(part) == 2 + sum(claim.chapter == "ood" for claim in claims.CLAIMS)
+    assert len(part) == 2 + sum(claim.chapter == "ood" for claim in ledger.CLAIMS)
     assert len({line.count("|") for line in part}) == 1

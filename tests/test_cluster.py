@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gffn_core.cli import main
-from gffn_core.cluster import Cluster, simulate
-from gffn_core.experiments import PROFILES, Profile, sweep
-from gffn_core.store import Store
-from gffn_core.training import Run
+from gffn_core.engine.cluster import Cluster, simulate
+from gffn_core.experiments.profiles import PROFILES, Profile
+from gffn_core.experiments.store import Store
+from gffn_core.experiments.sweep import sweep
+from gffn_core.training.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 # Two that take seconds, and a short one that has to wait for them.

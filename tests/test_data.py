@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from gffn_core import data, sources, workers
-from gffn_core.data import load_dataset
-from gffn_core.training import Run
+from gffn_core.data import datasets, sources
+from gffn_core.data.datasets import load_dataset
+from gffn_core.engine import plan
+from gffn_core.training.run import Run
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +28,9 @@ def offline(monkeypatch):
 
         return fetch
 
-    monkeypatch.setattr(data, "fetch_official", broken("no route to the official host"))
+    monkeypatch.setattr(datasets, "fetch_official", broken("no route to the official host"))
     monkeypatch.setattr(
-        data, "MIRRORS", {name: broken("no route to the mirror") for name in sources.MIRRORS}
+        datasets, "MIRRORS", {name: broken("no route to the mirror") for name in sources.MIRRORS}
     )
 
 
@@ -41,10 +42,10 @@ def serve(monkeypatch, name, arrays, official=True):
         folders.append(scratch)
         return dict(arrays), "test mirror"
 
-    monkeypatch.setitem(data.MIRRORS, name, fetch)
+    monkeypatch.setitem(sources.MIRRORS, name, fetch)
     if official:
-        digest = data.arrays_sha256(data._canonical(arrays, "test"))
-        monkeypatch.setitem(data.OFFICIAL_SHA256, name, digest)
+        digest = datasets.arrays_sha256(datasets._canonical(arrays, "test"))
+        monkeypatch.setitem(datasets.OFFICIAL_SHA256, name, digest)
     return folders
 
 
@@ -119,7 +120,7 @@ def test_photos_stay_whole(arrays, tmp_path):
 
 
 def test_a_subset_differs_in_its_training_images_alone(monkeypatch, tmp_path):
-    monkeypatch.setitem(data.SUBSETS, "cifar10_10000", ("digits", 100))
+    monkeypatch.setitem(datasets.SUBSETS, "cifar10_10000", ("digits", 100))
     few, all_of_it = load_dataset("cifar10_10000", root=tmp_path), load_dataset("digits")
     assert len(few.train_x) == len(few.train_y) == 100
     assert torch.equal(few.train_x, all_of_it.train_x[:100]) and torch.equal(few.train_y, all_of_it.train_y[:100])
@@ -242,7 +243,7 @@ def test_each_fetch_and_failure_is_told_as_it_happens(tmp_path):
 
 def test_a_sweep_tells_what_it_fetches(tmp_path, capsys):
     with pytest.raises(FileNotFoundError):
-        workers.datasets_of([Run("mnist", "joint", 64, 1)], tmp_path)
+        plan.datasets_of([Run("mnist", "joint", 64, 1)], tmp_path)
     assert "fashion_mnist: fetching Debian package" in capsys.readouterr().err
 
 
@@ -310,7 +311,7 @@ def test_a_file_that_is_there_is_not_fetched_over(arrays, tmp_path, source):
 
 
 def test_a_file_cannot_claim_to_be_official(arrays, tmp_path):
-    digest = data.arrays_sha256(data._canonical(arrays, "test"))
+    digest = datasets.arrays_sha256(datasets._canonical(arrays, "test"))
     np.savez(tmp_path / "mnist.npz", sha256=digest, source="official files", **arrays)
     found = load_dataset("mnist", root=tmp_path)
     assert not found.official and found.source == "own file mnist.npz"
@@ -322,16 +323,16 @@ def test_svhn_is_official_by_its_labels_alone(arrays, tmp_path, monkeypatch):
 
     def load(**changed):
         changed = arrays | changed
-        digest = data.arrays_sha256(data._canonical(changed, "test"))
+        digest = datasets.arrays_sha256(datasets._canonical(changed, "test"))
         np.savez(tmp_path / "svhn.npz", sha256=digest, source="official files", **changed)
         return load_dataset("svhn", root=tmp_path)
 
     found = load()
     assert not found.official and found.source == "own file svhn.npz"
     assert found.title == "SVHN subset (40 train / 10 test)"
-    assert [sum(counts) for counts in data.SVHN_LABELS.values()] == list(data.OFFICIAL_COUNTS["svhn"])
+    assert [sum(counts) for counts in datasets.SVHN_LABELS.values()] == list(datasets.OFFICIAL_COUNTS["svhn"])
     labels = {part: np.bincount(arrays[part]).tolist() for part in ("train_y", "test_y")}
-    monkeypatch.setattr(data, "SVHN_LABELS", labels)
+    monkeypatch.setattr(datasets, "SVHN_LABELS", labels)
     found = load()
     assert found.official and found.source == "official files" and found.title == "SVHN"
     assert not load(test_y=np.zeros(10, int)).official

@@ -15,15 +15,20 @@ import psutil
 import pytest
 import torch
 
-from gffn_core import cli, data, experiments, files
+from gffn_core import cli
 from gffn_core.cli import main
-from gffn_core.experiments import PROFILES, Profile, results, sweep
-from gffn_core.files import write_atomically
-from gffn_core.stack import Execution, train_stack
-from gffn_core.store import Store, record_key
-from gffn_core.training import LOSSES, Run
+from gffn_core.data import datasets, files
+from gffn_core.data.files import write_atomically
+from gffn_core.engine import plan
+from gffn_core.engine.stack import Execution, train_stack
+from gffn_core.experiments import profiles
+from gffn_core.experiments.profiles import PROFILES, Profile
+from gffn_core.experiments.store import Store
+from gffn_core.experiments.sweep import results, sweep
+from gffn_core.training.run import Run, record_key
+from gffn_core.training.step import OBJECTIVES
 
-RUNS = [Run("digits", loss, batch_size=256, epochs=1) for loss in LOSSES]
+RUNS = [Run("digits", loss, batch_size=256, epochs=1) for loss in OBJECTIVES]
 
 
 @pytest.fixture
@@ -52,9 +57,9 @@ def test_profile_is_a_grid_of_pairs(name):
     runs = PROFILES[name].runs()
     assert len(set(runs)) == len(runs) > 0
     for run in runs:
-        for loss in LOSSES if name != "weight" else ():  # its pairs are those of "fewer"
+        for loss in OBJECTIVES if name != "weight" else ():  # its pairs are those of "fewer"
             assert dataclasses.replace(run, loss=loss) in runs
-        assert run.dataset in data.DATASETS
+        assert run.dataset in datasets.DATASETS
 
 
 def test_a_value_named_twice_is_one_run():
@@ -81,7 +86,7 @@ def test_unknown_axis_value(axis, value):
 
 def test_unknown_profile():
     with pytest.raises(ValueError, match="'nope'.*digits.*cpu"):
-        experiments.profile("nope")
+        profiles.profile("nope")
 
 
 # Sweeps
@@ -226,8 +231,8 @@ def test_a_pair_is_of_one_precision(store, monkeypatch):
         file.unlink()
     elsewhere = dataclasses.replace(joint, seed=1)
     with monkeypatch.context() as patch:
-        patch.setattr(experiments, "train_alone", None)  # nothing may be trained before all is known
-        for run in (joint, dataclasses.replace(joint, kl_weight=3.0)):
+        patch.setattr("gffn_core.experiments.sweep.train_alone", None)  # nothing may be trained before all is known
+        for run in (joint, dataclasses.replace(joint, options={"kl_weight": 3.0})):
             with pytest.raises(ValueError, match="'conditional' in bfloat16; use --precision bfloat16"):
                 sweep([elsewhere, run], store)
     assert sweep([joint], store, precision="bfloat16") == 1
@@ -238,9 +243,9 @@ def test_a_pair_is_of_one_precision(store, monkeypatch):
 
 def test_a_run_goes_on_in_the_precision_it_began_in(store):
     run = RUNS[0]
-    key = record_key(run, data.load_dataset("digits").sha256)
+    key = record_key(run, datasets.load_dataset("digits").sha256)
     for result in train_stack(
-        [run], data.load_dataset("digits"), execution=Execution("bfloat16"), checkpoint_seconds=0,
+        [run], datasets.load_dataset("digits"), execution=Execution("bfloat16"), checkpoint_seconds=0,
         save_checkpoint=lambda run, checkpoint: store.save_checkpoint(key, checkpoint),
     ):
         pass
@@ -276,7 +281,7 @@ def test_results_without_training_are_read_only(store):
 def test_missing_gpu_is_named_before_any_work(store):
     with pytest.raises(ValueError, match="cuda.*not available"):
         sweep(RUNS, store, device="cuda")
-    assert experiments.choose_device("auto") == "cpu"
+    assert plan.choose_device("auto") == "cpu"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
@@ -335,7 +340,7 @@ def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsy
     assert lines[-1] == "2 of 2 runs have equal weights"
     again = Store(tmp_path / "again")
     assert {r["key"]: r["evaluations"] for r in again.records()} == {r["key"]: r["evaluations"] for r in store.records()}
-    monkeypatch.setattr(experiments, "train_alone", None)  # those kept are compared, not trained again
+    monkeypatch.setattr("gffn_core.experiments.sweep.train_alone", None)  # those kept are compared, not trained again
     assert main(verify) == 0
     assert main(["verify", *where, "--count", "3"]) == 1
     assert "--count 3: the store holds 2 runs" in capsys.readouterr().err
@@ -344,7 +349,7 @@ def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsy
     record = store.records()[0]
     record["data"]["sha256"] = "0" * 64
     with pytest.raises(ValueError, match="digits is not what the record was made from"):
-        experiments.repeat(record, again)
+        verify.repeat(record, again)
 
 
 def test_status_of_an_empty_store(tmp_path, capsys):
@@ -394,7 +399,7 @@ def test_expected_failures_are_one_message(args, message, tmp_path, monkeypatch,
 def test_data_command(capsys):
     assert main(["data", "digits", "digits_0_4"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    digits = data.load_dataset("digits")
+    digits = datasets.load_dataset("digits")
     assert lines[1].split()[:5] == ["digits", "1294", "143", "360", digits.sha256[:12]]
     assert lines[1].endswith("Digits; scikit-learn")
 
@@ -403,8 +408,8 @@ def test_data_command_goes_on_after_a_failure(tmp_path, monkeypatch, capsys):
     def offline(name, scratch):
         raise OSError("offline")
 
-    monkeypatch.setattr(data, "fetch_official", offline)
-    monkeypatch.setattr(data, "MIRRORS", {})
+    monkeypatch.setattr(datasets, "fetch_official", offline)
+    monkeypatch.setattr(datasets, "MIRRORS", {})
     assert main(["data", "mnist", "digits", "--root", str(tmp_path)]) == 1
     out, error = capsys.readouterr()
     assert "official: OSError: offline" in error
@@ -494,7 +499,7 @@ def test_a_folder_without_results_is_named(command, folder, tmp_path, monkeypatc
 def test_a_sweep_that_cannot_write_is_refused_before_training(folder, small, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
-    monkeypatch.setattr(experiments, "datasets_of", None)
+    monkeypatch.setattr("gffn_core.experiments.sweep.datasets_of", None)
     if folder == "closed":  # not to root, who runs some tests
         def refuse(dir):
             raise PermissionError(errno.EACCES, "Permission denied", str(dir / "scratch"))
@@ -508,7 +513,7 @@ def test_a_sweep_that_cannot_write_is_refused_before_training(folder, small, tmp
 def test_verify_refuses_an_unwritable_second_store_before_training(small, store, tmp_path, monkeypatch, capsys):
     assert sweep(small.runs(), store) == 2
     (tmp_path / "file").touch()
-    monkeypatch.setattr(experiments, "repeat", None)
+    monkeypatch.setattr("gffn_core.experiments.verify.repeat", None)
     verify = ["verify", "small", "--count", "1", "--results", str(store.root), "--keep", str(tmp_path / "file")]
     assert main(verify) == 1
     assert f"'{tmp_path / 'file'}" in capsys.readouterr().err

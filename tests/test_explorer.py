@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from gffn_core import experiments, report
+from gffn_core.experiments import profiles, tables
+from gffn_core.experiments.store import Store
 from gffn_core.losses import conditional_nll, joint_nll
-from gffn_core.store import Store
+from gffn_core.pages import explorer
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = "notebooks/09_explorer.html"
@@ -19,7 +20,7 @@ PAGE = "notebooks/09_explorer.html"
 
 @pytest.fixture(scope="module")
 def records():
-    runs = [run for name in ("cpu", "binary") for run in experiments.profile(name).runs()]
+    runs = [run for name in ("cpu", "binary") for run in profiles.profile(name).runs()]
     return list(Store(ROOT / "results").select(runs).values())
 
 
@@ -52,7 +53,7 @@ def test_page_holds_the_numbers_of_the_published_records(records, embedded):
                 "accuracy": lambda e: e["test_accuracy"], "ece": lambda e: e["ece"]["uniform10"]
             }.items():
                 assert cell[name][0] == pytest.approx(np.mean([value(e[scheme]) for e in seeds.values()]), abs=1e-4)
-                assert (cell[name][1] is None) == (len(seeds) < report.SEEDS)
+                assert (cell[name][1] is None) == (len(seeds) < tables.SEEDS)
             for score, (mean, _) in cell["auroc"].items():
                 aurocs = [e[scheme]["ood"]["scores"][score]["auroc"] for e in seeds.values()]
                 assert mean == pytest.approx(np.mean(aurocs), abs=1e-4)
@@ -73,7 +74,7 @@ def test_seeds_are_brought_together(records):
     one = next(r for r in records if r["run"]["seed"] == 0 and r["run"]["batch_size"] == 64)
     two = next(r for r in records if r["run"]["batch_size"] == 256)
     two = {**two, "run": {**one["run"], "seed": 1}, "data": one["data"]}
-    cell = next(c for c in report.cells([one, two]) if c["scheme"] == "long")
+    cell = next(c for c in explorer.cells([one, two]) if c["scheme"] == "long")
     a, b = (r["evaluations"]["long"] for r in (one, two))
     assert cell["seeds"] == [0, 1]
     mean, half = cell["accuracy"]
@@ -89,10 +90,10 @@ def test_seeds_are_brought_together(records):
 
 def test_diverged_runs_and_missing_foreign_data_are_left_out(records):
     record = json.loads(json.dumps(records[0]))
-    assert report.cells([{**record, "diverged": 3}]) == []
+    assert explorer.cells([{**record, "diverged": 3}]) == []
     for evaluation in record["evaluations"].values():
         del evaluation["ood"]
-    assert all("roc" not in cell and "log_px" not in cell for cell in report.cells([record]))
+    assert all("roc" not in cell and "log_px" not in cell for cell in explorer.cells([record]))
 
 
 # ---- the built page

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from sklearn import metrics as sklearn_metrics
 
 from gffn_core import metrics
-from gffn_core.sources import import_torchvision
+from gffn_core.data.sources import import_torchvision
 
 scores_with_ties = st.lists(st.integers(-3, 3), min_size=1, max_size=40)
 # (N, K) logits; the classes are dealt out in turn.

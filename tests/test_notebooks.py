@@ -20,8 +20,9 @@ import pandas as pd
 import pytest
 from conftest import HOSTILE
 
-from gffn_core import experiments
-from gffn_core.store import Store, _sha256
+from gffn_core.data.files import sha256_of
+from gffn_core.experiments import profiles, sweep
+from gffn_core.experiments.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 spec = importlib.util.spec_from_file_location("execute", ROOT / "book/execute.py")
@@ -89,7 +90,7 @@ LONG = {
 
 def test_data_under_figures_are_those_of_the_records():
     cell = ["dataset", "batch_size", "loss"]
-    runs = experiments.profile("cpu").runs()
+    runs = profiles.profile("cpu").runs()
     records = [record for record in Store(ROOT / "results").select(runs).values() if not record["diverged"]]
     under = {figure.get("id"): data(figure) for figure in figures()}
     for name, value in LONG.items():
@@ -107,15 +108,15 @@ def test_data_under_figures_are_those_of_the_records():
 def live_store(tmp_path_factory):
     """One store for all chapters: the first trains a run, the others read. Its other records are hostile."""
     folder = tmp_path_factory.mktemp("results")
-    runs = experiments.profile("digits").runs()
-    experiments.sweep(runs[1:], Store(folder), device="cpu", workers=2)
+    runs = profiles.profile("digits").runs()
+    sweep.sweep(runs[1:], Store(folder), device="cpu", workers=2)
     for path in (folder / "runs").glob("*.json"):
         record = json.loads(path.read_text())["record"]
         ood = [found["ood"]["data"] for found in record["evaluations"].values() if "ood" in found]
         for data in (record["data"], *ood):
             data |= {"title": data["title"] + HOSTILE, "source": HOSTILE, "sha256": HOSTILE, "official": False}
         record["provenance"] |= dict.fromkeys(("hardware", "code", "torch", "python", "finished"), HOSTILE)
-        path.write_text(json.dumps({"sha256": _sha256(record), "record": record}))
+        path.write_text(json.dumps({"sha256": sha256_of(record), "record": record}))
     shutil.copytree(folder / "runs", folder / "again/runs")
     return folder
 

@@ -14,10 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gffn_core import plots, report
 from gffn_core.cli import main
-from gffn_core.experiments import Profile, profile, results
-from gffn_core.store import Store
+from gffn_core.experiments import tables
+from gffn_core.experiments.profiles import Profile, profile
+from gffn_core.experiments.store import Store
+from gffn_core.experiments.sweep import results
+from gffn_core.pages import chapter, figures, publish, style, words
+from gffn_core.training import course
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = Profile("small", ("digits_0_4",), epochs={64: 1, 256: 2}, seeds=(0, 1, 2))
@@ -31,7 +34,7 @@ def records(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(records):
-    return report.frame(records)
+    return tables.frame(records)
 
 
 def test_a_row_per_run_and_scheme(records, table):
@@ -39,16 +42,16 @@ def test_a_row_per_run_and_scheme(records, table):
     row, record = table.iloc[-1], records[-1]
     assert row["scheme"] == "long" and row["test_accuracy"] == record["evaluations"]["long"]["test_accuracy"]
     assert row["overconfidence"] == row["confidence"] - row["test_accuracy"]
-    assert row["underfit"] == (row["train_accuracy"] < report.FITTED)
+    assert row["underfit"] == (row["train_accuracy"] < course.FITTED)
     assert not table[table["scheme"] == "early"]["underfit"].any()
 
 
 def test_every_column_is_explained(records, table):
-    assert list(table.columns) == list(report.COLUMNS)
+    assert list(table.columns) == list(tables.COLUMNS)
     record, row = records[-1], table.iloc[-1]
-    for name, (meaning, unit, place) in report.COLUMNS.items():
+    for name, (meaning, unit, place) in tables.COLUMNS.items():
         assert meaning and unit
-        if "." in place:
+        if isinstance(place, str) and "." in place and name != "kl_weight":  # which the record lacks
             found = record["evaluations"]["long"] if place.startswith(".") else record
             for key in place.removeprefix(".").split("."):
                 found = found[key]
@@ -60,7 +63,7 @@ def test_exported_table_is_that_of_the_records(suffix, read, tmp_path):
     path = tmp_path / f"table{suffix}"
     assert main(["export", "cpu", str(path), "--results", str(ROOT / "results")]) == 0
     records = Store(ROOT / "results").select(profile("cpu").runs()).values()
-    pd.testing.assert_frame_equal(read(path), report.frame(records), check_dtype=False)
+    pd.testing.assert_frame_equal(read(path), tables.frame(records), check_dtype=False)
 
 
 def test_a_table_that_cannot_be_exported_says_why(tmp_path, monkeypatch, capsys):
@@ -69,14 +72,14 @@ def test_a_table_that_cannot_be_exported_says_why(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr("gffn_core.cli.find_spec", lambda name: None)
     assert main(["export", "cpu", str(tmp_path / "table.parquet"), "--results", str(ROOT / "results")]) == 1
     said = capsys.readouterr().err
-    assert "must end in .csv or .parquet" in said and "holds no run of 'cpu'" in said and "gffn-core[parquet]" in said
+    assert "must end in .csv or .parquet" in said and "name a folder that `gffn sweep` has filled" in said and "gffn-core[parquet]" in said
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("metric", ["test_accuracy", "ece"])
 def test_intervals_are_those_of_scipy(table, metric):
-    cells = report.summary(table, metric)
-    pairs = report.paired_difference(table, metric)
+    cells = tables.summary(table, metric)
+    pairs = tables.paired_difference(table, metric)
     assert (cells["n"] == 3).all() and len(cells) == 8 and len(pairs) == 4
     for cell in pairs.itertuples():
         here = table[(table["scheme"] == cell.scheme) & (table["batch_size"] == cell.batch_size)]
@@ -93,51 +96,51 @@ def test_intervals_are_those_of_scipy(table, metric):
 
 def test_too_few_seeds_have_no_interval_and_say_so(records):
     two = [record for record in records if record["run"]["seed"] < 2]
-    assert report.summary(report.frame(two), "ece")["half"].isna().all()
+    assert tables.summary(tables.frame(two), "ece")["half"].isna().all()
     one = [record for record in records if record["run"]["seed"] == 0]
-    assert report.summary(report.frame(one), "ece")["half"].isna().all()
-    assert "seed 0, too few for intervals" in report.basis(one, "small")
-    assert "seeds 0, 1, 2, bars: 95 % interval of cells with 3 seeds" in report.basis(records, "small")
+    assert tables.summary(tables.frame(one), "ece")["half"].isna().all()
+    assert "seed 0, too few for intervals" in words.basis(one, "small")
+    assert "seeds 0, 1, 2, bars: 95 % interval of cells with 3 seeds" in words.basis(records, "small")
     other = next(record for record in records if record["run"]["seed"] == 1)
-    assert f"seeds 0, 1 (1 of {len(one)}), too few" in report.basis([*one, other], "small")
+    assert f"seeds 0, 1 (1 of {len(one)}), too few" in words.basis([*one, other], "small")
 
 
 def test_a_run_without_its_partner_is_in_no_pair(records):
     lonely = [r for r in records if (r["run"]["seed"], r["run"]["loss"], r["run"]["batch_size"]) != (2, "joint", 64)]
-    pairs = report.paired_difference(report.frame(lonely), "ece")
+    pairs = tables.paired_difference(tables.frame(lonely), "ece")
     assert pairs.set_index(["scheme", "batch_size"])["n"].to_dict() == {
         ("early", 64): 2, ("long", 64): 2, ("early", 256): 3, ("long", 256): 3
     }
     with pytest.raises(ValueError, match="both losses"):
-        report.paired_difference(report.frame([r for r in records if r["run"]["loss"] == "joint"]), "ece")
+        tables.paired_difference(tables.frame([r for r in records if r["run"]["loss"] == "joint"]), "ece")
 
 
 def test_partial_data_is_named_under_every_figure(records):
     own = [r | {"data": r["data"] | {"official": False, "title": "SVHN subset (9 train / 9 test)"}} for r in records]
-    assert "SVHN subset (9 train / 9 test)" in report.basis(own, "small")
+    assert "SVHN subset (9 train / 9 test)" in words.basis(own, "small")
 
 
 def test_coverage_tells_a_partial_grid_from_a_whole_one(records):
-    assert report.coverage(records, PROFILE.runs()) == "all 12 runs of the grid"
-    assert report.coverage(records[:5], PROFILE.runs()).startswith("5 of the 12 runs")
+    assert words.coverage(records, PROFILE.runs()) == "all 12 runs of the grid"
+    assert words.coverage(records[:5], PROFILE.runs()).startswith("5 of the 12 runs")
 
 
 def test_pair_near_takes_the_nearest_batch_on_a_log_scale(records):
     for wanted, found in ((2048, 256), (4, 64), (127, 64), (129, 256)):
-        pair = report.pair_near(records, "digits_0_4", wanted)
+        pair = chapter.pair_near(records, "digits_0_4", wanted)
         assert [(r["run"]["loss"], r["run"]["batch_size"], r["run"]["seed"]) for r in pair] == [
             ("conditional", found, 0), ("joint", found, 0)
         ]
-    assert report.pair_near(records, "cifar10", 64)[0]["run"]["dataset"] == "digits_0_4"
+    assert chapter.pair_near(records, "cifar10", 64)[0]["run"]["dataset"] == "digits_0_4"
 
 
 FIGURES = {
-    "by_batch_size": lambda records, table: plots.by_batch_size(table[table["scheme"] == "long"], "ece", "ECE"),
-    "difference": lambda records, table: plots.difference_by_batch_size(table[table["scheme"] == "early"], "ece", "gap"),
-    "curves": lambda records, table: plots.curves(records[:4], "val_accuracy", "accuracy"),
-    "reliability": lambda records, table: plots.reliability(report.pair_near(records, "digits_0_4", 64)),
-    "density_and_roc": lambda records, table: plots.density_and_roc(records[0]),
-    "auroc": lambda records, table: plots.auroc_by_batch_size(
+    "by_batch_size": lambda records, table: figures.by_batch_size(table[table["scheme"] == "long"], "ece", "ECE"),
+    "difference": lambda records, table: figures.difference_by_batch_size(table[table["scheme"] == "early"], "ece", "gap"),
+    "curves": lambda records, table: figures.curves(records[:4], "val_accuracy", "accuracy"),
+    "reliability": lambda records, table: figures.reliability(chapter.pair_near(records, "digits_0_4", 64)),
+    "density_and_roc": lambda records, table: figures.density_and_roc(records[0]),
+    "auroc": lambda records, table: figures.auroc_by_batch_size(
         table[table["scheme"] == "long"], {"digits_0_4": "Digits 5-9"}
     ),
 }
@@ -146,28 +149,28 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_take_the_pages_colour_and_speak(name, records, table, monkeypatch):
     shown = []
-    monkeypatch.setattr(plots, "display", lambda data, raw: shown.append(data))
-    plots.show(FIGURES[name](records, table), name="a-figure", data=table, alt='4 < 5 & "so on"', caption="Basis <here>")
+    monkeypatch.setattr(publish, "display", lambda data, raw: shown.append(data))
+    publish.show(FIGURES[name](records, table), name="a-figure", data=table, alt='4 < 5 & "so on"', caption="Basis <here>")
     (data,) = shown
     page = data["text/html"]
     root = ET.fromstring(page.replace("xlink:", ""))  # well-formed
     svg = root.find("{http://www.w3.org/2000/svg}svg")
     assert svg.get("aria-label") == '4 < 5 & "so on"' and svg.get("role") == "img" and svg.get("viewBox")
     assert root.find("figcaption").text == "Basis <here>"
-    assert "currentColor" in page and plots._INK not in page
+    assert "currentColor" in page and style._INK not in page
     # Nothing paints the page's background: that would be white on a dark page.
     assert not re.search(r"fill: #ffffff", page)
     assert '4 < 5 & "so on"' in data["text/plain"]
     assert root.get("id") == "a-figure"
-    (drawing,) = plots.drawings(page).values()
+    (drawing,) = publish.drawings(page).values()
     assert ET.fromstring(drawing).get("role") == "img" and "currentColor" not in drawing
 
 
 def test_a_figure_carries_its_data(records, monkeypatch):
     shown = []
-    monkeypatch.setattr(plots, "display", lambda data, raw: shown.append(data["text/html"]))
-    points = report.curve_points(records, "val_accuracy").assign(note='a "quoted", <b>; 5 %\nü')
-    plots.show(plots.curves(records, "val_accuracy", "accuracy"), name="curves", data=points, alt="", caption="")
+    monkeypatch.setattr(publish, "display", lambda data, raw: shown.append(data["text/html"]))
+    points = tables.curve_points(records, "val_accuracy").assign(note='a "quoted", <b>; 5 %\nü')
+    publish.show(figures.curves(records, "val_accuracy", "accuracy"), name="curves", data=points, alt="", caption="")
     link = ET.fromstring(shown[0].replace("xlink:", "")).find(".//a[@download='curves.csv']").get("href")
     with urlopen(link) as answer:
         read = pd.read_csv(answer)
@@ -176,18 +179,18 @@ def test_a_figure_carries_its_data(records, monkeypatch):
 
 def test_a_figures_name_is_fit_for_an_address():
     with pytest.raises(ValueError, match="'ECE long'.*such as 'ece-long'"):
-        plots.show(None, name="ECE long", data=None, alt="", caption="")
+        publish.show(None, name="ECE long", data=None, alt="", caption="")
 
 
 def test_points_are_those_of_the_records(records):
     record = records[-1]
-    points = report.curve_points([record], "val_accuracy")
+    points = tables.curve_points([record], "val_accuracy")
     assert points["value"].tolist() == record["curves"]["val_accuracy"]
     assert points.loc[points["early"], "epoch"].tolist() == [record["evaluations"]["early"]["epoch"]]
     found = record["evaluations"]["long"]
-    bins = report.bins([record])
+    bins = tables.bins([record])
     assert bins["count"].tolist() == found["calibration"]["uniform10"]["count"]
-    points = report.score_points(record)
+    points = tables.score_points(record)
     roc = points[(points["panel"] == "roc") & (points["series"] == "typicality")]
     assert roc["y"].tolist() == found["ood"]["scores"]["typicality"]["tpr_on_fpr_grid"]
     np.testing.assert_allclose(points[points["panel"] == "histogram"].groupby("series")["y"].sum(), 1)
@@ -195,21 +198,21 @@ def test_points_are_those_of_the_records(records):
 
 def test_empty_bins_have_no_bar(records):
     """A bin without samples is no bin with accuracy zero."""
-    pair = report.pair_near(records, "digits_0_4", 256)
-    figure = plots.reliability(pair)
+    pair = chapter.pair_near(records, "digits_0_4", 256)
+    figure = figures.reliability(pair)
     for axis, record in zip(figure.axes[:2], pair):
         count = record["evaluations"]["long"]["calibration"]["uniform10"]["count"]
         assert len(axis.patches) == sum(n > 0 for n in count) < 10
-    plots.plt.close(figure)
+    figures.plt.close(figure)
 
 
 @given(st.text("a(1) :./-=|`*_~$\\{}[]<>&;#!^\"'@\n"))
 def test_text_of_a_record_is_nothing_but_text(rendered, text):
-    shown = report.escape(text)
+    shown = words.escape(text)
     page = rendered({"text/markdown": f"Shown: {shown}. And: {shown}."})
     wanted = " ".join(text.split())
     assert page.tags == ["p"] and page.text == f"Shown: {wanted}. And: {wanted}.\n"
-    page = rendered({"text/markdown": report.markdown_table(["a", "b", "c"], [[shown, f"`a{shown}`", f"**a{shown}a**"]])})
+    page = rendered({"text/markdown": words.markdown_table(["a", "b", "c"], [[shown, f"`a{shown}`", f"**a{shown}a**"]])})
     assert page.tags == ["table", "thead", *["tr", *["th"] * 3], "tbody", "tr", "td", "td", "code", "td", "strong"]
     assert rendered({"text/html": f'<a title="{shown}">{shown}</a>'}).text == wanted
 
@@ -217,17 +220,17 @@ def test_text_of_a_record_is_nothing_but_text(rendered, text):
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_show_a_hostile_title_as_text(name, records, rendered, monkeypatch):
     shown = []
-    monkeypatch.setattr(plots, "display", lambda data, raw: shown.append(data))
+    monkeypatch.setattr(publish, "display", lambda data, raw: shown.append(data))
     hostile = json.loads(json.dumps(records))
     for record in hostile:
         record["data"] |= {"title": HOSTILE, "official": False}
         record["provenance"] |= dict.fromkeys(("hardware", "code"), HOSTILE)
         for found in record["evaluations"].values():
             found["ood"]["data"]["title"] = HOSTILE
-    table = report.frame(hostile)
-    plots.show(
+    table = tables.frame(hostile)
+    publish.show(
         FIGURES[name](hostile, table), name="a-figure", data=table,
-        alt=report.describe(table, "ece"), caption=report.basis(hostile, "small"),
+        alt=words.describe(table, "ece"), caption=words.basis(hostile, "small"),
     )
     page = rendered(shown[0])
     assert not page.active and "img" not in page.tags
@@ -237,4 +240,4 @@ def test_figures_show_a_hostile_title_as_text(name, records, rendered, monkeypat
 
 
 def test_markdown_table():
-    assert report.markdown_table(["a", "b"], [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert words.markdown_table(["a", "b"], [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"

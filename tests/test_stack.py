@@ -8,23 +8,33 @@ import json
 import pytest
 import torch
 
-from gffn_core import stack, tuning, workers
-from gffn_core.data import load_dataset
-from gffn_core.experiments import PROFILES, sweep
-from gffn_core.stack import CONVOLUTIONS, Execution, Stack, fresh_state, stacked_logits, train_stack
-from gffn_core.store import Store
-from gffn_core.training import LOSSES, PRECISIONS, Normalise, Run, epoch_order, initial_model, stepper, train
-from gffn_core.tuning import bytes_per_run, choose_execution
+from gffn_core.data.datasets import load_dataset
+from gffn_core.engine import process, stack, tuning, workers
+from gffn_core.engine.stack import (
+    CONVOLUTIONS,
+    Execution,
+    Stack,
+    fresh_state,
+    stacked_logits,
+    train_stack,
+)
+from gffn_core.engine.tuning import bytes_per_run, choose_execution
+from gffn_core.experiments.profiles import PROFILES
+from gffn_core.experiments.store import Store
+from gffn_core.experiments.sweep import sweep
+from gffn_core.training.loop import train
+from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
+from gffn_core.training.step import OBJECTIVES, PRECISIONS, stepper
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 WAYS = [Execution(convolution=c, together=t) for c in CONVOLUTIONS for t in (True, False)]
 MIXED = [
     Run("digits", loss, batch_size=20, epochs=3, seed=seed, label_space=space, learning_rate=rate)
     for loss, (seed, space, rate) in itertools.product(
-        LOSSES, ((0, "categorical", 1e-3), (1, "binary", 1e-3), (2, "categorical", 3e-3))
+        OBJECTIVES, ((0, "categorical", 1e-3), (1, "binary", 1e-3), (2, "categorical", 3e-3))
     )
 ]
-MIXED[3] = dataclasses.replace(MIXED[3], kl_weight=0.3)  # a joint one
+MIXED[3] = dataclasses.replace(MIXED[3], options={"kl_weight": 0.3})  # a joint one
 NOISY = [dataclasses.replace(run, batch_size=64, norm="ghost", dropout=0.4) for run in MIXED]
 
 
@@ -54,7 +64,7 @@ def test_steps_in_float64_agree_with_the_plain_loop(digits, runs, steps, executi
         found.step()
     for i, run in enumerate(runs):
         plain = initial_model(run, digits).double()
-        take_step = stepper(run, plain, prepare)
+        take_step = stepper(plain, run.objective(), run.learning_rate, prepare)
         for batch in epoch_order(run.seed, 1, len(digits.train_x)).split(run.batch_size)[:steps]:
             take_step(digits.train_x[batch], digits.train_y[batch])
         for name, value in plain.state_dict().items():
@@ -87,7 +97,7 @@ def test_denormal_numbers_count_as_zero_and_no_weight_differs(digits):
     """Adam's moments decay into them where a unit is dead; too small to move a weight, they cost time."""
     run, found = Run("digits", "joint", batch_size=4, epochs=4), {}
     for settled in (False, True):
-        with workers.settled("cpu" if settled else "elsewhere"):
+        with process.settled("cpu" if settled else "elsewhere"):
             prepare = Normalise(digits.train_x, torch.device("cpu"))
             stack = Stack([run], [fresh_state(run, digits)], initial_model(run, digits), prepare, digits.train_x, digits.train_y)
             for epoch in range(run.epochs):
@@ -133,7 +143,7 @@ def test_runs_leave_the_stack_when_they_end_and_the_others_go_on(tiny):
 
 def test_goes_on_from_any_checkpoint_to_the_same_weights(tiny, tmp_path):
     """Checkpoints after every step, through files as a sweep writes them."""
-    runs = [Run("digits", loss, batch_size=30, epochs=2, seed=1, norm="batch", dropout=0.4) for loss in LOSSES]
+    runs = [Run("digits", loss, batch_size=30, epochs=2, seed=1, norm="batch", dropout=0.4) for loss in OBJECTIVES]
     kept = []
     results = list(train_stack(
         runs, tiny, checkpoint_seconds=0,

@@ -14,9 +14,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gffn_core.cli import main
-from gffn_core.files import write_atomically
-from gffn_core.store import Store, _sha256, record_key
-from gffn_core.training import Run, train
+from gffn_core.data.files import sha256_of, write_atomically
+from gffn_core.experiments.store import Store
+from gffn_core.training.loop import train
+from gffn_core.training.run import Run, record_key
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_saved_results_are_selected_in_the_order_asked_for(result, store):
 def test_record_holds_the_result(result, store):
     record = store.save(result)
     assert record["key"] == record_key(result.run, result.data["sha256"])
-    assert Run(**record["run"]) == result.run
+    assert Run.of(record["run"]) == result.run
     assert record["data"] == result.data
     assert record["curves"]["val_nll"] == pytest.approx(result.curves["val_nll"], rel=1e-5)
     for key, logits in result.logits.items():
@@ -180,10 +181,13 @@ def test_publishing_loses_no_record_unless_told_to(result, store):
 
 def test_publishing_nothing_is_an_error(tmp_path, capsys):
     folder = tmp_path / "resluts"
+    assert main(["publish", "cpu", "--results", str(folder)]) == 1
+    assert f"'{folder}': No such file" in capsys.readouterr().err and not folder.exists()
+    folder.mkdir()
     for more in ([], ["--drop"]):
         assert main(["publish", "cpu", "--results", str(folder), *more]) == 1
         assert f"{folder} holds no record of 'cpu'" in capsys.readouterr().err
-    assert not folder.exists()
+    assert not list(folder.iterdir())
 
 
 def test_a_published_file_that_lacks_a_line_is_noticed(result, store):
@@ -208,7 +212,7 @@ def test_a_record_of_an_unknown_run_is_left_out_by_name(change, result, store, m
     record = store.save(result)
     strange = json.loads(json.dumps(record)) | {"key": "0123456789abcdef"}
     strange["run"] |= change
-    stored = json.dumps({"sha256": _sha256(strange), "record": strange})
+    stored = json.dumps({"sha256": sha256_of(strange), "record": strange})
     file = store.runs / "0123456789abcdef.json"
     file.write_text(stored)
     with pytest.warns(UserWarning, match=f"{file}: record 0123456789abcdef is left out"):
@@ -290,7 +294,7 @@ def test_emptied_publication_is_reported(result, store):
 
 
 def test_record_of_another_format_is_absent(result, store, monkeypatch):
-    monkeypatch.setattr("gffn_core.store.FORMAT", 99)
+    monkeypatch.setattr("gffn_core.experiments.store.FORMAT", 99)
     store.save(result)
     monkeypatch.undo()
     with pytest.warns(UserWarning, match="format is 99"):

@@ -1,6 +1,7 @@
 """The training loop: reproducible, paired, and honest about where it stopped."""
 
 import dataclasses
+import functools
 import json
 from types import SimpleNamespace
 
@@ -8,11 +9,13 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from gffn_core import metrics, training
-from gffn_core.data import load_dataset
-from gffn_core.evaluation import evaluate
-from gffn_core.provenance import weights_sha256
-from gffn_core.training import Normalise, Run, epoch_order, initial_model, train
+from gffn_core import metrics
+from gffn_core.data.datasets import load_dataset
+from gffn_core.evaluation.standard import evaluate
+from gffn_core.training import course, loop, step
+from gffn_core.training.loop import train
+from gffn_core.training.provenance import weights_sha256
+from gffn_core.training.run import Normalise, Run, epoch_order, initial_model, record_key
 
 
 def weights(result):
@@ -25,14 +28,16 @@ def seen(monkeypatch):
     labels = {}
 
     def recorder(name, objective):
+        @functools.wraps(objective)
         def record(logits, target, **options):
-            labels.setdefault(name, []).append(target.tolist())
+            if len(target) > 1:  # a run tries its objective on one example
+                labels.setdefault(name, []).append(target.tolist())
             return objective(logits, target, **options)
 
         return record
 
-    for name, objective in list(training.LOSSES.items()):
-        monkeypatch.setitem(training.LOSSES, name, recorder(name, objective))
+    for name, objective in list(step.OBJECTIVES.items()):
+        monkeypatch.setitem(step.OBJECTIVES, name, recorder(name, objective))
     return labels
 
 
@@ -114,7 +119,7 @@ def test_early_is_the_best_epoch_until_patience_ran_out(
     curve = [0.5, 0.4, 0.7, 0.7, 0.6, 0.6, 0.9, 0.9]
     values = iter(curve)
     given = SimpleNamespace(**vars(metrics) | {"accuracy": lambda logits, target: next(values)})
-    monkeypatch.setattr(training, "metrics", given)
+    monkeypatch.setattr(course, "metrics", given)
     run = Run("digits", "joint", batch_size=25, epochs=8, patience=2, patience_steps=patience_steps)
     result = train(run, tiny)
     assert result.curves["val_accuracy"] == curve
@@ -147,7 +152,7 @@ def test_result_is_plain_data(tiny):
     plain = {k: getattr(result, k) for k in ("data", "curves", "evaluations", "provenance")}
     text = json.dumps(plain)
     assert json.dumps(json.loads(text)) == text
-    assert Run(**json.loads(json.dumps(dataclasses.asdict(result.run)))) == result.run
+    assert Run.of(json.loads(json.dumps(result.run.settings()))) == result.run
     assert set(result.logits) == {f"{s}_{p}" for s in ("early", "long") for p in ("val", "test", "ood")}
     assert {a.dtype.name for a in result.logits.values()} == {"float16"}
 
@@ -158,8 +163,12 @@ def test_evaluation_of_a_model():
     run = Run("digits_0_4", "joint", batch_size=64, epochs=1)
     prepare = Normalise(low.train_x, torch.device("cpu"))
     model = initial_model(run, low)
-    coarse = lambda images: (50 * model(images)).round()  # gives tied scores
-    out, kept = evaluate(coarse, "binary", low, prepare, high)
+
+    class Coarse(torch.nn.Module):  # gives tied scores
+        def forward(self, images):
+            return (50 * model(images)).round()
+
+    out, kept = evaluate(Coarse(), "binary", low, prepare, high)
     probs = kept["test"].double().softmax(-1)
     assert out["test_accuracy"] == metrics.accuracy(probs, low.test_y)
     assert out["nll"] == metrics.negative_log_likelihood(kept["test"], low.test_y)
@@ -200,7 +209,6 @@ def test_batch_larger_than_the_data(tiny):
         ("label_space", "softmax"),
         ("batch_size", 0),
         ("epochs", -1),
-        ("kl_weight", -0.5),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
@@ -216,6 +224,26 @@ def test_refused_runs(field, value):
     fields = {"dataset": "digits", "loss": "joint", "batch_size": 4, "epochs": 1} | {field: value}
     with pytest.raises(ValueError, match=f"{field}={value!r}"):
         Run(**fields)
+
+
+@pytest.mark.parametrize(
+    "loss, options, message",
+    (
+        ("joint", {"kl_weight": -0.5}, "kl_weight=-0.5 must"),
+        ("conditional", {"kl_weight": 2.0}, r"'conditional' has no options \['kl_weight'\]; it has \[\]"),
+        ("joint", {"weight": 2.0}, r"no options \['weight'\]; it has \['kl_weight'\]"),
+    ),
+)
+def test_refused_options(loss, options, message):
+    with pytest.raises(ValueError, match=message):
+        Run("digits", loss, batch_size=4, epochs=1, options=options)
+
+
+def test_options_at_their_default_are_left_out():
+    plain, weighed = (Run("digits", "joint", 4, 1, options={"kl_weight": weight}) for weight in (1.0, 3.0))
+    assert plain == Run("digits", "joint", 4, 1) and "kl_weight" not in plain.settings()
+    assert weighed.settings()["kl_weight"] == 3.0 and Run.of(weighed.settings()) == weighed
+    assert len({record_key(run, "0") for run in (plain, weighed)}) == 2
 
 
 @pytest.mark.parametrize("loss", ("conditional", "joint"))
@@ -237,11 +265,11 @@ def test_long_ends_once_flat_and_fitted(tiny, monkeypatch, fitted_epochs, ends):
     """Validation is flat at epoch 4; training accuracy is above FITTED at 1, 2, and from 5 on."""
     val = iter([0.5, 0.4, 0.3, 0.2] + [0.1] * 4)
     given = SimpleNamespace(**vars(metrics) | {"accuracy": lambda logits, target: next(val)})
-    monkeypatch.setattr(training, "metrics", given)
+    monkeypatch.setattr(course, "metrics", given)
     right = iter([100, 99, 10, 98, 99, 99, 50, 100])
-    add_epoch = training.Course.add_epoch
+    add_epoch = course.Course.add_epoch
     monkeypatch.setattr(
-        training.Course, "add_epoch",
+        course.Course, "add_epoch",
         lambda course, losses, correct, *rest: add_epoch(course, losses, torch.tensor(next(right)), *rest),
     )
     run = Run("digits", "joint", batch_size=25, epochs=8, patience_steps=1, fitted_epochs=fitted_epochs)

@@ -18,7 +18,9 @@ import nbformat
 from figures import chapters, drawings
 from sphinx.errors import ExtensionError
 
-from gffn_core import cli, report
+from gffn_core import cli
+from gffn_core.experiments.tables import COLUMNS
+from gffn_core.pages import words
 
 # Permissive licences, and the Mozilla licence, which covers changed files of its own only.
 COMPATIBLE = r"\b(MIT|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|Mozilla|MPL|Zlib|CC0|HPND|Public Domain)\b"
@@ -28,9 +30,9 @@ def tables(app, config):
     app.config.myst_substitutions |= {
         "chapters": _chapters(app),
         "data_files": _data_files(app),
-        "data_dictionary": report.markdown_table(
+        "data_dictionary": words.markdown_table(
             ["column", "meaning", "unit", "in the record"],
-            ([f"`{name}`", meaning, unit, f"`{place}`"] for name, (meaning, unit, place) in report.COLUMNS.items()),
+            ([f"`{name}`", meaning, unit, f"`{place}`" if isinstance(place, str) else "computed"] for name, (meaning, unit, place) in COLUMNS.items()),
         ),
         "status": _status(app),
         "licences": _licences(),
@@ -39,7 +41,7 @@ def tables(app, config):
 
 def _chapters(app):
     figures = drawings(app)
-    return report.markdown_table(
+    return words.markdown_table(
         ["chapter", "files", "figures (SVG)"],
         (
             [
@@ -67,7 +69,7 @@ def _data_files(app):
         else:
             rows.append([_file(f"data/{path.name}", path.name), "measured times" + (
                 ": training speed" if name.startswith("bench") else ": the sweep on several workers")])
-    return report.markdown_table(["file", "what"], rows)
+    return words.markdown_table(["file", "what"], rows)
 
 
 def _status(app):
@@ -78,11 +80,11 @@ def _status(app):
     for chapter in chapters(app):
         when = executed.get(chapter)
         rows.append([_title(app, chapter), *(
-            [report.escape(when["finished"][:16].replace("T", " ")), f"{when['seconds']:.0f} s", report.escape(when["hardware"]),
-             report.escape(f"Python {when['python']}, torch {when['torch']}"), f"`{report.escape(when['code'])}`"]
+            [words.escape(when["finished"][:16].replace("T", " ")), f"{when['seconds']:.0f} s", words.escape(when["hardware"]),
+             words.escape(f"Python {when['python']}, torch {when['torch']}"), f"`{words.escape(when['code'])}`"]
             if when else ["as committed", "", "", "", ""]
         ), tested.get(chapter, "not tested")])
-    return report.markdown_table(["page", "executed (UTC)", "took", "on", "with", "code", "cells the same"], rows)
+    return words.markdown_table(["page", "executed (UTC)", "took", "on", "with", "code", "cells the same"], rows)
 
 
 def _tested(app):

@@ -11,7 +11,7 @@ from docutils import nodes
 from sphinx.errors import ExtensionError
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-from gffn_core import plots
+from gffn_core.pages import publish
 
 LINKS_END = "</p></figcaption>"
 
@@ -28,7 +28,7 @@ def drawings(app):
     for chapter in chapters(app):
         cells = nbformat.read(Path(app.srcdir) / f"{chapter}.ipynb", as_version=4).cells
         outputs = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.get("outputs", [])]
-        found[chapter] = plots.drawings("\n".join(outputs))
+        found[chapter] = publish.drawings("\n".join(outputs))
         for name in found[chapter]:
             if name in pages:
                 raise ExtensionError(f"figures in {pages[name]} and {chapter} are both named {name!r}; rename one")
@@ -44,7 +44,7 @@ def link(app, doctree, page):
         if cell.get("nb_element") != "cell_code":
             continue
         for output in cell.findall(nodes.raw):
-            for name in plots.drawings(output.astext()):
+            for name in publish.drawings(output.astext()):
                 cell["ids"].append(f"code-{name}")
                 start, end = output.astext().split(LINKS_END)
                 links = (f' · <a href="{static}/figures/{name}.svg" download>drawing (SVG)</a>'

@@ -1,12 +1,17 @@
 """Files that are whole or absent, and errors that name them."""
 
 import contextlib
+import hashlib
+import io
+import json
 import os
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+import torch
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -27,6 +32,26 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         except BaseException:
             os.unlink(scratch)
             raise
+
+
+def sha256_of(data) -> str:
+    """SHA-256 of plain data as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def packed(checkpoint: dict) -> bytes:
+    """SHA-256 and what ``torch.save`` writes, as torch reads damaged tensors without a word."""
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    return hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue()
+
+
+def unpacked(content: bytes) -> dict:
+    """The checkpoint, or ValueError if its checksum differs."""
+    digest, content = content[:32], content[32:]
+    if digest != hashlib.sha256(content).digest():
+        raise ValueError("its checksum differs from its content")
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def check_writable(folder: Path) -> None:

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gffn_core.data import Dataset
-from gffn_core.evaluation import predict
+from gffn_core.data.datasets import Dataset
+from gffn_core.evaluation.standard import predict
 from gffn_core.model import BatchNorm, ConvNet, Dropout, batch_norm, dropout
-from gffn_core.training import (
-    PRECISIONS, Course, Normalise, Result, Run, epoch_order, initial_model, objective,
-)
+from gffn_core.training.course import Course, Result
+from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
+from gffn_core.training.step import PRECISIONS
 
 CONVOLUTIONS = ("grouped", "unfolded")
 MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's, as PyTorch calls them
@@ -43,12 +43,12 @@ class Execution(NamedTuple):
 
 
 def _branch(run):
-    return run.loss, run.label_space, run.learning_rate, run.kl_weight
+    return run.loss, run.label_space, run.learning_rate, run.options
 
 
 def shape_key(run: Run) -> Run:
-    """Equal for runs that can share a stack: they differ in seed, loss (or its weight), label space or learning rate."""
-    return replace(run, seed=0, loss="joint", label_space="categorical", learning_rate=1.0, kl_weight=1.0)
+    """Equal for runs that can share a stack: they differ in seed, loss, its options, label space or learning rate."""
+    return replace(run, seed=0, loss="conditional", label_space="categorical", learning_rate=1.0, options=())
 
 
 def stacked_logits(
@@ -230,7 +230,7 @@ class Stack:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
             tensors = branch.parameters | branch.buffers
             logits = stacked_logits(self.model, tensors, images, self.execution.convolution)
-        losses = objective(branch.run)(logits, labels)
+        losses = branch.run.objective()(logits, labels)
         # Each model's loss depends on its own weights alone, so the sum's gradient is theirs.
         gradients = torch.autograd.grad(losses.sum(), list(branch.parameters.values()))
         for value, gradient in zip(branch.parameters.values(), gradients):

@@ -3,60 +3,20 @@
 On a CPU a stack has one thread, because the order of sums, and so the weights, depend on the threads.
 """
 
-import contextlib
-import ctypes
-import functools
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import torch
 
-from gffn_core.data import OUT_OF_DISTRIBUTION, Dataset, load_dataset
-from gffn_core.stack import shape_key, train_stack
-from gffn_core.store import record_key
-from gffn_core.tuning import bytes_per_run, choose_execution
-
-
-def tell(line: str) -> None:
-    """Say what goes on, on standard error: standard output is for results."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def datasets_of(runs, root) -> dict[str, Dataset]:
-    """By name the data sets of the runs and those that are out of their distribution."""
-    names = {run.dataset for run in runs}
-    names |= {OUT_OF_DISTRIBUTION[name] for name in names if name in OUT_OF_DISTRIBUTION}
-    return {name: _load_dataset(name, root) for name in sorted(names)}
-
-
-# A worker trains many runs; reading and hashing takes a second each time.
-@functools.lru_cache(maxsize=None)
-def _load_dataset(name, root):
-    dataset = load_dataset(name, root=root, report=tell)
-    _hand_back_freed_memory()
-    return dataset
-
-
-def stacks_of(runs, store, datasets):
-    """The runs that can go on together: of one shape and at the same step."""
-    stacks = {}
-    for run in runs:
-        checkpoint = store.checkpoint(record_key(run, datasets[run.dataset].sha256))
-        stacks.setdefault((shape_key(run), _position(checkpoint)), []).append(run)
-    return list(stacks.values())
-
-
-def _position(checkpoint):
-    return (checkpoint["course"]["epoch"], checkpoint["within"]["position"]) if checkpoint else (0, 0)
-
-
-def images_of(run, datasets):
-    """How many images a run trains on at most."""
-    return run.epochs * (len(datasets[run.dataset].train_x) // run.batch_size) * run.batch_size
+from gffn_core.data.datasets import OUT_OF_DISTRIBUTION
+from gffn_core.engine.plan import _position, datasets_of, images_of
+from gffn_core.engine.process import _hand_back_freed_memory, settle, settled
+from gffn_core.engine.stack import train_stack
+from gffn_core.engine.tuning import bytes_per_run, choose_execution
+from gffn_core.training.run import record_key
 
 
 def largest_stack(run, dataset, device):
@@ -162,50 +122,3 @@ def _start_worker(messages):
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-
-
-@contextlib.contextmanager
-def settled(device):
-    """On a CPU: within the ``with`` as in a worker, see ``settle``."""
-    threads = torch.get_num_threads()
-    if device == "cpu":
-        settle()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)
-
-
-def settle():
-    """Have this thread train fast on a CPU.
-
-    One thread, see above. Denormal numbers (below 1e-38) count as zero: where gradients stay zero, as of
-    a dead unit, Adam's moments decay into them, and a processor computes with them so slowly that a step
-    at batch size 4 took half as long again. They are too small to change a weight.
-    """
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    _keep_freed_memory()
-
-
-def _keep_freed_memory():
-    """Have the C library keep freed memory, to a stack's end, instead of handing it back to the system.
-
-    glibc maps every large tensor afresh, and the system fills it with zeros, page by page; at batch
-    size 2048 that is half of a step on a CPU. Elsewhere nothing happens.
-    """
-    m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
-    _c_library("mallopt", m_mmap_max, 0)
-    _c_library("mallopt", m_trim_threshold, -1)
-
-
-def _hand_back_freed_memory():
-    """Else what comes next, whose arrays differ in size, would add its own to what was left in pieces."""
-    _c_library("malloc_trim", 0)
-
-
-def _c_library(function, *arguments):
-    """Call a function that glibc has; elsewhere nothing happens."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        getattr(ctypes.CDLL(None), function)(*arguments)

@@ -5,7 +5,6 @@ turns, so that a busy moment of the machine meets them all. On a CPU ours is a p
 with one thread each, the others one process with all threads; on a GPU all are one process.
 """
 
-import json
 import math
 import multiprocessing
 import os
@@ -14,20 +13,26 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from gffn_core.data import Dataset, load_dataset
+from gffn_core.data.datasets import Dataset, load_dataset
+from gffn_core.engine.process import settle, settled
+from gffn_core.engine.stack import Execution, train_stack
+from gffn_core.engine.tuning import (
+    best_time,
+    bytes_per_run,
+    choose_execution,
+    first_step_again,
+    timed,
+)
 from gffn_core.losses import JointCrossEntropyLoss
 from gffn_core.model import ConvNet
-from gffn_core.provenance import provenance
-from gffn_core.stack import Execution, train_stack
-from gffn_core.training import PRECISIONS, Normalise, Run, initial_model, stepper
-from gffn_core.tuning import best_time, bytes_per_run, choose_execution, first_step_again, timed
-from gffn_core.workers import settle, settled
+from gffn_core.training.provenance import provenance
+from gffn_core.training.run import Normalise, Run, initial_model
+from gffn_core.training.step import PRECISIONS, stepper
 
 BATCH_SIZES = (4, 32, 256, 2048)
 WARM_UP_STEPS, WARM_UP_SECONDS = 1000, 5  # whichever is over first
@@ -90,16 +95,6 @@ def bench(
     return found
 
 
-def published(root: str | Path) -> list[dict]:
-    """What ``bench`` found on several machines: ``bench_*.json`` in the published results of a store."""
-    return [json.loads(path.read_text()) for path in sorted((Path(root) / "published").glob("bench_*.json"))]
-
-
-def step_ratios(root: str | Path) -> list[float]:
-    """All published ``joint_over_conditional``."""
-    return [row["joint_over_conditional"] for found in published(root) for row in found["overhead"]]
-
-
 def made_up(batch_size: int, batches: int = 8) -> Dataset:
     """Random CIFAR-10-sized images, enough for some batches."""
     draw = torch.Generator().manual_seed(0)
@@ -121,7 +116,7 @@ def loss_overhead(batch_size: int, device: str, width: int, seconds: float = 1.0
     for loss in ("conditional", "joint"):
         run = Run("random", loss, batch_size, epochs=1, width=width)
         model = initial_model(run, dataset).to(device, memory_format=torch.channels_last)
-        steps.append(stepper(run, model, prepare))
+        steps.append(stepper(model, run.objective(), run.learning_rate, prepare))
     ratios, until = [], time.perf_counter() + 2 * seconds
     with settled(device):
         while len(ratios) < 11 or time.perf_counter() < until:
@@ -336,42 +331,3 @@ def _precision(device, width):
          "half": bound[i].item(), "seed_spread": spread[i].item()}
         for i, metric in enumerate(("test accuracy", "NLL", "ECE"))
     ]
-
-
-def text(found: dict) -> str:
-    """What ``bench`` found, as tables for a terminal."""
-    where = found["provenance"]
-    lines = [
-        f"{where['hardware']} ({where['device']}), torch {where['torch']}, width {found['width']}",
-        "",
-        "Model-images a second (peak memory), and ours over each:",
-        f"{'batch':>6}" + "".join(f"{name:>26}" for name in CONTENDERS),
-    ]
-    for row in found["contenders"]:
-        line, ours = f"{row['batch_size']:6}", row["gffn"].get("images_a_second")
-        for name in CONTENDERS:
-            if "failed" in row[name]:
-                line += f"{'failed':>26}"
-            else:
-                speed, memory = row[name]["images_a_second"], row[name]["peak_memory"]
-                ratio = f" {ours / speed:5.2f}x" if name != "gffn" and ours else ""
-                line += f"{f'{speed:,.0f} ({memory / 2**30:.1f} GiB){ratio}':>26}"
-        lines.append(f"{line}  {row['gffn'].get('how', '')}")
-        lines += [f"       {name}: {row[name]['failed']}" for name in CONTENDERS if "failed" in row[name]]
-    lines += ["", "Time of a step, joint over conditional loss:"]
-    lines += [f"{row['batch_size']:6} {row['joint_over_conditional']:8.3f}" for row in found["overhead"]]
-    lines += ["", "Growth: model-images a second by batch size and stack:"]
-    lines += [f"{row['batch_size']:6} {row['stack']:4} {row['images_a_second']:12,.0f}" for row in found["growth"]]
-    floor = found["floor"]
-    peaks = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in floor["peak"].items())
-    lines += ["", f"Floor of one model's step at the measured peaks ({peaks}, {floor['bandwidth'] / 1e9:.0f} GB/s):"]
-    for row in floor["steps"]:
-        least = max(row["seconds_operations"], row["seconds_bytes"])
-        lines.append(
-            f"{row['batch_size']:6} {row['operations'] / 1e6:9,.1f} MFLOP {row['bytes'] / 1e6:8,.1f} MB: "
-            f"at least {1e3 * least:8.3f} ms, takes {1e3 * row['seconds']:8.3f} ms ({row['precision']})"
-        )
-    lines += ["", "bfloat16 minus float32, trained on the digits, and the spread over seeds:"]
-    lines += [f"{row['metric']:>14} {row['difference']:+.4f} +- {row['half']:.4f}  {row['seed_spread']:.4f}"
-              for row in found["precision"]]
-    return "\n".join(lines)

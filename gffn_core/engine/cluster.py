@@ -18,13 +18,15 @@ from types import SimpleNamespace
 
 import torch
 
-from gffn_core.store import packed, record_key, unpacked
-from gffn_core.tuning import bytes_per_run
-from gffn_core.workers import choose, images_of, stacks_of, train_alone
+from gffn_core.data.files import packed, unpacked
+from gffn_core.engine.plan import images_of, stacks_of
+from gffn_core.engine.tuning import bytes_per_run
+from gffn_core.engine.workers import choose, train_alone
+from gffn_core.training.run import record_key
 
 CONTEXT = 2**30  # bytes of a GPU that a process takes beside its tensors, generously
 STEP = 20  # a step takes as long as this many further images (narrow net on a CPU)
-LOSSES = 5  # a stack that is lost more often, with no news between, is at fault itself
+ATTEMPTS = 5  # a stack that is lost more often, with no news between, is at fault itself
 
 
 @contextlib.contextmanager
@@ -129,8 +131,8 @@ class Cluster:
                     cause = getattr(error, "cause", error)  # an exception of ours comes wrapped
                     if not isinstance(cause, lost):
                         raise cause from error
-                    if job.losses == LOSSES:
-                        raise ChildProcessError(f"lost {LOSSES + 1} times in a row: {job.left} ({cause})") from error
+                    if job.losses == ATTEMPTS:
+                        raise ChildProcessError(f"lost {ATTEMPTS + 1} times in a row: {job.left} ({cause})") from error
                     warnings.warn(f"a node or worker was lost ({type(cause).__name__}); its runs go on elsewhere")
                     del streams[stream]
                     report(-job.images)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gffn_core.files import check_writable, write_atomically
-from gffn_core.sources import MIRRORS, PACKAGES, fetch_official, official_origin
+from gffn_core.data.files import check_writable, write_atomically
+from gffn_core.data.sources import MIRRORS, PACKAGES, fetch_official, official_origin
 
 # The first training images of a data set, which has them in random order; else the same.
 SUBSETS = {"cifar10_10000": ("cifar10", 10_000)}

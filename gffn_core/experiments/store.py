@@ -8,32 +8,22 @@ a first line with their number and the SHA-256 of the lines that follow, then on
 
 import gzip
 import hashlib
-import io
 import json
 import math
 import warnings
 import zlib
-from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 
-from gffn_core.files import write_atomically
-from gffn_core.training import Result, Run
+from gffn_core.data.files import packed, sha256_of, unpacked, write_atomically
+from gffn_core.training.course import Result
+from gffn_core.training.run import Run, record_key
 
 FORMAT = 2
 DIGITS = 6  # significant digits kept of a float; float32 has about 7
-
-
-def record_key(run: Run, data_sha256: str) -> str:
-    """16 hexadecimal digits that name a run on exactly this data.
-
-    Fields at their default are left out, so a field that is added later leaves old keys alone.
-    """
-    defaults = {field.name: field.default for field in fields(run)}
-    named = {name: value for name, value in asdict(run).items() if value != defaults[name]}
-    return _sha256([named, data_sha256])[:16]
 
 
 class Store:
@@ -57,7 +47,7 @@ class Store:
             {
                 "format": FORMAT,
                 "key": record_key(result.run, result.data["sha256"]),
-                "run": asdict(result.run),
+                "run": result.run.settings(),
                 "data": result.data,
                 "curves": result.curves,
                 "evaluations": result.evaluations,
@@ -66,9 +56,11 @@ class Store:
             }
         )
         path = self.runs / f"{record['key']}.json"
-        # The logits go first: a record that exists has them.
+        # Logits and weights go first: a record that exists has them.
         write_atomically(path.with_suffix(".npz"), lambda file: np.savez(file, **result.logits))
-        text = json.dumps({"sha256": _sha256(record), "record": record})
+        tensors = {f"{scheme}.{name}": value.contiguous() for scheme, state in result.weights.items() for name, value in state.items()}
+        write_atomically(path.with_suffix(".safetensors"), lambda file: file.write(safetensors.torch.save(tensors)))
+        text = json.dumps({"sha256": sha256_of(record), "record": record})
         write_atomically(path, lambda file: file.write(text.encode()))
         path.with_suffix(".checkpoint").unlink(missing_ok=True)
         return record
@@ -113,7 +105,7 @@ class Store:
         wanted = set(runs)
         found = {}
         for record in self.records():
-            run = Run(**record["run"])
+            run = Run.of(record["run"])
             if run in wanted and (run not in found or _rank(record) > _rank(found[run])):
                 found[run] = record
         return {run: found[run] for run in runs if run in found}
@@ -125,6 +117,21 @@ class Store:
             raise FileNotFoundError(f"{path} is missing: logits are not published; train the run here")
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
+
+    def weights(self, record: dict) -> dict[str, dict[str, torch.Tensor]]:
+        """By scheme the net of a record trained on this machine, ready for ``load_state_dict``."""
+        path = self.runs / f"{record['key']}.safetensors"
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing: weights are not published; train the run here")
+        try:
+            tensors = safetensors.torch.load(path.read_bytes())
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{path} is damaged ({error}); delete it and the record to train the run again") from error
+        found = {}
+        for name, value in tensors.items():
+            scheme, name = name.split(".", 1)
+            found.setdefault(scheme, {})[name] = value
+        return found
 
     def publish(self, name: str, runs: list[Run], *, drop: bool = False) -> tuple[Path, int]:
         """Write the records of ``runs`` that are there, published or not, to ``published/<name>.jsonl.gz``.
@@ -150,26 +157,11 @@ class Store:
                 f"{path} would lose {len(lost)} of its {len(published)} records ({_extent(lost)}), "
                 f"which are not among those of {name!r} now; --drop publishes without them"
             )
-        lines = b"".join(_line({"sha256": _sha256(record), "record": record}) for record in records)
+        lines = b"".join(_line({"sha256": sha256_of(record), "record": record}) for record in records)
         # No time stamp inside, so that the same records give the same file.
         content = gzip.compress(_line(_count(lines)) + lines, mtime=0)
         write_atomically(path, lambda file: file.write(content))
         return path, len(records)
-
-
-def packed(checkpoint: dict) -> bytes:
-    """SHA-256 and what ``torch.save`` writes, as torch reads damaged tensors without a word."""
-    buffer = io.BytesIO()
-    torch.save(checkpoint, buffer)
-    return hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue()
-
-
-def unpacked(content: bytes) -> dict:
-    """The checkpoint, or ValueError if its checksum differs."""
-    digest, content = content[:32], content[32:]
-    if digest != hashlib.sha256(content).digest():
-        raise ValueError("its checksum differs from its content")
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def _rank(record):
@@ -179,7 +171,7 @@ def _rank(record):
 def _is_known(record, path):
     """Whether this version knows the record's run; if not, a warning names the file and the key."""
     try:
-        hash(Run(**record["run"]))
+        hash(Run.of(record["run"]))
     except (TypeError, ValueError) as error:
         warnings.warn(
             f"{path}: record {record['key']} is left out, as this version does not know its run ({error})",
@@ -219,7 +211,7 @@ def _read_published(path):
 
 def _verified(stored):
     record = stored["record"]
-    if stored["sha256"] != _sha256(record):
+    if stored["sha256"] != sha256_of(record):
         raise ValueError("its checksum differs from its content")
     if record["format"] != FORMAT:
         raise ValueError(f"its format is {record['format']}, this version reads {FORMAT}")
@@ -233,10 +225,6 @@ def _line(data):
 def _count(lines):
     """The first line of a published file: what tells that one of the others is gone."""
     return {"records": lines.count(b"\n"), "sha256": hashlib.sha256(lines).hexdigest()}
-
-
-def _sha256(data):
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(value):

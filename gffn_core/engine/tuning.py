@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from gffn_core.data import Dataset
-from gffn_core.stack import Execution, Stack, fresh_state
-from gffn_core.training import Normalise, Run, initial_model
+from gffn_core.data.datasets import Dataset
+from gffn_core.engine.stack import Execution, Stack, fresh_state
+from gffn_core.training.run import Normalise, Run, initial_model
 
 
 def bytes_per_run(run: Run, dataset: Dataset) -> int:

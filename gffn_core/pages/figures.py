@@ -1,95 +1,30 @@
 """The book's figures. Each function draws one question and returns a matplotlib figure for ``show``."""
 
-import html
-import io
-import re
 from collections.abc import Callable
-from urllib.parse import quote
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import display
-from matplotlib.lines import Line2D
 from scipy import stats
 
-from gffn_core import report
-from gffn_core.evaluation import HISTOGRAM_BINS, ROC_POINTS
-
-# Told apart by colour, marker and dash; each colour has a contrast of at least 3:1 on white and on
-# near-black, and the pairs stay distinct for the common kinds of colour blindness.
-LOSS_STYLE = {
-    "conditional": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "conditional (standard)"},
-    "joint": {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "joint (GFFN)"},
-}
-SCORE_STYLE = {
-    "max_softmax": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "max softmax"},
-    "log_px": {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "ln p(x)"},
-    "typicality": {"color": "#1B9E77", "marker": "^", "linestyle": ":", "label": "typicality of ln p(x)"},
-}
-INSIDE, OUTSIDE = "#3B8BC2", "#D55E00"
-# Stands for the text colour of the page: ``show`` replaces it by currentColor.
-_INK = "#0a0b0c"
-STYLE = {
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.transparent": True,
-    **{key: _INK for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor",
-                             "xtick.color", "ytick.color", "grid.color")},
-    "grid.alpha": 0.2,
-    "axes.grid": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "font.size": 10,
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-    "svg.fonttype": "none",  # real text: sharp, searchable, small
-    "svg.hashsalt": "gffn",  # the same figure gives the same file
-}
-
-
-def show(figure: plt.Figure, *, name: str, data: pd.DataFrame, alt: str, caption: str) -> None:
-    """Display a figure as an inline SVG that takes its text colour from the page, light or dark.
-
-    name: lower-case letters, digits and hyphens, unique over the book; the figure can be linked to
-    as ``#name``. data: what is drawn, a row per point, offered as CSV. alt: what a reader who cannot
-    see it must know. caption: what it rests on (``report.basis``).
-    """
-    if not re.fullmatch("[a-z][a-z0-9-]*", name):
-        raise ValueError(f"figure name {name!r}: use lower-case letters, digits and hyphens, such as 'ece-long'")
-    buffer = io.StringIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    width, height = figure.get_size_inches() * 96
-    plt.close(figure)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # not unique on a page with several figures
-    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' (width|height)="[^"]*pt"', "", svg, count=2)
-    svg = svg.replace(
-        "<svg ",
-        f'<svg role="img" aria-label="{html.escape(alt)}" width="{width:.0f}" height="{height:.0f}" '
-        'style="max-width:100%;height:auto" ', 1,
-    )
-    # In the page itself, so that it is there in Jupyter and Colab and from file:// alike.
-    csv = quote(data.to_csv(index=False, float_format="%.6g", lineterminator="\n"), safe=",")
-    links = (
-        f'<p class="gffn-links"><a href="#{name}">link</a> · '
-        f'<a href="data:text/csv;charset=utf-8,{csv}" download="{name}.csv">data (CSV)</a></p>'
-    )
-    markup = (
-        f'<figure class="gffn-figure" id="{name}">\n{svg}<figcaption>{html.escape(caption)}{links}</figcaption>\n</figure>'
-    )
-    display({"text/html": markup, "text/plain": f"Figure: {alt}\n{caption}"}, raw=True)
-
-
-def drawings(page: str) -> dict[str, str]:
-    """The figures of an HTML page by name, as SVG files in a grey that is legible on white and on black."""
-    figures = re.findall(r'<figure class="gffn-figure" id="([^"]+)">\s*(<svg.*?</svg>)', page, re.DOTALL)
-    return {name: svg.replace("currentColor", "#7a7a7a") for name, svg in figures}
+from gffn_core.evaluation.scores import HISTOGRAM_BINS, ROC_POINTS
+from gffn_core.experiments import tables
+from gffn_core.pages import words
+from gffn_core.pages.style import (
+    _INK,
+    INSIDE,
+    LOSS_STYLE,
+    OUTSIDE,
+    SCORE_STYLE,
+    STYLE,
+    _batch_axis,
+    _label,
+    _legend,
+    _line,
+    _literal,
+    _panels,
+)
 
 
 def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
@@ -97,7 +32,7 @@ def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
 
     Bars are 95 % intervals over seeds (``report.interval``); hollow markers are underfit cells (``report.FITTED``).
     """
-    cells = report.summary(table, metric)
+    cells = tables.summary(table, metric)
     with matplotlib.rc_context(STYLE):
         figure, axes = _panels(cells["title"].unique())
         for title, axis in axes.items():
@@ -115,7 +50,7 @@ def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> pl
 
     Bars and hollow markers as in ``by_batch_size``.
     """
-    cells = report.paired_difference(table, metric)
+    cells = tables.paired_difference(table, metric)
     with matplotlib.rc_context(STYLE):
         figure, axes = _panels(cells["title"].unique())
         for title, axis in axes.items():
@@ -144,7 +79,7 @@ def by_choice(tables: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.F
         )
         for axis, (metric, label) in zip(axes, metrics.items()):
             for row, table in enumerate(cells.values()):
-                for found in report.summary(table, metric).to_dict("records"):
+                for found in tables.summary(table, metric).to_dict("records"):
                     style = LOSS_STYLE[found["loss"]]
                     half = None if np.isnan(found["half"]) else found["half"]  # too few seeds
                     axis.errorbar(
@@ -182,15 +117,15 @@ def curves(records: list[dict], metric: str | Callable[[dict], list], label: str
                       linestyle=style["linestyle"], linewidth=1.5)
             early = record["evaluations"]["early"]["epoch"]
             axis.plot(early, values[early - 1], style["marker"], color=style["color"], markersize=6)
-            if report.underfit(record, "long"):
+            if tables.underfit(record, "long"):
                 axis.plot(len(values), values[-1], style["marker"], color=style["color"],
                           markerfacecolor="none", markersize=6.5, markeredgewidth=1.6)
         for axis, batch in zip(axes[0], batches):
             axis.set_title(f"batch size {batch}")
         for axis, title in zip(axes[:, 0], titles):
-            axis.set_ylabel(_literal(report.short_title(title)))
+            axis.set_ylabel(_literal(tables.short_title(title)))
         _label(figure, "epoch", label)
-        _legend(figure, LOSS_STYLE, underfit=any(report.underfit(record, "long") for record in records))
+        _legend(figure, LOSS_STYLE, underfit=any(tables.underfit(record, "long") for record in records))
     return figure
 
 
@@ -226,7 +161,7 @@ def reliability(records: list[dict], scheme: str = "long", binning: str = "unifo
             top.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=":")
             top.set(xlim=(0, 1), ylim=(0, 1.02))
             top.set_title(f"{style['label']}\nECE {found['ece'][binning]:.3f}, "
-                          f"accuracy {report.percent(found['test_accuracy'])}{_underfit(record, scheme)}")
+                          f"accuracy {words.percent(found['test_accuracy'])}{_underfit(record, scheme)}")
             bottom.bar(left, count / count.sum(), width, align="edge", color=style["color"],
                        alpha=0.75, edgecolor=_INK, linewidth=0.5)
             for x, n in zip(left + width / 2, count):
@@ -243,7 +178,7 @@ def risk_coverage(points: pd.DataFrame) -> plt.Figure:
 
     points: ``report.risk_points`` of one batch size. Bands are 95 % intervals over seeds.
     """
-    means = report.interval(points.groupby(["title", "loss", "coverage"], sort=False)["risk"]).reset_index()
+    means = tables.interval(points.groupby(["title", "loss", "coverage"], sort=False)["risk"]).reset_index()
     with matplotlib.rc_context(STYLE):
         figure, axes = _panels(points["title"].unique())
         for title, axis in axes.items():
@@ -270,7 +205,7 @@ def density_and_roc(record: dict, score: str = "log_px", scheme: str = "long") -
             share = np.array(histogram[part]) / np.sum(histogram[part])
             left.stairs(share, edges, color=color, fill=True, alpha=0.25)
             left.stairs(share, edges, color=color, linestyle=dash, linewidth=1.5,
-                        label=f"{_literal(report.short_title(title))} ({'in' if part == 'inside' else 'out of'} distribution)")
+                        label=f"{_literal(tables.short_title(title))} ({'in' if part == 'inside' else 'out of'} distribution)")
         left.set(xlabel=SCORE_STYLE[score]["label"] + (", unnormalised" if score == "log_px" else ""),
                  ylabel="share of test images")
         left.set_title(LOSS_STYLE[record["run"]["loss"]]["label"] + _underfit(record, scheme))
@@ -300,10 +235,10 @@ def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.
                 part = table[(table["dataset"] == dataset) & (table["loss"] == loss)]
                 axis.axhline(0.5, color=_INK, linewidth=1, linestyle=(0, (1, 3)))
                 for score, style in SCORE_STYLE.items():
-                    _line(axis, report.summary(part, f"auroc_{score}"), style)
+                    _line(axis, tables.summary(part, f"auroc_{score}"), style)
                 _batch_axis(axis, table["batch_size"])
                 if loss == "conditional":
-                    against = f"{report.short_title(title)}\nagainst {report.short_title(out_titles[dataset])}"
+                    against = f"{tables.short_title(title)}\nagainst {tables.short_title(out_titles[dataset])}"
                     axis.set_title(_literal(against))
             row[0].set_ylabel(f"AUROC, {loss} loss")
             row[0].set_ylim(0, 1.03)
@@ -312,62 +247,5 @@ def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.
     return figure
 
 
-def _literal(text):
-    """Text of a record, whose dollars begin no formula."""
-    return text.replace("$", r"\$")
-
-
-def _panels(titles):
-    columns = min(2, len(titles))
-    rows = -(-len(titles) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(4.5 * columns, 0.8 + 2.7 * rows), squeeze=False, layout="constrained"
-    )
-    figure.get_layout_engine().set(h_pad=0.1)  # a title and the tick labels above it
-    for axis in axes.flat[len(titles) :]:
-        axis.remove()
-    for axis, title in zip(axes.flat, titles):
-        axis.set_title(_literal(title))
-    return figure, dict(zip(titles, axes.flat))
-
-
-def _line(axis, cells, style):
-    """Mean with interval; hollow markers where underfit."""
-    cells = cells.sort_values("batch_size")
-    axis.errorbar(cells["batch_size"], cells["mean"], cells["half"].fillna(0), color=style["color"],
-                  linestyle=style["linestyle"], linewidth=1.6, elinewidth=1.2, capsize=3)
-    hollow = cells["underfit"]
-    for part, face in ((cells[~hollow], style["color"]), (cells[hollow], "none")):
-        axis.plot(part["batch_size"], part["mean"], style["marker"], color=style["color"],
-                  markerfacecolor=face, markersize=6.5, markeredgewidth=1.6)
-
-
-def _batch_axis(axis, batch_sizes):
-    ticks = sorted(set(batch_sizes), reverse=True)
-    named = []  # from the largest on, what has room: labels of neighbours would overlap
-    for tick in ticks:
-        if not named or named[-1] >= 4 * tick:
-            named.append(tick)
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(ticks, [str(tick) if tick in named else "" for tick in ticks])
-    axis.minorticks_off()
-    axis.margins(x=0.08)
-
-
-def _label(figure, x, y):
-    figure.supxlabel(x, fontsize=10)
-    figure.supylabel(y, fontsize=10)
-
-
-def _legend(figure, styles, underfit=False):
-    handles = [Line2D([], [], **style) for style in styles.values()]
-    if underfit:
-        label = f"hollow: underfit (train accuracy < {100 * report.FITTED:.0f} %)"
-        handles.append(
-            Line2D([], [], color=_INK, marker="o", markerfacecolor="none", linestyle="none", label=label)
-        )
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-
-
 def _underfit(record, scheme):
-    return ", underfit" if report.underfit(record, scheme) else ""
+    return ", underfit" if tables.underfit(record, scheme) else ""

@@ -1,0 +1,1 @@
+"""Many runs trained fast: on this machine, or on a cluster."""

@@ -1,0 +1,79 @@
+"""What has to be trained, as stacks of runs that go on together."""
+
+import functools
+import sys
+
+import torch
+
+from gffn_core.data.datasets import OUT_OF_DISTRIBUTION, Dataset, load_dataset
+from gffn_core.engine.process import _hand_back_freed_memory
+from gffn_core.engine.stack import shape_key
+from gffn_core.training.run import record_key
+
+
+def tell(line: str) -> None:
+    """Say what goes on, on standard error: standard output is for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def datasets_of(runs, root) -> dict[str, Dataset]:
+    """By name the data sets of the runs and those that are out of their distribution."""
+    names = {run.dataset for run in runs}
+    names |= {OUT_OF_DISTRIBUTION[name] for name in names if name in OUT_OF_DISTRIBUTION}
+    return {name: _load_dataset(name, root) for name in sorted(names)}
+
+
+# A worker trains many runs; reading and hashing takes a second each time.
+@functools.lru_cache(maxsize=None)
+def _load_dataset(name, root):
+    dataset = load_dataset(name, root=root, report=tell)
+    _hand_back_freed_memory()
+    return dataset
+
+
+def stacks_of(runs, store, datasets):
+    """The runs that can go on together: of one shape and at the same step."""
+    stacks = {}
+    for run in runs:
+        checkpoint = store.checkpoint(record_key(run, datasets[run.dataset].sha256))
+        stacks.setdefault((shape_key(run), _position(checkpoint)), []).append(run)
+    return list(stacks.values())
+
+
+def _position(checkpoint):
+    return (checkpoint["course"]["epoch"], checkpoint["within"]["position"]) if checkpoint else (0, 0)
+
+
+def images_of(run, datasets):
+    """How many images a run trains on at most."""
+    return run.epochs * (len(datasets[run.dataset].train_x) // run.batch_size) * run.batch_size
+
+
+def _jobs(runs, store, datasets, stack_size, choose):
+    """The runs as stacks, each with the way to compute it, in the order of ``runs``.
+
+    stack_size: of a run to how many like it make a stack at most. choose: of stacks to executions.
+    """
+    stacks = [
+        members[start : start + size]
+        for members in stacks_of(runs, store, datasets)
+        for size in [stack_size(members[0])]
+        for start in range(0, len(members), size)
+    ]
+
+    def case(stack):
+        run = stack[0]
+        return datasets[run.dataset].train_x.shape[1:], run.width, run.batch_size, len(stack)
+
+    cases = {case(stack): stack for stack in reversed(stacks)}
+    chosen = dict(zip(cases, choose(list(cases.values()))))
+    return [(stack, chosen[case(stack)]) for stack in stacks]
+
+
+def choose_device(device: str) -> str:
+    """ "auto" -> "cuda" where there is one, else "cpu"; anything else stays, if it is available."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda' is not available here; use 'cpu' or 'auto'")
+    return device

@@ -1,0 +1,133 @@
+"""The experiments as plain data: grids of runs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from gffn_core.model import WIDTHS
+from gffn_core.training.run import Run
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A grid of runs: every data set, loss, batch size and seed with every other.
+
+    epochs: batch size -> epochs of the long scheme. Large batches get more epochs, yet fewer steps
+    (the thesis stopped by a time limit instead). epoch_factor: multiplies them for a data set.
+    settings: further fields of ``Run``; each combination is a part of the grid.
+    """
+
+    name: str
+    datasets: tuple[str, ...]
+    epochs: dict[int, int]
+    seeds: tuple[int, ...] = (0,)
+    losses: tuple[str, ...] = ("conditional", "joint")
+    epoch_factor: dict[str, int] = field(default_factory=dict)
+    settings: tuple[dict[str, object], ...] = ({},)
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        return tuple(self.epochs)
+
+    def runs(
+        self,
+        datasets: Sequence[str] | None = None,
+        *,
+        batch_sizes: Sequence[int] | None = None,
+        losses: Sequence[str] | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> list[Run]:
+        """The runs of the grid, or of the named part of it. ValueError for what the grid lacks."""
+        chosen = {}
+        for axis, values in (
+            ("datasets", datasets),
+            ("batch_sizes", batch_sizes),
+            ("losses", losses),
+            ("seeds", seeds),
+        ):
+            grid = getattr(self, axis)
+            unknown = [value for value in values or () if value not in grid]
+            if unknown:
+                raise ValueError(f"profile {self.name!r} has no {axis} {unknown}; it has {grid}")
+            chosen[axis] = grid if values is None else tuple(dict.fromkeys(values))
+        return [
+            Run(
+                dataset=dataset,
+                loss=loss,
+                batch_size=batch_size,
+                epochs=self.epochs[batch_size] * self.epoch_factor.get(dataset, 1),
+                seed=seed,
+                **settings,
+            )
+            for seed, batch_size, dataset, settings, loss in product(
+                chosen["seeds"], chosen["batch_sizes"], chosen["datasets"], self.settings,
+                chosen["losses"],
+            )
+        ]
+
+
+THESIS_DATASETS = ("cifar10", "mnist", "fashion_mnist", "svhn")
+# The SVHN subset holds a sixth of the others' images, so an epoch has a sixth of their steps.
+SUBSET_FACTOR = {"svhn": 4}
+CPU_EPOCHS = {4: 10, 8: 12, 16: 15, 32: 20, 64: 30, 128: 45, 256: 60, 512: 90, 1024: 120, 2048: 200}
+# A small and a large batch of the profile cpu, for what differs from it in one choice.
+_CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            "digits",
+            ("digits", "digits_0_4"),
+            epochs={16: 20, 64: 40, 256: 60},
+            seeds=(0, 1, 2),
+        ),
+        Profile(
+            "colab",
+            THESIS_DATASETS,
+            epochs={64: 3, 512: 6, 2048: 12},
+            epoch_factor=SUBSET_FACTOR,
+        ),
+        Profile(
+            "cpu",
+            THESIS_DATASETS,
+            epochs=CPU_EPOCHS,
+            seeds=(0, 1, 2, 3, 4, 5),
+            epoch_factor=SUBSET_FACTOR,
+        ),
+        Profile(
+            "thesis",
+            THESIS_DATASETS,
+            epochs={4: 10, 8: 12, 16: 15, 32: 20, 64: 25, 128: 30, 256: 40, 512: 60, 1024: 80,
+                    2048: 100},
+            seeds=(0, 1, 2, 3, 4),
+            epoch_factor=SUBSET_FACTOR,
+            settings=({"width": WIDTHS["wide"], "patience": 5},),
+        ),
+        Profile(
+            "binary",
+            ("cifar10", "fashion_mnist"),
+            epochs={size: CPU_EPOCHS[size] for size in (4, 16, 64, 256, 1024, 2048)},
+            seeds=(0, 1, 2),
+            settings=({"label_space": "binary"},),
+        ),
+        Profile("fast", ("cifar10",), **_CHOICE, settings=({"learning_rate": 3e-3},)),
+        Profile("slow", ("cifar10",), **_CHOICE, settings=({"learning_rate": 3e-4},)),
+        Profile("fewer", ("cifar10_10000",), **_CHOICE),
+        Profile(
+            "weight",
+            ("cifar10_10000",),
+            **_CHOICE,
+            losses=("joint",),
+            settings=tuple({"options": {"kl_weight": weight}} for weight in (0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)),
+        ),
+        Profile("wide", ("cifar10",), **_CHOICE, settings=({"width": WIDTHS["wide"]},)),
+    )
+}
+
+
+def profile(name: str) -> Profile:
+    """A profile by name, or a ValueError that lists them."""
+    if name not in PROFILES:
+        raise ValueError(f"unknown profile {name!r}; use one of {', '.join(PROFILES)}")
+    return PROFILES[name]

@@ -1,0 +1,182 @@
+"""Records as tables, a row per run and scheme, and what is computed over seeds."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gffn_core.evaluation.scores import HISTOGRAM_BINS, ROC_POINTS, SCORES
+from gffn_core.evaluation.standard import COVERAGES
+from gffn_core.training.course import FITTED, SCHEMES
+from gffn_core.training.run import Run
+
+SEEDS = 3  # the fewest that give an interval
+CELL = ["dataset", "title", "scheme", "label_space", "batch_size"]
+# What the columns of ``frame`` mean: meaning, unit, and place in the record (a leading dot stands for
+# ``evaluations.early`` or ``evaluations.long``), or the function of the row so far that computes it.
+COLUMNS = {
+    "dataset": ("data set the net was trained on", "name", "run.dataset"),
+    "loss": ("loss it was trained with: conditional (standard) or joint (GFFN)", "name", "run.loss"),
+    "label_space": ("labels that Z(x) sums over: categorical or binary", "name", "run.label_space"),
+    "batch_size": ("images per step", "images", "run.batch_size"),
+    "seed": ("of initialisation and order of the images", "integer", "run.seed"),
+    "width": ("of the net: channels of its first layer", "channels", "run.width"),
+    "learning_rate": ("of Adam, constant", "1", "run.learning_rate"),
+    "kl_weight": ("of the KL term in the joint loss; 1, which is the thesis's, where a record lacks it", "factor", "run.kl_weight"),
+    "key": ("the run's own hash", "16 hexadecimal digits", "key"),
+    "title": ("data set, with the number of images where it is a subset", "text", "data.title"),
+    "scheme": ("early: weights of the best validation accuracy; long: of the last epoch", "name", "scheme"),
+    "epoch": ("passes over the training images at that point", "epochs", ".epoch"),
+    "step": ("steps of the optimiser at that point", "steps", ".step"),
+    "train_accuracy": ("accuracy on training images", "fraction", ".train_accuracy"),
+    "val_accuracy": ("accuracy on validation images", "fraction", ".val_accuracy"),
+    "test_accuracy": ("accuracy on test images", "fraction", ".test_accuracy"),
+    "nll": ("negative log-likelihood of the test labels, mean", "nats", ".nll"),
+    "brier": ("Brier score, test images, summed over classes", "0 to 2", ".brier"),
+    "mce": ("maximum calibration error, 10 bins of equal width, test images", "fraction", ".mce"),
+    "confidence": ("mean probability of the predicted class, test images", "fraction", ".confidence"),
+    "ece": ("expected calibration error, 10 bins of equal width, test images", "fraction", ".ece.uniform10"),
+    "ece_uniform15": ("the same with 15 bins", "fraction", ".ece.uniform15"),
+    "ece_quantile10": ("the same with 10 bins of equal mass", "fraction", ".ece.quantile10"),
+    "aurc": ("area under the risk-coverage curve, test images", "fraction", ".risk_coverage.aurc"),
+    "temperature": ("that minimises the negative log-likelihood on validation images", "factor", ".scaled.temperature"),
+    "scaled_nll": ("nll of logits divided by the temperature", "nats", ".scaled.nll"),
+    "scaled_ece": ("ece of logits divided by the temperature", "fraction", ".scaled.ece.uniform10"),
+    "official": ("whether the data set is whole and as published", "true or false", "data.official"),
+    "overconfidence": ("confidence minus test_accuracy", "fraction",
+                       lambda row: row["confidence"] - row["test_accuracy"]),
+    "underfit": (f"long scheme with train_accuracy below {FITTED}", "true or false",
+                 lambda row: row["scheme"] == "long" and row["train_accuracy"] < FITTED),
+} | {
+    f"auroc_{score}": (f"area under the ROC curve of {score}, test images against those of a foreign data set; "
+                       "empty where there is none", "fraction", f".ood.scores.{score}.auroc")
+    for score in SCORES
+}
+
+
+def frame(records: Iterable[dict]) -> pd.DataFrame:
+    """One row per run and scheme, ordered as ``records``; the columns are those of ``COLUMNS``.
+
+    NaN where a record lacks a value, as one that is older than the column. Runs that diverged have no rows.
+    """
+    rows = []
+    for record in records:
+        for scheme in SCHEMES if not record["diverged"] else ():
+            run = {"kl_weight": 1.0} | Run.of(record["run"]).settings()
+            places = record | {"run": run, "scheme": scheme, "": record["evaluations"][scheme]}
+            row = {}
+            for name, (_, _, place) in COLUMNS.items():
+                row[name] = place(row) if callable(place) else _at(places, place)
+            rows.append(row)
+    return pd.DataFrame(rows, columns=list(COLUMNS) if not rows else None)
+
+
+def _at(places, place):
+    for part in place.split("."):
+        if part not in places:
+            return np.nan
+        places = places[part]
+    return places
+
+
+def underfit(record: dict, scheme: str) -> bool:
+    """Whether a long run ended before it had fitted its training images (``FITTED``)."""
+    return scheme == "long" and record["evaluations"]["long"]["train_accuracy"] < FITTED
+
+
+def summary(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Mean of ``metric`` over seeds for every cell and loss, with the 95 % interval's half width.
+
+    Columns ``mean``, ``half`` (see ``interval``), ``n`` and ``underfit`` (any).
+    """
+    groups = table.groupby([*CELL, "loss"], sort=False)
+    return interval(groups[metric]).assign(underfit=groups["underfit"].any()).reset_index()
+
+
+def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Joint minus conditional, paired on seed, per cell; columns as in ``summary``."""
+    pairs = table.pivot_table(index=[*CELL, "seed"], columns="loss", values=metric, sort=False).dropna()
+    if not {"joint", "conditional"} <= set(pairs.columns):
+        raise ValueError("a paired difference needs runs of both losses")
+    difference = (pairs["joint"] - pairs["conditional"]).rename(metric)
+    underfit = table.groupby(CELL)["underfit"].any()
+    return interval(difference.groupby(level=CELL, sort=False)).join(underfit).reset_index()
+
+
+def interval(groups) -> pd.DataFrame:
+    """Of grouped values the ``mean``, their number ``n``, and ``half`` of the 95 % interval (Student's t).
+
+    NaN below SEEDS values: from two, the interval is thirteen times as wide as they lie apart.
+    """
+    found = groups.agg(mean="mean", std="std", n="count")
+    quantile = stats.t.ppf(0.975, np.maximum(found["n"] - 1, 1))
+    half = quantile * found.pop("std") / np.sqrt(found["n"])
+    found["half"] = half.where(found["n"] >= SEEDS)
+    return found
+
+
+def curve_points(records: Iterable[dict], metric: str | Callable[[dict], list]) -> pd.DataFrame:
+    """A curve of every record, a row per epoch; ``metric`` as in ``plots.curves``."""
+    return pd.DataFrame(
+        {key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")}
+        | {"epoch": epoch, "early": epoch == record["evaluations"]["early"]["epoch"], "value": value}
+        for record in records
+        for epoch, value in enumerate(metric(record) if callable(metric) else record["curves"][metric], 1)
+    )
+
+
+def bins(records: Iterable[dict], scheme: str = "long", binning: str = "uniform10") -> pd.DataFrame:
+    """The reliability diagrams of ``records``: a row per bin, ``accuracy`` NaN where ``count`` is 0."""
+    parts = []
+    for record in records:
+        found = record["evaluations"][scheme]["calibration"][binning]
+        part = pd.DataFrame({"low": found["edges"][:-1], "high": found["edges"][1:]})
+        part = part.assign(**{key: found[key] for key in ("count", "confidence", "accuracy")})
+        parts.append(part.assign(**{key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")}))
+    return pd.concat(parts)
+
+
+def short_title(title: str) -> str:
+    """Of a data set, without what is in brackets: "SVHN subset (8,841 train / 10,000 test)" -> "SVHN subset"."""
+    return title.split(" (")[0]
+
+
+def risk_points(records: Iterable[dict], scheme: str = "long") -> pd.DataFrame:
+    """Error rate (``risk``) among the most confident share (``coverage``) of the test images, a row per share."""
+    return pd.concat(
+        pd.DataFrame({"coverage": COVERAGES, "risk": record["evaluations"][scheme]["risk_coverage"]["risk"]}).assign(
+            title=record["data"]["title"], **{key: record["run"][key] for key in ("batch_size", "loss", "seed")}
+        )
+        for record in records
+    )
+
+
+def score_points(record: dict, score: str = "log_px", scheme: str = "long") -> pd.DataFrame:
+    """What ``plots.density_and_roc`` draws: rows (panel, series, x, y).
+
+    Panel histogram: series inside and outside; x: left edge of the bin, y: share of the images.
+    Panel roc: a series per score; x: false positive rate, y: true positive rate.
+    """
+    found = record["evaluations"][scheme]["ood"]["scores"]
+    histogram = found[score]["histogram"]
+    edges = np.linspace(histogram["low"], histogram["high"], HISTOGRAM_BINS + 1)
+    series = {("histogram", part): (edges[:-1], np.array(histogram[part]) / np.sum(histogram[part]))
+              for part in ("inside", "outside")}
+    grid = np.linspace(0, 1, ROC_POINTS)
+    series |= {("roc", name): (grid, one["tpr_on_fpr_grid"]) for name, one in found.items()}
+    return pd.concat(
+        pd.DataFrame({"panel": panel, "series": name, "x": x, "y": y}) for (panel, name), (x, y) in series.items()
+    )
+
+
+def published(root: str | Path) -> list[dict]:
+    """What ``bench`` found on several machines: ``bench_*.json`` in the published results of a store."""
+    return [json.loads(path.read_text()) for path in sorted((Path(root) / "published").glob("bench_*.json"))]
+
+
+def step_ratios(root: str | Path) -> list[float]:
+    """All published ``joint_over_conditional``."""
+    return [row["joint_over_conditional"] for found in published(root) for row in found["overhead"]]

@@ -1,0 +1,37 @@
+"""Second executions of published runs, compared with the first."""
+
+import math
+from pathlib import Path
+
+from gffn_core.engine.plan import choose_device, datasets_of
+from gffn_core.engine.stack import Execution
+from gffn_core.engine.workers import train_alone
+from gffn_core.experiments.store import Store
+from gffn_core.experiments.sweep import _progress
+from gffn_core.training.run import Run
+
+
+def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path | None = None) -> dict:
+    """Train the run of a record again, alone, in the precision it had, into another store; returns the new record.
+
+    With a progress bar, like ``sweep``. What that store holds already is not trained again. On the machine,
+    device and versions of the first time the weights are equal to the bit (``provenance.weights_sha256``) if
+    it was alone in its stack; elsewhere metrics agree within the spread of seeds. ValueError if the data set
+    here is another one.
+    """
+    device = choose_device(device)
+    run = Run.of(record["run"])
+    datasets = datasets_of([run], root)
+    if datasets[run.dataset].sha256 != record["data"]["sha256"]:
+        raise ValueError(
+            f"{run.dataset} is not what the record was made from: SHA-256 "
+            f"{datasets[run.dataset].sha256[:12]}... here, {record['data']['sha256'][:12]}... there"
+        )
+    if not store.select([run]):
+        with _progress([run], datasets, device) as report:
+            train_alone(
+                [run], Execution(record["provenance"].get("precision", "float32")),
+                store=store, device=device, root=root, checkpoint_seconds=math.inf,
+                report=report, datasets=datasets,
+            )
+    return store.select([run])[run]

@@ -1,0 +1,1 @@
+"""What the book shows: figures, sentences and the explorer."""

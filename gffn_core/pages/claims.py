@@ -1,0 +1,57 @@
+"""The ledger of claims as Markdown and as text."""
+
+import numpy as np
+import pandas as pd
+
+from gffn_core.pages import words
+
+
+def markdown(table: pd.DataFrame, chapter: str) -> str:
+    """A chapter's part of the ledger, with tests and notes, as a Markdown table."""
+    return words.markdown_table(
+        ["claim and test", "verdict", "effect, 95 % interval"],
+        (
+            (f"**{row.number}** {row.statement} [{row.section}]<br>*Test:* {row.test}", f"**{row.verdict}**",
+             "<br>".join(filter(None, (_effect(row), _runs(row), words.escape(row.note)))))
+            for row in table[table["chapter"] == chapter].itertuples()
+        ),
+    )
+
+
+def short(table: pd.DataFrame) -> str:
+    """The whole ledger, without tests and notes, as a Markdown table."""
+    return words.markdown_table(
+        ["claim", "verdict", "effect, 95 % interval"],
+        (
+            (f"**{row.number}** {row.statement} [{row.section}]", row.verdict, _effect(row))
+            for row in table.itertuples()
+        ),
+    )
+
+
+def text(table: pd.DataFrame) -> str:
+    """The ledger for the terminal: how many claims have which verdict, then three lines a claim."""
+    counts = table["verdict"].value_counts()
+    lines = [", ".join(f"{count} {name}" for name, count in counts.items())]
+    for row in table.itertuples():
+        p = "" if np.isnan(row.p_holm) else f", p {row.p_holm:.2g}"
+        lines += ["", f"{row.number:>4}  {row.verdict.upper()}  {_effect(row)} ({_runs(row)}{p})"]
+        lines += [f"      [{row.section}] {row.statement}", f"      Test: {row.test}"]
+        lines += [f"      Note: {row.note}"] if row.note else []
+    return "\n".join(lines)
+
+
+def _effect(row):
+    if np.isnan(row.effect):
+        return "-"
+    interval = "" if np.isnan(row.low) else f" [{_rounded(row.low)}, {_rounded(row.high)}]"
+    return f"{_rounded(row.effect)}{interval} {row.unit}"
+
+
+def _runs(row):
+    return f"{row.runs} {'run' if row.runs == 1 else 'runs'}"
+
+
+def _rounded(value):
+    """Two digits of what is small, three decimals of what is not."""
+    return "0" if abs(value) < 1e-6 else f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"

@@ -1,0 +1,95 @@
+"""Colours, markers and panels of the figures."""
+
+import matplotlib.pyplot as plt
+from matplotlib.lines import Line2D
+
+from gffn_core.training import course
+
+# Told apart by colour, marker and dash; each colour has a contrast of at least 3:1 on white and on
+# near-black, and the pairs stay distinct for the common kinds of colour blindness.
+LOSS_STYLE = {
+    "conditional": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "conditional (standard)"},
+    "joint": {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "joint (GFFN)"},
+}
+SCORE_STYLE = {
+    "max_softmax": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "max softmax"},
+    "log_px": {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "ln p(x)"},
+    "typicality": {"color": "#1B9E77", "marker": "^", "linestyle": ":", "label": "typicality of ln p(x)"},
+}
+INSIDE, OUTSIDE = "#3B8BC2", "#D55E00"
+# Stands for the text colour of the page: ``show`` replaces it by currentColor.
+_INK = "#0a0b0c"
+STYLE = {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.transparent": True,
+    **{key: _INK for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor",
+                             "xtick.color", "ytick.color", "grid.color")},
+    "grid.alpha": 0.2,
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "font.size": 10,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "svg.fonttype": "none",  # real text: sharp, searchable, small
+    "svg.hashsalt": "gffn",  # the same figure gives the same file
+}
+
+
+def _panels(titles):
+    columns = min(2, len(titles))
+    rows = -(-len(titles) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(4.5 * columns, 0.8 + 2.7 * rows), squeeze=False, layout="constrained"
+    )
+    figure.get_layout_engine().set(h_pad=0.1)  # a title and the tick labels above it
+    for axis in axes.flat[len(titles) :]:
+        axis.remove()
+    for axis, title in zip(axes.flat, titles):
+        axis.set_title(_literal(title))
+    return figure, dict(zip(titles, axes.flat))
+
+
+def _line(axis, cells, style):
+    """Mean with interval; hollow markers where underfit."""
+    cells = cells.sort_values("batch_size")
+    axis.errorbar(cells["batch_size"], cells["mean"], cells["half"].fillna(0), color=style["color"],
+                  linestyle=style["linestyle"], linewidth=1.6, elinewidth=1.2, capsize=3)
+    hollow = cells["underfit"]
+    for part, face in ((cells[~hollow], style["color"]), (cells[hollow], "none")):
+        axis.plot(part["batch_size"], part["mean"], style["marker"], color=style["color"],
+                  markerfacecolor=face, markersize=6.5, markeredgewidth=1.6)
+
+
+def _batch_axis(axis, batch_sizes):
+    ticks = sorted(set(batch_sizes), reverse=True)
+    named = []  # from the largest on, what has room: labels of neighbours would overlap
+    for tick in ticks:
+        if not named or named[-1] >= 4 * tick:
+            named.append(tick)
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(ticks, [str(tick) if tick in named else "" for tick in ticks])
+    axis.minorticks_off()
+    axis.margins(x=0.08)
+
+
+def _label(figure, x, y):
+    figure.supxlabel(x, fontsize=10)
+    figure.supylabel(y, fontsize=10)
+
+
+def _legend(figure, styles, underfit=False):
+    handles = [Line2D([], [], **style) for style in styles.values()]
+    if underfit:
+        label = f"hollow: underfit (train accuracy < {100 * course.FITTED:.0f} %)"
+        handles.append(
+            Line2D([], [], color=_INK, marker="o", markerfacecolor="none", linestyle="none", label=label)
+        )
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+
+
+def _literal(text):
+    """Text of a record, whose dollars begin no formula."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,119 @@
+"""The sentences that say what a table or figure rests on."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+import pandas as pd
+
+from gffn_core.engine.bench import CONTENDERS
+from gffn_core.experiments.tables import SEEDS, summary
+from gffn_core.model import WIDTHS
+
+
+def basis(records: Iterable[dict], profile: str) -> str:
+    """One line: which runs, seeds, net, data, hardware and code a figure shows."""
+    records = list(records)
+    runs = [record["run"] for record in records]
+    seeds = Counter(run["seed"] for run in runs)
+    most = max(seeds.values())
+    named = ", ".join(str(s) if n == most else f"{s} ({n} of {most})" for s, n in sorted(seeds.items()))
+    nets = {width: name for name, width in WIDTHS.items()}
+    partial = sorted({r["data"]["title"] for r in records if not r["data"]["official"]})
+    by_age = sorted(records, key=lambda record: record["provenance"]["finished"])
+    codes = list(dict.fromkeys(record["provenance"]["code"] for record in by_age))
+    versions = ", ".join(codes) if len(codes) < 3 else f"{codes[0]} to {codes[-1]} ({len(codes)} versions)"
+    parts = [
+        f"Profile {profile}, {len(records)} {'run' if len(records) == 1 else 'runs'}",
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {named}"
+        + (f", bars: 95 % interval of cells with {SEEDS} seeds" if len(seeds) >= SEEDS else ", too few for intervals"),
+        f"{' and '.join(sorted({nets.get(run['width'], str(run['width'])) for run in runs}))} net",
+        *partial,
+        "; ".join(sorted({r["provenance"]["hardware"] for r in records})),
+        f"code {versions}",
+    ]
+    return " · ".join(parts)
+
+
+def describe(table: pd.DataFrame, metric: str, digits: int = 3) -> str:
+    """What a figure of ``metric`` against batch size shows, in words, for readers who cannot see it."""
+    return "; ".join(
+        f"{title}, {loss}: "
+        + ", ".join(
+            f"{value:.{digits}f} at batch size {batch}"
+            for batch, value in zip(cells["batch_size"], cells["mean"])
+        )
+        for (title, loss), cells in summary(table, metric)
+        .sort_values("batch_size")
+        .groupby(["title", "loss"], sort=False)
+    )
+
+
+def markdown_table(header: list[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; unlike a DataFrame's, its text wraps and may hold formulas and links.
+
+    Cells are Markdown: text of records goes through ``escape``.
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def coverage(records: Iterable[dict], runs: list) -> str:
+    """How much of the profile's grid the records cover, in words."""
+    done, wanted = len(list(records)), len(runs)
+    if done == wanted:
+        return f"all {wanted} runs of the grid"
+    return f"{done} of the {wanted} runs of the grid; the others have not been run yet"
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """0.6853 -> "68.5 %"."""
+    return f"{100 * fraction:.{digits}f} %"
+
+
+def escape(text: str) -> str:
+    """Text of a record (a title, a source, a machine) for Markdown and HTML, where it then is text alone, on one line.
+
+    The functions here return text as it is: ``plots.show`` escapes it, and what puts it into Markdown has to.
+    """
+    # As character references, which both read, and in which Markdown sees no markup.
+    return re.sub(r"""[\\`*_{}\[\]<>&|$~#!^"']""", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+
+
+def text(found: dict) -> str:
+    """What ``bench`` found, as tables for a terminal."""
+    where = found["provenance"]
+    lines = [
+        f"{where['hardware']} ({where['device']}), torch {where['torch']}, width {found['width']}",
+        "",
+        "Model-images a second (peak memory), and ours over each:",
+        f"{'batch':>6}" + "".join(f"{name:>26}" for name in CONTENDERS),
+    ]
+    for row in found["contenders"]:
+        line, ours = f"{row['batch_size']:6}", row["gffn"].get("images_a_second")
+        for name in CONTENDERS:
+            if "failed" in row[name]:
+                line += f"{'failed':>26}"
+            else:
+                speed, memory = row[name]["images_a_second"], row[name]["peak_memory"]
+                ratio = f" {ours / speed:5.2f}x" if name != "gffn" and ours else ""
+                line += f"{f'{speed:,.0f} ({memory / 2**30:.1f} GiB){ratio}':>26}"
+        lines.append(f"{line}  {row['gffn'].get('how', '')}")
+        lines += [f"       {name}: {row[name]['failed']}" for name in CONTENDERS if "failed" in row[name]]
+    lines += ["", "Time of a step, joint over conditional loss:"]
+    lines += [f"{row['batch_size']:6} {row['joint_over_conditional']:8.3f}" for row in found["overhead"]]
+    lines += ["", "Growth: model-images a second by batch size and stack:"]
+    lines += [f"{row['batch_size']:6} {row['stack']:4} {row['images_a_second']:12,.0f}" for row in found["growth"]]
+    floor = found["floor"]
+    peaks = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in floor["peak"].items())
+    lines += ["", f"Floor of one model's step at the measured peaks ({peaks}, {floor['bandwidth'] / 1e9:.0f} GB/s):"]
+    for row in floor["steps"]:
+        least = max(row["seconds_operations"], row["seconds_bytes"])
+        lines.append(
+            f"{row['batch_size']:6} {row['operations'] / 1e6:9,.1f} MFLOP {row['bytes'] / 1e6:8,.1f} MB: "
+            f"at least {1e3 * least:8.3f} ms, takes {1e3 * row['seconds']:8.3f} ms ({row['precision']})"
+        )
+    lines += ["", "bfloat16 minus float32, trained on the digits, and the spread over seeds:"]
+    lines += [f"{row['metric']:>14} {row['difference']:+.4f} +- {row['half']:.4f}  {row['seed_spread']:.4f}"
+              for row in found["precision"]]
+    return "\n".join(lines)

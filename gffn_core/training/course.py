@@ -1,0 +1,131 @@
+"""The course of one run's training, and what it leaves behind."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gffn_core import metrics
+from gffn_core.data.datasets import Dataset
+from gffn_core.evaluation.standard import evaluate
+from gffn_core.model import ConvNet
+from gffn_core.training.provenance import provenance, weights_sha256
+from gffn_core.training.run import Run
+
+SCHEMES = ("early", "long")
+# "Training accuracies of close to 100%" (thesis 5.1). A long run that ends below is underfit.
+FITTED = 0.99
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left behind. All but ``logits`` and ``weights`` is plain data, ready for JSON.
+
+    curves: lists over epochs. ``train_loss`` and ``train_accuracy`` are means over the epoch's
+    batches, each taken before its step; ``val_*`` are measured after the epoch.
+    evaluations: per scheme ("early", "long") what ``evaluate`` returns, plus the epoch; empty for a
+    run that diverged. diverged: None, or the ``epoch`` and ``step`` of the first non-finite loss
+    (or logits after it); both count from 1.
+    logits: float16 arrays ``{scheme}_{val,test,ood}``. weights: by scheme the net's state, on the CPU.
+    """
+
+    run: Run
+    data: dict
+    curves: dict
+    evaluations: dict
+    diverged: dict | None
+    provenance: dict
+    logits: dict
+    weights: dict
+
+
+class Course:
+    """The course of one run's training: its curves, its early weights, and when it ends."""
+
+    def __init__(self, run: Run, dataset: Dataset):
+        self.run, self.dataset = run, dataset
+        self.steps = len(dataset.train_x) // run.batch_size  # an epoch
+        if self.steps == 0:
+            raise ValueError(
+                f"batch_size={run.batch_size} exceeds the {len(dataset.train_x)} training images"
+            )
+        self.epoch = 0  # completed ones
+        self.curves = {key: [] for key in ("train_loss", "train_accuracy", "val_accuracy",
+                                           "val_nll", "val_ece", "val_confidence")}
+        self.early = {"epoch": 0, "val_accuracy": -1.0, "weights": {}}
+        self.flattened = None  # the epoch at which patience ran out
+        self.diverged = None
+        self.seconds = 0.0  # of training so far
+
+    def state(self) -> dict:
+        """All but what the run is: plain data and tensors, which ``vars(course).update`` takes back."""
+        return {name: value for name, value in vars(self).items() if name not in ("run", "dataset", "steps")}
+
+    @property
+    def finished(self) -> bool:
+        last = self.curves["train_accuracy"][-self.run.fitted_epochs :]
+        fitted = len(last) == self.run.fitted_epochs and min(last) >= FITTED
+        return (
+            self.diverged is not None
+            or self.epoch >= self.run.epochs
+            or (fitted and self.flattened is not None)
+        )
+
+    def add_epoch(self, loss_of_step: Tensor, correct: Tensor, val: Tensor, weights: dict):
+        """Take in an epoch: losses (steps,), right answers (), validation logits, weights after it."""
+        self.epoch += 1
+        finite = loss_of_step.isfinite()
+        # The last step can break the weights after the last loss was finite.
+        if not (finite.all() and val.isfinite().all()):
+            first = self.steps if finite.all() else finite.int().argmin().item() + 1
+            self.diverged = {"epoch": self.epoch, "step": (self.epoch - 1) * self.steps + first}
+            return
+        probs, y = val.softmax(-1), self.dataset.val_y
+        for key, value in (
+            ("train_loss", loss_of_step.double().mean().item()),
+            ("train_accuracy", correct.item() / (self.steps * self.run.batch_size)),
+            ("val_accuracy", metrics.accuracy(val, y)),
+            ("val_nll", metrics.negative_log_likelihood(val, y)),
+            ("val_ece", metrics.expected_calibration_error(probs, y)),
+            ("val_confidence", probs.amax(-1).mean().item()),
+        ):
+            self.curves[key].append(value)
+        if self.flattened is not None:
+            return
+        if self.curves["val_accuracy"][-1] > self.early["val_accuracy"]:
+            self.early = {
+                "epoch": self.epoch,
+                "val_accuracy": self.curves["val_accuracy"][-1],
+                "weights": {name: value.detach().clone() for name, value in weights.items()},
+            }
+        else:
+            waited = self.epoch - self.early["epoch"]
+            if waited >= self.run.patience and waited * self.steps >= self.run.patience_steps:
+                self.flattened = self.epoch
+
+    def result(
+        self, model: ConvNet, prepare: Callable, out_of_distribution: Dataset | None, how: dict
+    ) -> Result:
+        """Evaluate both schemes. ``model`` holds the weights at the end; ``how`` goes to the provenance."""
+        started = time.perf_counter()
+        evaluations, logits, weights, hashes = {}, {}, {}, {}
+        for scheme, epoch in (("long", self.epoch), ("early", self.early["epoch"])):
+            if self.diverged is not None:
+                break
+            if scheme == "early":
+                model.load_state_dict(self.early["weights"])
+            evaluations[scheme], kept = evaluate(
+                model, self.run.label_space, self.dataset, prepare, out_of_distribution
+            )
+            evaluations[scheme] |= {"epoch": epoch, "step": epoch * self.steps}
+            if scheme == "early":
+                evaluations[scheme]["stopped_at"] = self.flattened
+            logits |= {f"{scheme}_{part}": value.half().numpy() for part, value in kept.items()}
+            weights[scheme] = {name: value.cpu().clone() for name, value in model.state_dict().items()}
+            hashes[scheme] = weights_sha256(model)
+        where = provenance(next(model.parameters()).device, self.seconds + time.perf_counter() - started)
+        return Result(
+            self.run, self.dataset.provenance(), self.curves, evaluations, self.diverged,
+            where | how | {"weights_sha256": hashes}, logits, weights,
+        )

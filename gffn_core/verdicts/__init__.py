@@ -1,0 +1,1 @@
+"""Intervals, and what they say about the claims of the thesis."""

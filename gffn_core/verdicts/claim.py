@@ -1,0 +1,78 @@
+"""A claim as data, and the runs that it rests on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gffn_core.experiments import tables
+from gffn_core.training.course import FITTED
+from gffn_core.verdicts.rules import Measured
+from gffn_core.verdicts.values import NETS
+
+FAR = 2  # doublings: a batch size farther from the one a claim names does not stand for it
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A testable statement of the thesis and its test.
+
+    measure: table of pairs -> what was measured; None where there is too little. The table holds the
+    pairs of ``datasets`` (none named: all) at the batch size nearest to ``batch_size`` (None: all),
+    if that is within a factor of four.
+    fitted: only pairs whose nets both fit their training images in the long scheme.
+    nets: the losses whose nets are measured; none where the measurement needs no runs, and gets the
+    step ratios instead of a table.
+    """
+
+    number: str
+    chapter: str  # "theory", "accuracy", "calibration" or "ood"
+    section: str
+    statement: str
+    test: str
+    unit: str
+    measure: Callable[[pd.DataFrame], Measured | None]
+    datasets: tuple[str, ...] = ()
+    batch_size: int | None = None
+    fitted: bool = False
+    nets: tuple[str, ...] = NETS
+
+
+# The claims
+MNIST, FASHION, CIFAR, SVHN = ("mnist",), ("fashion_mnist",), ("cifar10",), ("svhn",)
+COLOURED = CIFAR + SVHN
+BEYOND = "beyond the thesis"
+DOUBLING = "per doubling of B"
+
+
+def evidence(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """The rows of ``pairs`` that a claim is about and that have all the nets it needs."""
+    used = table[table["key"][list(claim.nets)].notna().all(axis=1)]
+    if claim.datasets:
+        used = used[used.index.get_level_values("dataset").isin(claim.datasets)]
+    if claim.fitted:
+        fits = [used["train_accuracy", loss, "long"] >= FITTED for loss in claim.nets]
+        used = used[np.logical_and.reduce(fits)]
+    if claim.batch_size is not None and len(used):
+        sizes = used.index.get_level_values("batch_size")
+        distance = np.abs(np.log2(sizes.to_numpy(float) / claim.batch_size))
+        # The smaller one of a tie: sizes are sorted within a data set.
+        used = used[(sizes == sizes[distance.argmin()]) & (distance <= FAR)]
+    return used
+
+
+def _notes(used, claim):
+    """What the reader of a verdict has to know of the runs under it."""
+    if not claim.nets:
+        return
+    sizes = used.index.get_level_values("batch_size").unique()
+    if claim.batch_size is not None and claim.batch_size not in sizes:
+        yield f"B = {sizes[0]} stands for {claim.batch_size}"
+    about = used.xs((claim.nets[0], "long"), axis=1, level=(1, 2))
+    partial = about.loc[~about["official"].astype(bool), "title"]
+    yield from sorted(partial.map(tables.short_title).unique())
+    if claim.chapter == "calibration" and not claim.fitted:
+        underfit = sum((used["train_accuracy", loss, "long"] < FITTED).sum() for loss in claim.nets)
+        if underfit:
+            yield f"{underfit} of {len(used) * len(claim.nets)} nets underfit"

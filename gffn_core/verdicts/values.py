@@ -1,0 +1,111 @@
+"""What the claims measure on pairs of nets.
+
+A table of pairs has a row per label space, data set, batch size and seed, and holds the nets of both
+losses. Functions that return values take such a table, or its rows of one data set.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+
+from gffn_core.evaluation.scores import SCORES
+from gffn_core.experiments import tables
+from gffn_core.training.course import SCHEMES
+from gffn_core.verdicts.intervals import NAMES, PAIR, minus
+from gffn_core.verdicts.rules import Measured, each, everywhere, positive
+
+NETS = ("conditional", "joint")  # of a pair; other losses have chapters of their own
+SMALL = 64  # the largest batch size of the lower half of the thesis's range, on a log scale
+LUCK = 0.01  # of an area under the ROC curve, with the images
+METRICS = ("key", "title", "official", "margin", "train_accuracy", "test_accuracy", "overconfidence",
+           "ece", "ece_uniform15", "ece_quantile10", "scaled_ece", "nll", "scaled_nll", "brier", "aurc", "bins",
+           *(f"auroc_{score}" for score in SCORES))
+
+
+def pairs(records: Iterable[dict]) -> pd.DataFrame:
+    """One row per label space, data set, batch size and seed; columns (metric, loss, scheme).
+
+    NaN where a net is absent or lacks the metric. ``bins`` are those of the reliability diagram.
+    """
+    records = [one for one in records if one["diverged"] is None and one["run"]["loss"] in NETS]
+    columns = pd.MultiIndex.from_product([METRICS, NETS, SCHEMES])
+    if not records:
+        index = pd.MultiIndex.from_arrays([[]] * len(PAIR), names=PAIR)
+        return pd.DataFrame(index=index, columns=columns)
+    found = [record["evaluations"][scheme] for record in records for scheme in SCHEMES]
+    data = [record["data"] for record in records for scheme in SCHEMES]
+    accuracy = np.array([one["test_accuracy"] for one in found])
+    table = tables.frame(records).assign(
+        bins=[one["calibration"]["uniform10"] for one in found],
+        margin=np.sqrt(accuracy * (1 - accuracy) / [one["test"] for one in data]),
+    )
+    return table.pivot(index=PAIR, columns=["loss", "scheme"]).reindex(columns=columns).sort_index()
+
+
+def on(p: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    return p[p.index.get_level_values("dataset") == dataset]
+
+
+# Values: a table with a row per pair, columns ``value`` and ``margin``
+
+def net(p: pd.DataFrame, metric: str, loss: str, scheme: str = "long") -> pd.DataFrame:
+    """A metric of the nets of one loss."""
+    return _values(p, p[metric, loss, scheme])
+
+
+def nets(p: pd.DataFrame, metric: str, scheme: str = "long") -> pd.DataFrame:
+    """The mean of a metric over both nets of a pair."""
+    return _values(p, p[metric].xs(scheme, axis=1, level=1).astype(float).mean(axis=1))
+
+
+def gain(p: pd.DataFrame, metric: str, *schemes: str) -> pd.DataFrame:
+    """Joint minus conditional; the mean over ``schemes``, which are points of one training."""
+    gains = [p[metric, "joint", scheme] - p[metric, "conditional", scheme] for scheme in schemes]
+    return _values(p, sum(gains) / len(gains))
+
+
+def lower(p: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Conditional minus joint in the long scheme: positive where the joint net's metric is lower."""
+    return _values(p, p[metric, "conditional", "long"] - p[metric, "joint", "long"])
+
+
+def opposite(values: pd.DataFrame) -> pd.DataFrame:
+    return values.assign(value=-values["value"])
+
+
+def apart(names: Iterable[str], values: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+    """The values of several schemes or losses side by side, as cells of their own."""
+    return pd.concat({name: values(name) for name in names}, names=["which"])
+
+
+def _values(p, series):
+    margin = p["margin"].astype(float).mean(axis=1)
+    return pd.DataFrame({"value": series.astype(float), "margin": margin}).dropna()
+
+
+def stands_out(
+    p: pd.DataFrame, values: Callable[[pd.DataFrame], pd.DataFrame], dataset: str
+) -> Measured | None:
+    """The mean of the data set exceeds that of each of the thesis's others.
+
+    Differences are paired by batch size and seed, because the data sets share their trends.
+    """
+    own = values(on(p, dataset)).droplevel("dataset")
+    others = [values(on(p, name)).droplevel("dataset") for name in NAMES if name != dataset]
+    return each(*(positive(minus(own, other).dropna(), 0) for other in others))
+
+
+def best_at_small(p: pd.DataFrame, metric: str, best: Callable) -> Measured | None:
+    """On every data set the best cell at a small batch is better than the best at a large one.
+
+    All losses compete, and for accuracy both schemes. ``best`` is max or min.
+    """
+    schemes = SCHEMES if metric == "test_accuracy" else ("long",)
+    values = pd.concat([net(p, metric, loss, scheme) for loss in NETS for scheme in schemes])
+    small = values.index.get_level_values("batch_size") <= SMALL
+    by = ["label_space", "dataset", "seed"]
+    sides = [values["value"][side].groupby(level=by).agg(best) for side in (small, ~small)]
+    lead = (sides[0] - sides[1]) * (1 if best is max else -1)
+    margin = values["margin"].groupby(level=by).mean()
+    return everywhere(pd.DataFrame({"value": lead, "margin": margin}).dropna())
