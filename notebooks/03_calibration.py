@@ -298,7 +298,7 @@ publish.show(
 # changes in each, as joint minus conditional, so that below zero is better:
 
 # %% tags=["hide-input"]
-compared = values.pairs(records)
+compared = values.pairs_of(records)
 uses = {"nll": "NLL", "scaled_nll": "NLL, T", "brier": "Brier", "aurc": "AURC", "ece": "ECE", "scaled_ece": "ECE, T"}
 
 

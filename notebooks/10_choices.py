@@ -98,7 +98,7 @@ display(Markdown(words.markdown_table(
 # a hierarchical bootstrap over cells and seeds.
 
 # %% tags=["hide-input"]
-pairs = values.pairs(records)
+pairs = values.pairs_of(records)
 rows = []
 for metric, label in (
     ("ece", "10 bins of equal width"),

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from gffn_core.evaluation.scores import SCORES
+from gffn_core.experiments.profiles import THESIS_DATASETS
 from gffn_core.losses import conditional_nll
 from gffn_core.pages import claims
 from gffn_core.training.course import SCHEMES
@@ -42,7 +43,7 @@ def evaluation(rng, scheme, **truth):
     }
 
 
-def grid(truth=lambda **cell: {}, datasets=tuple(intervals.NAMES), sizes=SIZES, seeds=(0, 1, 2)):
+def grid(truth=lambda **cell: {}, datasets=THESIS_DATASETS, sizes=SIZES, seeds=(0, 1, 2)):
     """Records of a whole grid; ``truth``: (dataset, batch_size, loss, scheme) -> values of a net."""
     rng = np.random.default_rng(1)
     records = []

@@ -39,15 +39,15 @@ class Claim:
     nets: tuple[str, ...] = NETS
 
 
-# The claims
+# What claims are about
 MNIST, FASHION, CIFAR, SVHN = ("mnist",), ("fashion_mnist",), ("cifar10",), ("svhn",)
 COLOURED = CIFAR + SVHN
 BEYOND = "beyond the thesis"
 DOUBLING = "per doubling of B"
 
 
-def evidence(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
-    """The rows of ``pairs`` that a claim is about and that have all the nets it needs."""
+def rows_of(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """The rows of a table of pairs that a claim is about and that have all the nets it needs."""
     used = table[table["key"][list(claim.nets)].notna().all(axis=1)]
     if claim.datasets:
         used = used[used.index.get_level_values("dataset").isin(claim.datasets)]
@@ -62,7 +62,7 @@ def evidence(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     return used
 
 
-def _notes(used, claim):
+def notes(used, claim):
     """What the reader of a verdict has to know of the runs under it."""
     if not claim.nets:
         return

@@ -12,7 +12,6 @@ from scipy import stats
 
 DRAWS = 4999
 DOUBLINGS = 9  # from batch size 4 to 2048, the thesis's range
-NAMES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "svhn": "SVHN"}
 PAIR = ["label_space", "dataset", "batch_size", "seed"]
 
 

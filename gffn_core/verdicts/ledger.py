@@ -1,4 +1,4 @@
-"""The claims of the thesis as data, each with its test, and the ledger of verdicts on our runs.
+"""The ledger: every claim with the verdict that our runs give it.
 
 What a test rests on:
 
@@ -25,19 +25,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from gffn_core.verdicts.claim import (
-    _notes,
-    evidence,
-)
+from gffn_core.verdicts.claim import notes, rows_of
 from gffn_core.verdicts.claims import accuracy, calibration, ood, theory
 from gffn_core.verdicts.intervals import holm
-from gffn_core.verdicts.rules import (
-    Measured,
-    verdict,
-)
-from gffn_core.verdicts.values import (
-    pairs,
-)
+from gffn_core.verdicts.rules import Measured, verdict
+from gffn_core.verdicts.values import pairs_of
 
 CLAIMS = [*theory.CLAIMS, *accuracy.CLAIMS, *calibration.CLAIMS, *ood.CLAIMS]
 
@@ -47,12 +39,12 @@ def ledger(records: Iterable[dict], step_ratios: Sequence[float] = ()) -> pd.Dat
 
     ``records`` are those of one profile; runs that diverged are left out. ``effect``, ``low`` and
     ``high`` (95 % interval) are in ``unit``; ``runs`` counts the nets used. step_ratios: times of a
-    step, joint over conditional, which ``bench.step_ratios`` reads.
+    step, joint over conditional, which ``tables.step_ratios`` reads.
     """
-    table = pairs(records)
+    table = pairs_of(records)
     rows = []
     for claim in CLAIMS:
-        used = evidence(table, claim)
+        used = rows_of(table, claim)
         measured = None
         if not claim.nets:
             measured = claim.measure(step_ratios)
@@ -62,8 +54,7 @@ def ledger(records: Iterable[dict], step_ratios: Sequence[float] = ()) -> pd.Dat
         row = {key: getattr(claim, key) for key in ("number", "chapter", "section", "statement", "test")}
         row |= {key: getattr(found, key) for key in ("effect", "low", "high", "p", "refuted")}
         row |= {"unit": claim.unit, "runs": len(used) * len(claim.nets) if measured else 0}
-        notes = (found.note, *(_notes(used, claim) if measured else ()))
-        row["note"] = "; ".join(filter(None, notes))
+        row["note"] = "; ".join(filter(None, (found.note, *(notes(used, claim) if measured else ()))))
         rows.append(row)
     out = pd.DataFrame(rows)
     out["p_holm"] = holm(out.pop("p").to_numpy())

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from gffn_core.data.datasets import TITLES
 from gffn_core.losses import LABEL_SPACES
-from gffn_core.verdicts.intervals import DOUBLINGS, DRAWS, NAMES, Estimate, average, minus, slope
+from gffn_core.verdicts.intervals import DOUBLINGS, DRAWS, Estimate, average, minus, slope
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def everywhere(
 def listed(title, series, most=6):
     """The cells of ``series`` by name, the lowest first."""
     named = [
-        " ".join(str(NAMES.get(part, part)) for part in index if part not in LABEL_SPACES)
+        " ".join(str(TITLES.get(part, part)) for part in index if part not in LABEL_SPACES)
         for index in series.sort_values().index
     ]
     more = f" and {len(named) - most} more" if len(named) > most else ""

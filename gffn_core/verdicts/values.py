@@ -11,8 +11,9 @@ import pandas as pd
 
 from gffn_core.evaluation.scores import SCORES
 from gffn_core.experiments import tables
+from gffn_core.experiments.profiles import THESIS_DATASETS
 from gffn_core.training.course import SCHEMES
-from gffn_core.verdicts.intervals import NAMES, PAIR, minus
+from gffn_core.verdicts.intervals import PAIR, minus
 from gffn_core.verdicts.rules import Measured, each, everywhere, positive
 
 NETS = ("conditional", "joint")  # of a pair; other losses have chapters of their own
@@ -23,7 +24,7 @@ METRICS = ("key", "title", "official", "margin", "train_accuracy", "test_accurac
            *(f"auroc_{score}" for score in SCORES))
 
 
-def pairs(records: Iterable[dict]) -> pd.DataFrame:
+def pairs_of(records: Iterable[dict]) -> pd.DataFrame:
     """One row per label space, data set, batch size and seed; columns (metric, loss, scheme).
 
     NaN where a net is absent or lacks the metric. ``bins`` are those of the reliability diagram.
@@ -43,31 +44,32 @@ def pairs(records: Iterable[dict]) -> pd.DataFrame:
     return table.pivot(index=PAIR, columns=["loss", "scheme"]).reindex(columns=columns).sort_index()
 
 
-def on(p: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    return p[p.index.get_level_values("dataset") == dataset]
+def on(pairs: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    return pairs[pairs.index.get_level_values("dataset") == dataset]
 
 
 # Values: a table with a row per pair, columns ``value`` and ``margin``
 
-def net(p: pd.DataFrame, metric: str, loss: str, scheme: str = "long") -> pd.DataFrame:
+
+def net(pairs: pd.DataFrame, metric: str, loss: str, scheme: str = "long") -> pd.DataFrame:
     """A metric of the nets of one loss."""
-    return _values(p, p[metric, loss, scheme])
+    return _values(pairs, pairs[metric, loss, scheme])
 
 
-def nets(p: pd.DataFrame, metric: str, scheme: str = "long") -> pd.DataFrame:
+def nets(pairs: pd.DataFrame, metric: str, scheme: str = "long") -> pd.DataFrame:
     """The mean of a metric over both nets of a pair."""
-    return _values(p, p[metric].xs(scheme, axis=1, level=1).astype(float).mean(axis=1))
+    return _values(pairs, pairs[metric].xs(scheme, axis=1, level=1).astype(float).mean(axis=1))
 
 
-def gain(p: pd.DataFrame, metric: str, *schemes: str) -> pd.DataFrame:
+def gain(pairs: pd.DataFrame, metric: str, *schemes: str) -> pd.DataFrame:
     """Joint minus conditional; the mean over ``schemes``, which are points of one training."""
-    gains = [p[metric, "joint", scheme] - p[metric, "conditional", scheme] for scheme in schemes]
-    return _values(p, sum(gains) / len(gains))
+    gains = [pairs[metric, "joint", scheme] - pairs[metric, "conditional", scheme] for scheme in schemes]
+    return _values(pairs, sum(gains) / len(gains))
 
 
-def lower(p: pd.DataFrame, metric: str) -> pd.DataFrame:
+def lower(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Conditional minus joint in the long scheme: positive where the joint net's metric is lower."""
-    return _values(p, p[metric, "conditional", "long"] - p[metric, "joint", "long"])
+    return _values(pairs, pairs[metric, "conditional", "long"] - pairs[metric, "joint", "long"])
 
 
 def opposite(values: pd.DataFrame) -> pd.DataFrame:
@@ -79,30 +81,30 @@ def apart(names: Iterable[str], values: Callable[[str], pd.DataFrame]) -> pd.Dat
     return pd.concat({name: values(name) for name in names}, names=["which"])
 
 
-def _values(p, series):
-    margin = p["margin"].astype(float).mean(axis=1)
+def _values(pairs, series):
+    margin = pairs["margin"].astype(float).mean(axis=1)
     return pd.DataFrame({"value": series.astype(float), "margin": margin}).dropna()
 
 
 def stands_out(
-    p: pd.DataFrame, values: Callable[[pd.DataFrame], pd.DataFrame], dataset: str
+    pairs: pd.DataFrame, values: Callable[[pd.DataFrame], pd.DataFrame], dataset: str
 ) -> Measured | None:
     """The mean of the data set exceeds that of each of the thesis's others.
 
     Differences are paired by batch size and seed, because the data sets share their trends.
     """
-    own = values(on(p, dataset)).droplevel("dataset")
-    others = [values(on(p, name)).droplevel("dataset") for name in NAMES if name != dataset]
+    own = values(on(pairs, dataset)).droplevel("dataset")
+    others = [values(on(pairs, name)).droplevel("dataset") for name in THESIS_DATASETS if name != dataset]
     return each(*(positive(minus(own, other).dropna(), 0) for other in others))
 
 
-def best_at_small(p: pd.DataFrame, metric: str, best: Callable) -> Measured | None:
+def best_at_small(pairs: pd.DataFrame, metric: str, best: Callable) -> Measured | None:
     """On every data set the best cell at a small batch is better than the best at a large one.
 
     All losses compete, and for accuracy both schemes. ``best`` is max or min.
     """
     schemes = SCHEMES if metric == "test_accuracy" else ("long",)
-    values = pd.concat([net(p, metric, loss, scheme) for loss in NETS for scheme in schemes])
+    values = pd.concat([net(pairs, metric, loss, scheme) for loss in NETS for scheme in schemes])
     small = values.index.get_level_values("batch_size") <= SMALL
     by = ["label_space", "dataset", "seed"]
     sides = [values["value"][side].groupby(level=by).agg(best) for side in (small, ~small)]

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from gffn_core.experiments.profiles import THESIS_DATASETS
 from gffn_core.training.course import SCHEMES
 from gffn_core.verdicts.claim import CIFAR, COLOURED, DOUBLING, FASHION, MNIST, SVHN, Claim
-from gffn_core.verdicts.intervals import NAMES, Estimate, minus, slope, t_draws
+from gffn_core.verdicts.intervals import Estimate, minus, slope, t_draws
 from gffn_core.verdicts.rules import (
     Measured,
     between,
@@ -51,11 +52,11 @@ def peaks_inside(values: pd.DataFrame) -> Measured | None:
     return each(at(x[0], 1), at(x[-1], -1))
 
 
-def fluctuation(p: pd.DataFrame) -> Measured | None:
+def fluctuation(pairs: pd.DataFrame) -> Measured | None:
     """The standard deviation over seeds falls with the batch size."""
-    if p.index.get_level_values("seed").nunique() < 2:
+    if pairs.index.get_level_values("seed").nunique() < 2:
         return None
-    cells = p["test_accuracy"].astype(float).groupby(level=["label_space", "dataset", "batch_size"])
+    cells = pairs["test_accuracy"].astype(float).groupby(level=["label_space", "dataset", "batch_size"])
     spread = cells.std().mean(axis=1).dropna()
     found = slope(pd.DataFrame({"value": -spread}))
     return found and between(found, low=0)
@@ -66,29 +67,29 @@ CLAIMS = [
         "3a", "accuracy", "5.1.1", "Generalisation gap: nets stopped early lose accuracy with the batch "
         "size.",
         "Slope of accuracy against log2 B, mean of both nets and of the data sets, early: negative.",
-        f"accuracy lost {DOUBLING}", lambda p: rises(opposite(nets(p, "test_accuracy", "early"))),
+        f"accuracy lost {DOUBLING}", lambda pairs: rises(opposite(nets(pairs, "test_accuracy", "early"))),
     ),
     Claim(
         "3b", "accuracy", "5.1.1", "Generalisation gap: so do the standard nets on CIFAR-10 and SVHN when "
         "trained longer.",
         "Slope of the standard net's accuracy against log2 B, long: negative on each of the two.",
         f"accuracy lost {DOUBLING}",
-        lambda p: each(
-            *(rises(opposite(net(on(p, name), "test_accuracy", "conditional"))) for name in COLOURED)
+        lambda pairs: each(
+            *(rises(opposite(net(on(pairs, name), "test_accuracy", "conditional"))) for name in COLOURED)
         ),
         datasets=COLOURED, nets=("conditional",),
     ),
     Claim(
         "3c", "accuracy", "5.1.1", "The accuracy of MNIST nets trained longer is mostly constant.",
         "Slope of accuracy against log2 B, mean of both nets, long: within the margin.",
-        f"accuracy {DOUBLING}", lambda p: constant(nets(p, "test_accuracy")), datasets=MNIST,
+        f"accuracy {DOUBLING}", lambda pairs: constant(nets(pairs, "test_accuracy")), datasets=MNIST,
     ),
     Claim(
         "3d", "accuracy", "5.1.1", "The accuracy of Fashion-MNIST nets trained longer first rises with B, "
         "then falls.",
         "A parabola in log2 B through the accuracies, mean of both nets, long: rises at the smallest "
         "and falls at the largest batch (the weaker of the two slopes is shown).",
-        f"accuracy {DOUBLING}", lambda p: peaks_inside(nets(p, "test_accuracy")), datasets=FASHION,
+        f"accuracy {DOUBLING}", lambda pairs: peaks_inside(nets(pairs, "test_accuracy")), datasets=FASHION,
     ),
     Claim(
         "4a", "accuracy", "5.1.1", "The GFFN is better than the standard net or about equal in all "
@@ -96,51 +97,51 @@ CLAIMS = [
         "Share of cells (both schemes) in which the GFFN's accuracy is not lower by more than the "
         "margin: all.",
         "of the cells",
-        lambda p: everywhere(
-            apart(SCHEMES, lambda scheme: gain(p, "test_accuracy", scheme)), about=True
+        lambda pairs: everywhere(
+            apart(SCHEMES, lambda scheme: gain(pairs, "test_accuracy", scheme)), about=True
         ),
     ),
     Claim(
         "4b", "accuracy", "5.1.1", "The GFFN is mostly better.",
         "Gain in accuracy, mean over cells and both schemes: positive.",
-        "accuracy gained", lambda p: positive(gain(p, "test_accuracy", *SCHEMES)),
+        "accuracy gained", lambda pairs: positive(gain(pairs, "test_accuracy", *SCHEMES)),
     ),
     Claim(
         "4c", "accuracy", "5.1.1", "The gain is largest on CIFAR-10.",
         "Gain on CIFAR-10 minus that on each other data set, paired, mean of both schemes: positive "
         "(the closest is shown).",
-        "accuracy", lambda p: stands_out(p, lambda q: gain(q, "test_accuracy", *SCHEMES), "cifar10"),
-        datasets=tuple(NAMES),
+        "accuracy", lambda pairs: stands_out(pairs, lambda q: gain(q, "test_accuracy", *SCHEMES), "cifar10"),
+        datasets=THESIS_DATASETS,
     ),
     Claim(
         "4d", "accuracy", "5.1.1", "The gain is smallest on SVHN.",
         "Gain on each other data set minus that on SVHN, paired, mean of both schemes: positive (the "
         "closest is shown).",
         "accuracy",
-        lambda p: stands_out(p, lambda q: opposite(gain(q, "test_accuracy", *SCHEMES)), "svhn"),
-        datasets=tuple(NAMES),
+        lambda pairs: stands_out(pairs, lambda q: opposite(gain(q, "test_accuracy", *SCHEMES)), "svhn"),
+        datasets=THESIS_DATASETS,
     ),
     Claim(
         "5a", "accuracy", "5.1.1", "The gain grows with the batch size on MNIST, trained longer.",
         "Slope of the gain in accuracy against log2 B, long: positive.",
-        f"accuracy gained {DOUBLING}", lambda p: rises(gain(p, "test_accuracy", "long")), datasets=MNIST,
+        f"accuracy gained {DOUBLING}", lambda pairs: rises(gain(pairs, "test_accuracy", "long")), datasets=MNIST,
     ),
     Claim(
         "5b", "accuracy", "5.1.1", "The gain grows with the batch size on CIFAR-10, stopped early.",
         "Slope of the gain in accuracy against log2 B, early: positive.",
-        f"accuracy gained {DOUBLING}", lambda p: rises(gain(p, "test_accuracy", "early")),
+        f"accuracy gained {DOUBLING}", lambda pairs: rises(gain(pairs, "test_accuracy", "early")),
         datasets=CIFAR,
     ),
     Claim(
         "5c", "accuracy", "5.1.1", "The gain grows with the batch size on Fashion-MNIST, to some extent.",
         "Slope of the gain in accuracy, mean of both schemes, against log2 B: positive.",
-        f"accuracy gained {DOUBLING}", lambda p: rises(gain(p, "test_accuracy", *SCHEMES)),
+        f"accuracy gained {DOUBLING}", lambda pairs: rises(gain(pairs, "test_accuracy", *SCHEMES)),
         datasets=FASHION,
     ),
     Claim(
         "5d", "accuracy", "5.1.1", "The gain shrinks with the batch size on CIFAR-10, trained longer.",
         "Slope of the gain in accuracy against log2 B, long: negative.",
-        f"accuracy lost {DOUBLING}", lambda p: rises(opposite(gain(p, "test_accuracy", "long"))),
+        f"accuracy lost {DOUBLING}", lambda pairs: rises(opposite(gain(pairs, "test_accuracy", "long"))),
         datasets=CIFAR,
     ),
     Claim(
@@ -149,9 +150,9 @@ CLAIMS = [
         "Slope of the gain in accuracy against log2 B: within the margin in each of the three (the "
         "worst is shown).",
         f"accuracy gained {DOUBLING}",
-        lambda p: each(
-            constant(gain(on(p, "mnist"), "test_accuracy", "early")),
-            *(constant(gain(on(p, "svhn"), "test_accuracy", scheme)) for scheme in SCHEMES),
+        lambda pairs: each(
+            constant(gain(on(pairs, "mnist"), "test_accuracy", "early")),
+            *(constant(gain(on(pairs, "svhn"), "test_accuracy", scheme)) for scheme in SCHEMES),
         ),
         datasets=MNIST + SVHN,
     ),
@@ -159,19 +160,19 @@ CLAIMS = [
         "6a", "accuracy", "5.1.1", "The accuracy of GFFNs trained longer on CIFAR-10 is about constant over "
         "batch sizes.",
         "Slope of the GFFN's accuracy against log2 B, long: within the margin.",
-        f"accuracy {DOUBLING}", lambda p: constant(net(p, "test_accuracy", "joint")),
+        f"accuracy {DOUBLING}", lambda pairs: constant(net(pairs, "test_accuracy", "joint")),
         datasets=CIFAR, nets=("joint",),
     ),
     Claim(
         "6b", "accuracy", "5.1.1", "That of the standard nets is not: it falls, faster than the GFFN's.",
         "Slope of the gain in accuracy against log2 B, long: positive (the opposite of 5d).",
-        f"accuracy gained {DOUBLING}", lambda p: rises(gain(p, "test_accuracy", "long")), datasets=CIFAR,
+        f"accuracy gained {DOUBLING}", lambda pairs: rises(gain(pairs, "test_accuracy", "long")), datasets=CIFAR,
     ),
     Claim(
         "7", "accuracy", "5.1.1", "The absolute best accuracy is reached at a small batch.",
         "Share of data sets whose best cell (losses and schemes compete) has a batch size of at most "
         "64: all, with the margin.",
-        "of the data sets", lambda p: best_at_small(p, "test_accuracy", max),
+        "of the data sets", lambda pairs: best_at_small(pairs, "test_accuracy", max),
     ),
     Claim(
         "8", "accuracy", "5.1.1", "The accuracies at small batch sizes fluctuate more.",
@@ -183,35 +184,35 @@ CLAIMS = [
         "22", "accuracy", "5.1.1", "At small batch sizes the two approaches hardly differ.",
         "Gain in accuracy at the smallest batch size, mean over data sets and schemes: within the "
         "margin.",
-        "accuracy gained", lambda p: equal(gain(p, "test_accuracy", *SCHEMES)), batch_size=4,
+        "accuracy gained", lambda pairs: equal(gain(pairs, "test_accuracy", *SCHEMES)), batch_size=4,
     ),
     Claim(
         "23", "accuracy", "5.1", "Training on after the training images are fitted can still improve "
         "accuracy.",
         "Accuracy, long minus early, mean over cells and both nets: positive.",
         "accuracy gained",
-        lambda p: positive(minus(nets(p, "test_accuracy"), nets(p, "test_accuracy", "early"))),
+        lambda pairs: positive(minus(nets(pairs, "test_accuracy"), nets(pairs, "test_accuracy", "early"))),
     ),
     Claim(
         "24", "accuracy", "5.1.1", "The GFFN regularises: it generalises with a smaller loss of accuracy.",
         "Training minus test accuracy, standard minus GFFN, long, mean over cells: positive.",
         "accuracy",
-        lambda p: positive(minus(lower(p, "train_accuracy"), lower(p, "test_accuracy"))),
+        lambda pairs: positive(minus(lower(pairs, "train_accuracy"), lower(pairs, "test_accuracy"))),
     ),
     Claim(
         "25", "accuracy", "6", "The GFFN reaches better training accuracies.",
         "Gain in training accuracy, mean over cells and both schemes: positive.",
-        "accuracy gained", lambda p: positive(gain(p, "train_accuracy", *SCHEMES)),
+        "accuracy gained", lambda pairs: positive(gain(pairs, "train_accuracy", *SCHEMES)),
     ),
     Claim(
         "26", "accuracy", "6", "In all experiments larger batch sizes lead to worse absolute results.",
         "Slope of accuracy against log2 B, mean of both nets: negative on each data set in each scheme "
         "(the weakest is shown).",
         f"accuracy lost {DOUBLING}",
-        lambda p: each(
+        lambda pairs: each(
             *(
-                rises(opposite(nets(on(p, name), "test_accuracy", scheme)))
-                for name in p.index.get_level_values("dataset").unique() for scheme in SCHEMES
+                rises(opposite(nets(on(pairs, name), "test_accuracy", scheme)))
+                for name in pairs.index.get_level_values("dataset").unique() for scheme in SCHEMES
             )
         ),
     ),

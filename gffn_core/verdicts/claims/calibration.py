@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
+from gffn_core.data.datasets import TITLES
+from gffn_core.experiments.profiles import THESIS_DATASETS
 from gffn_core.verdicts.claim import BEYOND, CIFAR, DOUBLING, FASHION, MNIST, SVHN, Claim
-from gffn_core.verdicts.intervals import DRAWS, NAMES, Estimate, average, minus
+from gffn_core.verdicts.intervals import DRAWS, Estimate, average, minus
 from gffn_core.verdicts.rules import (
     Measured,
     between,
@@ -31,12 +33,12 @@ from gffn_core.verdicts.values import (
 )
 
 
-def rank_agreement(p: pd.DataFrame) -> Measured | None:
+def rank_agreement(pairs: pd.DataFrame) -> Measured | None:
     """Over data sets, the rank correlation (Spearman) of accuracy and ECE is negative."""
     same = ["label_space", "batch_size", "seed"]
     found = []
     for loss in NETS:
-        both = net(p, "test_accuracy", loss).assign(ece=net(p, "ece", loss)["value"])
+        both = net(pairs, "test_accuracy", loss).assign(ece=net(pairs, "ece", loss)["value"])
         both = both.groupby(level=same).filter(lambda part: len(part) > 2)
         for index, part in both.groupby(level=same):
             found.append((*index, -stats.spearmanr(part["value"], part["ece"]).statistic))
@@ -49,13 +51,13 @@ def rank_agreement(p: pd.DataFrame) -> Measured | None:
 
 # Reliability diagrams: counts and correct answers per bin
 
-def diagram(p: pd.DataFrame, loss: str, statistic: Callable) -> Estimate:
+def diagram(pairs: pd.DataFrame, loss: str, statistic: Callable) -> Estimate:
     """A statistic of the reliability diagram (long scheme) of the nets of one loss, all seeds together.
 
     statistic: (count, correct), each (..., bins) -> (...). Seeds are drawn, then images within each
     net: the bin of an image, and whether its answer is right.
     """
-    count, correct = _counted(p, loss)
+    count, correct = _counted(pairs, loss)
     # Both losses draw the same seeds, so that their difference is paired.
     seeds = np.random.default_rng(0).integers(len(count), size=(DRAWS, len(count)))
     rng = np.random.default_rng(1 + NETS.index(loss))
@@ -66,9 +68,9 @@ def diagram(p: pd.DataFrame, loss: str, statistic: Callable) -> Estimate:
     return Estimate(float(effect), statistic(drawn.sum(1), right.sum(1)))
 
 
-def _counted(p, loss):
+def _counted(pairs, loss):
     """Images and correct answers (seeds, bins), rounded to what the record's digits were made from."""
-    bins = list(p["bins", loss, "long"])
+    bins = list(pairs["bins", loss, "long"])
     count = np.array([one["count"] for one in bins])
     accuracy = np.array([one["accuracy"] for one in bins], dtype=float)
     return count, np.rint(count * np.nan_to_num(accuracy)).astype(int)
@@ -113,10 +115,10 @@ def largest_drop(count, correct):
     return np.nanmax(highest - accuracy, axis=-1)
 
 
-def not_monotone(p: pd.DataFrame) -> Measured:
+def not_monotone(pairs: pd.DataFrame) -> Measured:
     """The largest drop exceeds what luck with the images gives a monotone diagram, the nearest one."""
-    found = diagram(p, "conditional", largest_drop)
-    count, correct = (part.sum(0) for part in _counted(p, "conditional"))
+    found = diagram(pairs, "conditional", largest_drop)
+    count, correct = (part.sum(0) for part in _counted(pairs, "conditional"))
     monotone = np.zeros(len(count))
     full = count > 0
     accuracy = correct[full] / count[full]
@@ -132,48 +134,48 @@ CLAIMS = [
         "9a", "calibration", "5.2.2", "The ECE of the GFFN is lower for all models.",
         "Share of cells in which the GFFN's ECE is lower, long: no cell in which it is higher by the "
         "margin.",
-        "of the cells", lambda p: everywhere(lower(p, "ece")),
+        "of the cells", lambda pairs: everywhere(lower(pairs, "ece")),
     ),
     Claim(
         "9b", "calibration", "5.2.2", "The ECE of the GFFN is lower for all models (fitted nets).",
         "As 9a, over the pairs whose nets both fit their training images.",
-        "of the cells", lambda p: everywhere(lower(p, "ece")), fitted=True,
+        "of the cells", lambda pairs: everywhere(lower(pairs, "ece")), fitted=True,
     ),
     Claim(
         "9c", "calibration", "5.2.2", "Overall the GFFN's ECE is significantly lower.",
         "ECE, standard minus GFFN, long, mean over cells: positive.",
-        "ECE saved", lambda p: positive(lower(p, "ece")),
+        "ECE saved", lambda pairs: positive(lower(pairs, "ece")),
     ),
     Claim(
         "9d", "calibration", "5.2.2", "Overall the GFFN's ECE is significantly lower (fitted nets).",
         "As 9c, over the pairs whose nets both fit their training images.",
-        "ECE saved", lambda p: positive(lower(p, "ece")), fitted=True,
+        "ECE saved", lambda pairs: positive(lower(pairs, "ece")), fitted=True,
     ),
     *(
         Claim(
             f"10{letter}", "calibration", "5.2.2", "The difference in ECE grows with the batch size on "
-            f"{NAMES[name]}.",
+            f"{TITLES[name]}.",
             "Slope of ECE, standard minus GFFN, against log2 B, long: positive.",
-            f"ECE saved {DOUBLING}", lambda p: rises(lower(p, "ece")), datasets=(name,),
+            f"ECE saved {DOUBLING}", lambda pairs: rises(lower(pairs, "ece")), datasets=(name,),
         )
         for letter, name in zip("abc", ("mnist", "fashion_mnist", "cifar10"))
     ),
     Claim(
         "10d", "calibration", "5.2.2", "On SVHN it is about constant.",
         "Slope of ECE, standard minus GFFN, against log2 B, long: within the margin.",
-        f"ECE saved {DOUBLING}", lambda p: constant(lower(p, "ece")), datasets=SVHN,
+        f"ECE saved {DOUBLING}", lambda pairs: constant(lower(pairs, "ece")), datasets=SVHN,
     ),
     Claim(
         "10e", "calibration", "5.2.2", "On SVHN the GFFN is slightly better.",
         "ECE, standard minus GFFN, long, mean over batch sizes: positive.",
-        "ECE saved", lambda p: positive(lower(p, "ece")), datasets=SVHN,
+        "ECE saved", lambda pairs: positive(lower(pairs, "ece")), datasets=SVHN,
     ),
     Claim(
         "10f", "calibration", "5.2.2", "The difference in ECE grows with the batch size on MNIST, "
         "Fashion-MNIST and CIFAR-10 (fitted nets).",
         "Slope of ECE, standard minus GFFN, against log2 B, long, mean of the data sets that have three "
         "batch sizes with fitted pairs: positive.",
-        f"ECE saved {DOUBLING}", lambda p: rises(lower(p, "ece")),
+        f"ECE saved {DOUBLING}", lambda pairs: rises(lower(pairs, "ece")),
         datasets=MNIST + FASHION + CIFAR, fitted=True,
     ),
     *(
@@ -183,13 +185,13 @@ CLAIMS = [
             Claim(
                 f"11{letters[0]}", "calibration", "5.2.2", f"The ECE grows with the batch size{which}.",
                 "Slope of ECE against log2 B, mean of both nets and of the data sets, long: positive.",
-                f"ECE {DOUBLING}", lambda p: rises(nets(p, "ece")), fitted=fitted,
+                f"ECE {DOUBLING}", lambda pairs: rises(nets(pairs, "ece")), fitted=fitted,
             ),
             Claim(
                 f"11{letters[1]}", "calibration", "5.2.2", f"It grows more slowly for the GFFN{which}.",
                 "Slope of ECE, standard minus GFFN, against log2 B, mean of the data sets, long: "
                 "positive.",
-                f"ECE saved {DOUBLING}", lambda p: rises(lower(p, "ece")), fitted=fitted,
+                f"ECE saved {DOUBLING}", lambda pairs: rises(lower(pairs, "ece")), fitted=fitted,
             ),
         )
     ),
@@ -204,17 +206,17 @@ CLAIMS = [
         "Share of cells (each loss its own) in which the early net has the higher ECE: all, with the "
         "margin.",
         "of the cells",
-        lambda p: everywhere(
-            apart(NETS, lambda loss: minus(net(p, "ece", loss, "early"), net(p, "ece", loss, "long")))
+        lambda pairs: everywhere(
+            apart(NETS, lambda loss: minus(net(pairs, "ece", loss, "early"), net(pairs, "ece", loss, "long")))
         ),
     ),
     Claim(
         "14a", "calibration", "5.2.2", "MNIST at B = 128: about 99 % of the answers are right.",
         "Accuracy minus 0.99, long: within 0.005 for both nets (the farther one is shown).",
         "accuracy",
-        lambda p: each(
+        lambda pairs: each(
             *(
-                between(difference(diagram(p, loss, overall_accuracy), 0.99), -0.005, 0.005)
+                between(difference(diagram(pairs, loss, overall_accuracy), 0.99), -0.005, 0.005)
                 for loss in NETS
             )
         ),
@@ -225,7 +227,7 @@ CLAIMS = [
         "Share of images in the bin from 0.9 to 1, long: above 0.95 for both nets (the lower one is "
         "shown).",
         "of the images",
-        lambda p: each(*(between(diagram(p, loss, top_share), low=0.95) for loss in NETS)),
+        lambda pairs: each(*(between(diagram(pairs, loss, top_share), low=0.95) for loss in NETS)),
         datasets=MNIST, batch_size=128,
     ),
     Claim(
@@ -239,14 +241,14 @@ CLAIMS = [
         "15b", "calibration", "5.2.2", "CIFAR-10 at B = 2048: the standard net is as accurate at "
         "confidence 0.5 to 0.6 as at 0.8 to 0.9.",
         "Difference of the accuracies of the two bins: within 0.05.",
-        "accuracy", lambda p: between(diagram(p, "conditional", same_accuracy), -0.05, 0.05),
+        "accuracy", lambda pairs: between(diagram(pairs, "conditional", same_accuracy), -0.05, 0.05),
         datasets=CIFAR, batch_size=2048, nets=("conditional",),
     ),
     Claim(
         "15c", "calibration", "5.2.2", "CIFAR-10 at B = 2048: the GFFN's accuracy rises steadily with "
         "confidence.",
         "Largest drop from a bin to a more confident one (bins with 1 % of the images): below 0.05.",
-        "accuracy", lambda p: between(diagram(p, "joint", largest_drop), high=0.05),
+        "accuracy", lambda pairs: between(diagram(pairs, "joint", largest_drop), high=0.05),
         datasets=CIFAR, batch_size=2048, nets=("joint",),
     ),
     Claim(
@@ -254,8 +256,8 @@ CLAIMS = [
         "over the bins.",
         "Entropy of the distribution of images over bins, GFFN minus standard: positive.",
         "nats",
-        lambda p: between(
-            difference(diagram(p, "joint", evenness), diagram(p, "conditional", evenness)), low=0
+        lambda pairs: between(
+            difference(diagram(pairs, "joint", evenness), diagram(pairs, "conditional", evenness)), low=0
         ),
         datasets=CIFAR, batch_size=2048,
     ),
@@ -264,8 +266,8 @@ CLAIMS = [
         "much higher.",
         "Accuracy at confidence 0.9 to 1, GFFN minus standard: positive, and not below 0.02.",
         "accuracy",
-        lambda p: between(
-            difference(diagram(p, "joint", top_accuracy), diagram(p, "conditional", top_accuracy)),
+        lambda pairs: between(
+            difference(diagram(pairs, "joint", top_accuracy), diagram(pairs, "conditional", top_accuracy)),
             low=0, relevant=0.02,
         ),
         datasets=CIFAR, batch_size=2048,
@@ -275,46 +277,46 @@ CLAIMS = [
         "accuracy.",
         "Mean confidence minus accuracy of the GFFN, long: positive.",
         "confidence - accuracy",
-        lambda p: between(average(net(p, "overconfidence", "joint"), image_noise=LUCK / 2), low=0),
+        lambda pairs: between(average(net(pairs, "overconfidence", "joint"), image_noise=LUCK / 2), low=0),
         datasets=CIFAR, batch_size=2048, nets=("joint",),
     ),
     Claim(
         "28", "calibration", "5.2.2", "CIFAR-10 has the largest ECE.",
         "ECE of both nets on CIFAR-10 minus that on each other data set, paired, long: positive (the "
         "closest is shown).",
-        "ECE", lambda p: stands_out(p, lambda q: nets(q, "ece"), "cifar10"), datasets=tuple(NAMES),
+        "ECE", lambda pairs: stands_out(pairs, lambda q: nets(q, "ece"), "cifar10"), datasets=THESIS_DATASETS,
     ),
     Claim(
         "29", "calibration", "5.2.2", "The GFFN improves the ECE most on CIFAR-10.",
         "ECE saved on CIFAR-10 minus that on each other data set, paired, long: positive (the closest "
         "is shown).",
-        "ECE saved", lambda p: stands_out(p, lambda q: lower(q, "ece"), "cifar10"),
-        datasets=tuple(NAMES),
+        "ECE saved", lambda pairs: stands_out(pairs, lambda q: lower(q, "ece"), "cifar10"),
+        datasets=THESIS_DATASETS,
     ),
     Claim(
         "30", "calibration", "5.2.2", "The best ECE is reached at a small batch.",
         "Share of data sets whose lowest ECE (losses compete), long, is at a batch size of at most 64: "
         "all, with the margin.",
-        "of the data sets", lambda p: best_at_small(p, "ece", min),
+        "of the data sets", lambda pairs: best_at_small(pairs, "ece", min),
     ),
     Claim(
         "B1a", "calibration", BEYOND, "Temperature scaling closes the gap: scaled, both nets are "
         "calibrated equally well.",
         "ECE after temperature scaling on validation data, standard minus GFFN, long, mean over cells: "
         "within the margin.",
-        "ECE saved", lambda p: equal(lower(p, "scaled_ece")),
+        "ECE saved", lambda pairs: equal(lower(pairs, "scaled_ece")),
     ),
     Claim(
         "B1b", "calibration", BEYOND, "A scaled standard net is better calibrated than a GFFN as it is.",
         "ECE of the GFFN minus ECE of the scaled standard net, long, mean over cells: positive.",
         "ECE",
-        lambda p: positive(minus(net(p, "ece", "joint"), net(p, "scaled_ece", "conditional"))),
+        lambda pairs: positive(minus(net(pairs, "ece", "joint"), net(pairs, "scaled_ece", "conditional"))),
     ),
     *(
         Claim(
             number, "calibration", BEYOND, f"The GFFN has the lower {name}.",
             f"{name}, standard minus GFFN, long, mean over cells: positive.",
-            unit, lambda p, metric=metric: positive(lower(p, metric), 0),
+            unit, lambda pairs, metric=metric: positive(lower(pairs, metric), 0),
         )
         for number, metric, name, unit in (
             ("B2a", "nll", "negative log-likelihood of p(y given x)", "nats saved"),

@@ -9,12 +9,8 @@ from scipy import stats
 from gffn_core.losses import LABEL_SPACES, conditional_nll, joint_nll, log_partition
 from gffn_core.verdicts.claim import Claim
 from gffn_core.verdicts.intervals import Estimate, t_draws
-from gffn_core.verdicts.rules import (
-    Measured,
-    between,
-)
+from gffn_core.verdicts.rules import Measured, between
 
-# Measured here and now, without runs
 
 def batch_of_one(_) -> Measured:
     """Largest difference of both losses and their gradients over a hundred batches of one."""
