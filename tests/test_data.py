@@ -42,7 +42,7 @@ def serve(monkeypatch, name, arrays, official=True):
         folders.append(scratch)
         return dict(arrays), "test mirror"
 
-    monkeypatch.setitem(sources.MIRRORS, name, fetch)
+    monkeypatch.setitem(datasets.MIRRORS, name, fetch)
     if official:
         digest = datasets.arrays_sha256(datasets._canonical(arrays, "test"))
         monkeypatch.setitem(datasets.OFFICIAL_SHA256, name, digest)

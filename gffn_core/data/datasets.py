@@ -142,6 +142,29 @@ def load_dataset(
         return _load_npz(name, path)
     if path.exists():
         raise ValueError(f"{path} is there already; delete it to fetch it again from source={source!r}")
+    return _fetch(name, path, source, report)
+
+
+def data_root() -> Path:
+    """Folder of the npz files: ``$GFFN_DATA``, else ``gffn`` in the user's cache folder."""
+    if os.environ.get("GFFN_DATA"):
+        return Path(os.environ["GFFN_DATA"])
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("gffn", appauthor=False))
+
+
+def arrays_sha256(arrays: dict) -> str:
+    """SHA-256 over the shapes and bytes of train_x, train_y, test_x, test_y in their canonical form."""
+    digest = hashlib.sha256()
+    for key in _ARRAYS:
+        digest.update(f"{key}{arrays[key].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[key]))
+    return digest.hexdigest()
+
+
+def _fetch(name, path, source, report):
+    """The data set from the first source that has it, kept at ``path``; see ``load_dataset``."""
     tried = [f"cache: {path} does not exist"]
     if source != "cache":
         check_writable(path.parent)
@@ -176,24 +199,6 @@ def load_dataset(
         f"Remedy: connect to the network and run `gffn data {name}`, or put a file with the arrays "
         f"{', '.join(_ARRAYS)} at {path} (GFFN_DATA sets the folder)."
     )
-
-
-def data_root() -> Path:
-    """Folder of the npz files: ``$GFFN_DATA``, else ``gffn`` in the user's cache folder."""
-    if os.environ.get("GFFN_DATA"):
-        return Path(os.environ["GFFN_DATA"])
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("gffn", appauthor=False))
-
-
-def arrays_sha256(arrays: dict) -> str:
-    """SHA-256 over the shapes and bytes of train_x, train_y, test_x, test_y in their canonical form."""
-    digest = hashlib.sha256()
-    for key in _ARRAYS:
-        digest.update(f"{key}{arrays[key].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[key]))
-    return digest.hexdigest()
 
 
 def _load_npz(name, path):

@@ -21,7 +21,7 @@ def scores(logits: Tensor, label_space: str, mean_log_px: float) -> dict[str, Te
     }
 
 
-def _detection(inside: Tensor, outside: Tensor) -> dict:
+def detection(inside: Tensor, outside: Tensor) -> dict:
     """AUROC and its relatives, the ROC curve on a grid of false positive rates, and histograms."""
     curve = metrics.roc_curve(inside, outside)
     grid = torch.linspace(0, 1, ROC_POINTS, dtype=torch.float64)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gffn_core import metrics
 from gffn_core.data.datasets import Dataset
-from gffn_core.evaluation.scores import SCORES, _detection, scores
+from gffn_core.evaluation.scores import SCORES, detection, scores
 
 BINNINGS = {"uniform10": (10, "uniform"), "uniform15": (15, "uniform"), "quantile10": (10, "quantile")}
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -89,7 +89,7 @@ def evaluate(
         inside, outside = (scores(kept[part], label_space, mean) for part in ("test", "ood"))
         out["ood"] = {
             "data": out_of_distribution.provenance(),
-            "scores": {name: _detection(inside[name], outside[name]) for name in SCORES},
+            "scores": {name: detection(inside[name], outside[name]) for name in SCORES},
         }
     return out, kept
 
