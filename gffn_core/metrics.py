@@ -45,24 +45,24 @@ class CalibrationBins(NamedTuple):
 
 
 def calibration_bins(
-    confidence, correct, *, n_bins: int = 10, scheme: str = "uniform"
+    confidence, correct, *, n_bins: int = 10, strategy: str = "uniform"
 ) -> CalibrationBins:
     """Group predictions by confidence, the table behind a reliability diagram (thesis 5.2.1).
 
-    confidence: (N,) in [0, 1]; correct: (N,) booleans. scheme: "uniform", M bins of equal width
+    confidence: (N,) in [0, 1]; correct: (N,) booleans. strategy: "uniform", M bins of equal width
     ((m-1)/M, m/M], confidence 0 in the first; or "quantile", bins between the m/M quantiles of the
     confidence, so of about equal mass (tied confidences stay together and may leave bins empty).
-    Raises ValueError for a confidence outside [0, 1], no examples, or an unknown scheme.
+    Raises ValueError for a confidence outside [0, 1], no examples, or an unknown strategy.
     """
     confidence, correct = _answers(confidence, correct)
     if n_bins < 1:
         raise ValueError(f"n_bins={n_bins} must be at least 1")
-    if scheme == "uniform":
+    if strategy == "uniform":
         edges = torch.arange(n_bins + 1, dtype=torch.float64) / n_bins
-    elif scheme == "quantile":
+    elif strategy == "quantile":
         edges = _quantiles(confidence, torch.linspace(0, 1, n_bins + 1, dtype=torch.float64))
     else:
-        raise ValueError(f"scheme={scheme!r} is unknown; use 'uniform' or 'quantile'")
+        raise ValueError(f"strategy={strategy!r} is unknown; use 'uniform' or 'quantile'")
     # Searching the inner edges alone puts 0 into the first bin and 1 into the last.
     index = torch.searchsorted(edges[1:-1].contiguous(), confidence)
     count = torch.bincount(index, minlength=n_bins)
@@ -75,21 +75,21 @@ def calibration_bins(
 
 
 def expected_calibration_error(
-    probs, target, *, n_bins: int = 10, scheme: str = "uniform"
+    probs, target, *, n_bins: int = 10, strategy: str = "uniform"
 ) -> float:
     """Mean over examples of |accuracy - confidence| of their bin, a fraction (thesis 5.4; Guo et al., 2017).
 
     probs: (N, K) rows that sum to 1; target: (N,) indices. Only the top prediction counts.
     """
-    bins = _top_bins(probs, target, n_bins, scheme)
+    bins = _top_bins(probs, target, n_bins, strategy)
     full = bins.count > 0
     gap = (bins.accuracy - bins.confidence).abs()[full]
     return ((gap * bins.count[full]).sum() / bins.count.sum()).item()
 
 
-def maximum_calibration_error(probs, target, *, n_bins: int = 10, scheme: str = "uniform") -> float:
+def maximum_calibration_error(probs, target, *, n_bins: int = 10, strategy: str = "uniform") -> float:
     """Largest |accuracy - confidence| over the non-empty bins, a fraction (thesis 5.5)."""
-    bins = _top_bins(probs, target, n_bins, scheme)
+    bins = _top_bins(probs, target, n_bins, strategy)
     return (bins.accuracy - bins.confidence).abs()[bins.count > 0].max().item()
 
 
@@ -251,10 +251,10 @@ def _answers(confidence, correct):
     return confidence, correct
 
 
-def _top_bins(probs, target, n_bins, scheme):
+def _top_bins(probs, target, n_bins, strategy):
     probs, target = _probabilities(probs, target)
     confidence, predicted = probs.max(-1)
-    return calibration_bins(confidence.clamp(max=1), predicted == target, n_bins=n_bins, scheme=scheme)
+    return calibration_bins(confidence.clamp(max=1), predicted == target, n_bins=n_bins, strategy=strategy)
 
 
 def _scores(scores, target):

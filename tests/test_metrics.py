@@ -212,7 +212,7 @@ def test_empty_bins():
 
 def test_quantile_bins_have_equal_mass():
     confidence = torch.rand(1003, generator=torch.Generator().manual_seed(0)) ** 0.1
-    bins = metrics.calibration_bins(confidence, confidence > 0.9, scheme="quantile")
+    bins = metrics.calibration_bins(confidence, confidence > 0.9, strategy="quantile")
     assert bins.count.sum() == 1003
     assert set(bins.count.tolist()) <= {100, 101}
     close(bins.edges[[0, -1]], [confidence.min(), confidence.max()], 1e-7)
@@ -233,7 +233,7 @@ def test_quantile_bins_of_more_examples_than_torch_quantile_takes(monkeypatch):
         for n_bins in (1, 7, 10, 15):
             levels = torch.linspace(0, 1, n_bins + 1, dtype=torch.float64)
             part = confidence[:n]
-            bins = metrics.calibration_bins(part, part > 0.5, n_bins=n_bins, scheme="quantile")
+            bins = metrics.calibration_bins(part, part > 0.5, n_bins=n_bins, strategy="quantile")
             assert torch.equal(bins.edges, quantile(part, levels))
 
 
@@ -243,20 +243,20 @@ def test_a_probability_that_rounding_lifts_above_one_is_one(metric):
 
 
 def test_quantile_bins_keep_ties_together():
-    bins = metrics.calibration_bins([0.5] * 10 + [1.0] * 41, [True] * 51, scheme="quantile")
+    bins = metrics.calibration_bins([0.5] * 10 + [1.0] * 41, [True] * 51, strategy="quantile")
     assert sorted(bins.count.tolist()) == [0] * 8 + [10, 41]
 
 
-@pytest.mark.parametrize("scheme", ("uniform", "quantile"))
+@pytest.mark.parametrize("strategy", ("uniform", "quantile"))
 @given(logits=logits_arrays, n_bins=st.integers(1, 20), random=st.randoms(use_true_random=False))
-def test_calibration_errors_are_bounded_and_blind_to_order(scheme, logits, n_bins, random):
+def test_calibration_errors_are_bounded_and_blind_to_order(strategy, logits, n_bins, random):
     probs, target = logits.softmax(-1), torch.arange(len(logits)) % logits.shape[1]
-    ece = metrics.expected_calibration_error(probs, target, n_bins=n_bins, scheme=scheme)
-    mce = metrics.maximum_calibration_error(probs, target, n_bins=n_bins, scheme=scheme)
+    ece = metrics.expected_calibration_error(probs, target, n_bins=n_bins, strategy=strategy)
+    mce = metrics.maximum_calibration_error(probs, target, n_bins=n_bins, strategy=strategy)
     assert 0 <= ece <= mce + 1e-12 and mce <= 1
     order = random.sample(range(len(logits)), len(logits))
     shuffled = probs[order], target[order]
-    close(metrics.expected_calibration_error(*shuffled, n_bins=n_bins, scheme=scheme), ece)
+    close(metrics.expected_calibration_error(*shuffled, n_bins=n_bins, strategy=strategy), ece)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_calibration_errors_are_bounded_and_blind_to_order(scheme, logits, n_bin
         ([-0.1, 0.5], {}, "-0.1"),
         ([math.nan, 0.5], {}, "nan"),
         ([0.5], {}, "one length"),
-        ([0.5, 0.5], {"scheme": "log"}, "'log'"),
+        ([0.5, 0.5], {"strategy": "log"}, "'log'"),
         ([0.5, 0.5], {"n_bins": 0}, "n_bins=0"),
     ),
 )

@@ -46,8 +46,8 @@ def evaluate(
     ln_z = metrics.log_px(train, label_space=label_space)
     correct = predicted == dataset.test_y
     bins_by_name = {
-        name: metrics.calibration_bins(confidence, correct, n_bins=n_bins, scheme=scheme)
-        for name, (n_bins, scheme) in BINNINGS.items()
+        name: metrics.calibration_bins(confidence, correct, n_bins=n_bins, strategy=strategy)
+        for name, (n_bins, strategy) in BINNINGS.items()
     }
     risk = metrics.selective_risk(confidence, correct)
     temperature = metrics.fit_temperature(val, dataset.val_y)
@@ -96,6 +96,6 @@ def evaluate(
 
 def _ece(probs, target):
     return {
-        name: metrics.expected_calibration_error(probs, target, n_bins=n_bins, scheme=scheme)
-        for name, (n_bins, scheme) in BINNINGS.items()
+        name: metrics.expected_calibration_error(probs, target, n_bins=n_bins, strategy=strategy)
+        for name, (n_bins, strategy) in BINNINGS.items()
     }
