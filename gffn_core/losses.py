@@ -109,8 +109,8 @@ def _joint(ln_z, score, keep, kl_weight, group, validate):
     total, score = ln_z.logsumexp(-1), score.sum(-1)
     if group is not None:
         total, score, n = _over_group(total, score, n, group, validate)
-    elif ln_z.shape[-1] == 0 or (validate and keep is not None and not keep.any()):
-        raise ValueError("empty batch: there is no example, or every position has the ignored label")
+    else:
+        _check_not_empty(ln_z, keep if validate else None)
     return kl_weight * (total - n.log()) - score / n
 
 
@@ -296,8 +296,8 @@ def _check_logits(logits, label_space):
         raise ValueError(f"logits need at least one class, got shape {tuple(logits.shape)}")
 
 
-def _check_not_empty(ln_z):
-    if ln_z.shape[-1] == 0:
+def _check_not_empty(ln_z, keep=None):
+    if ln_z.shape[-1] == 0 or (keep is not None and not keep.any()):
         raise ValueError("empty batch: there is no example, or every position has the ignored label")
 
 
