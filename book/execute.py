@@ -1,7 +1,7 @@
 """Make the executed notebooks from their sources.
 
     python book/execute.py                                   all, each beside its source
-    python book/execute.py notebooks/01_theory.py -p PROFILE digits --output DIR
+    python book/execute.py notebooks/theory.py -p PROFILE digits --output DIR
 
 A source is Python in jupytext's percent format; book/colab.py is put before its parameters. Its
 notebook appears whole or not at all: papermill writes to a scratch file, which is moved into place
@@ -20,13 +20,15 @@ import jupytext
 import nbformat
 import papermill
 import torch
+from sphinx_external_toc.parsing import parse_toc_yaml
 
 from gffn_core.data.files import write_atomically
 from gffn_core.pages import publish
 from gffn_core.training.provenance import code_version, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = [ROOT / "book/intro.py", *sorted((ROOT / "notebooks").glob("[0-9]*.py"))]
+PAGES = parse_toc_yaml(ROOT / "book/_toc.yml")
+SOURCES = [ROOT / f"{page}.py" for page in PAGES if (ROOT / f"{page}.py").exists()]
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},

@@ -3,16 +3,18 @@
 #
 # *A reproduction of the bachelor's thesis of Jakob Klinger, TU Dresden, 2021* {cite:p}`klinger2021`.
 #
-# A classifier ends in $K$ numbers per image, the logits $f(x)$. They are usually read as $\ln p(y|x)$ up to a constant. Read
-# them as $\ln p(x, y)$ up to a constant instead, approximate that constant over the mini-batch, and training changes in one term:
+# A classifier ends in $K$ numbers per image, the logits $f(x)$. They are usually read as $\ln p(y|x)$ up to a
+# constant. Read them as $\ln p(x, y)$ up to a constant instead, approximate that constant over the
+# mini-batch, and training changes in one term:
 #
 # $$ \underbrace{\tfrac1N\sum_l \ln Z(x^l)}_{\text{standard: mean}} \quad\longrightarrow\quad
 #    \underbrace{\ln \tfrac1N\sum_l Z(x^l)}_{\text{GFFN: log-sum-exp}},
 #    \qquad Z(x) = \sum_y e^{\langle y, f(x)\rangle}. $$
 #
-# The network, its speed and its use as a classifier stay the same. The thesis asks whether such a *generatively
-# learned feed forward network* (GFFN) is more accurate, better calibrated, and able to tell foreign inputs by their low $p(x)$. This book
-# derives the loss, repeats the experiments, and sets what the thesis says beside what we measure.
+# The network, its speed and its use as a classifier stay the same. The thesis asks whether such a
+# *generatively learned feed forward network* (GFFN) is more accurate, better calibrated, and able to tell
+# foreign inputs by their low $p(x)$. This book derives the loss, repeats the experiments, and sets what the
+# thesis says beside what we measure.
 
 # %% tags=["parameters", "hide-input"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
@@ -24,27 +26,21 @@ DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cach
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from gffn_core.experiments import profiles, sweep, tables
-from gffn_core.experiments.store import Store
-from gffn_core.pages import claims, figures, publish, words
+from gffn_core.experiments import tables
+from gffn_core.pages import claims, words
+from gffn_core.pages.chapter import open_chapter
 from gffn_core.training import course
-from gffn_core.verdicts import ledger
 
-runs = profiles.profile(PROFILE).runs()
-records = list(
-    sweep.results(
-        runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
-    ).values()
+chapter = open_chapter(
+    PROFILE, RESULTS, announce=False, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
 )
-table = tables.frame(records)
-basis = words.basis(records, PROFILE)
-long = table[table["scheme"] == "long"]
+long = chapter.long
 
 # %% [markdown]
 # ## What came out
 
 # %% tags=["hide-input"]
-gain, ece = (tables.paired_difference(table, metric) for metric in ("test_accuracy", "ece"))
+gain, ece = (tables.paired_difference(chapter.table, metric) for metric in ("test_accuracy", "ece"))
 scored = long[(long["loss"] == "joint") & long["dataset"].isin(["cifar10", "svhn", "digits_0_4"])]
 fitted = tables.summary(long, "train_accuracy")
 sentence = {}
@@ -52,35 +48,47 @@ for scheme in ("early", "long"):
     here = gain[gain["scheme"] == scheme]["mean"]
     error = ece[ece["scheme"] == scheme]["mean"]
     sentence[scheme] = (
-        f"**{scheme}**: more accurate in {(here > 0).sum()} of {len(here)} cells, {100 * here.mean():+.2f} points on average; "
+        f"**{scheme}**: more accurate in {(here > 0).sum()} of {len(here)} cells, "
+        f"{100 * here.mean():+.2f} points on average; "
         f"lower ECE in {(error < 0).sum()} of {len(error)}, {error.mean():+.3f} on average"
     )
-pairs = long.pivot_table(index=[*tables.CELL, "seed"], columns="loss", values=["ece", "scaled_ece", "scaled_nll"]).dropna()
+pairs = long.pivot_table(
+    index=[*tables.CELL, "seed"], columns="loss", values=["ece", "scaled_ece", "scaled_nll"]
+).dropna()
 closer = (pairs["scaled_ece", "conditional"] < pairs["ece", "joint"]).sum()
 likelier = (pairs["scaled_nll", "joint"] < pairs["scaled_nll", "conditional"]).sum()
 foreign = ", ".join(scored["title"].map(tables.short_title).unique())
 rows = [
     (
-        "[Is the derivation right?](../notebooks/01_theory.ipynb)",
+        "[Is the derivation right?](../notebooks/theory.ipynb)",
         "one softmax more per step; equal at batch size 1",
         "exact, and the change is a penalty: KL(uniform ‖ p′)",
     ),
     (
-        "[Accuracy](../notebooks/02_batch_size.ipynb) and [calibration](../notebooks/03_calibration.ipynb), training stopped early",
+        (
+            "[Accuracy](../notebooks/accuracy.ipynb) and [calibration](../notebooks/calibration.ipynb), "
+            "training stopped early"
+        ),
         "at least as accurate",
         sentence["early"],
     ),
     ("The same, trained long", "at least as accurate; lower ECE everywhere", sentence["long"]),
     (
-        "[Would temperature scaling do as well?](../notebooks/03_calibration.ipynb)",
+        "[Would temperature scaling do as well?](../notebooks/calibration.ipynb)",
         "not asked",
-        f"standard nets with a temperature fitted on validation images have a lower ECE than unscaled joint nets in {closer} of {len(pairs)} pairs; "
-        f"with a temperature for both, the joint nets have the lower NLL in {likelier}",
+        (
+            "standard nets with a temperature fitted on validation images have a lower ECE than unscaled"
+            f" joint nets in {closer} of {len(pairs)} pairs; with a temperature for both, the joint nets have"
+            f" the lower NLL in {likelier}"
+        ),
     ),
     (
-        "[Does ln p(x) tell foreign images?](../notebooks/04_ood.ipynb)",
+        "[Does ln p(x) tell foreign images?](../notebooks/ood.ipynb)",
         "no; worse than the maximum softmax",
-        f"{words.escape(foreign)}: AUROC {scored['auroc_log_px'].mean():.2f} against {scored['auroc_max_softmax'].mean():.2f}",
+        (
+            f"{words.escape(foreign)}: AUROC {scored['auroc_log_px'].mean():.2f} "
+            f"against {scored['auroc_max_softmax'].mean():.2f}"
+        ),
     ),
 ]
 display(
@@ -90,54 +98,59 @@ display(
         )
         + f"""
 
-A *cell* is one data set and batch size, averaged over seeds. Of the {len(fitted)} cells and losses trained long,
-{int(fitted["underfit"].sum())} end below {words.percent(course.FITTED, 0)} training accuracy: their budget was too short to count as
-the thesis's long scheme. Shown are **{words.coverage(records, runs)}** of profile `{PROFILE}`.
+A *cell* is one data set and batch size, averaged over seeds. Of the {len(fitted)} cells and losses trained
+long, {int(fitted["underfit"].sum())} end below {words.percent(course.FITTED, 0)} training accuracy:
+their budget was too short to count as the thesis's long scheme.
+
+**Shown here:** {chapter.coverage}.
 """
     )
 )
 
 # %% tags=["hide-input"]
-publish.show(
-    figures.by_batch_size(long, "ece", "expected calibration error"),
+chapter.by_batch_size(
+    long,
+    "ece",
+    "expected calibration error",
     name="headline",
-    data=tables.summary(long, "ece"),
-    alt="Expected calibration error after the long scheme against batch size, one panel per data set, both losses. "
-    + words.describe(long, "ece")
-    + ".",
-    caption=f"Calibration error after long training (lower is better). {basis}",
+    lead="Calibration error after long training (lower is better).",
 )
 
 # %% [markdown]
 # ## The claims of the thesis, one by one
 #
-# Every statement that can be tested has a test, a threshold and a verdict, which is computed from the runs shown here (and only from
-# them: a claim about seeds needs several, a claim about a trend needs most batch sizes). *Inconclusive* means that the interval
-# allows both. Each chapter ends with its part, with the tests.
+# Every statement that can be tested has a test, a threshold and a verdict, which is computed from the runs
+# shown here (and only from them: a claim about seeds needs several, a claim about a trend needs most batch
+# sizes). *Inconclusive* means that the interval allows both. Each chapter ends with its part, with the tests.
 
 # %% tags=["hide-input"]
-ledger = ledger.ledger(records, tables.step_ratios(RESULTS))
 order = ["reproduced", "not reproduced", "inconclusive", "no data"]
-counts = ledger.groupby(["chapter", "verdict"], sort=False).size().unstack(fill_value=0)
+counts = chapter.ledger.groupby(["chapter", "verdict"], sort=False).size().unstack(fill_value=0)
 counts = counts.reindex(columns=order, fill_value=0)
 rows = [[chapter, *map(str, row)] for chapter, row in zip(counts.index, counts.to_numpy())]
 rows.append(["**all**", *(f"**{count}**" for count in counts.sum())])
 display(Markdown(words.markdown_table(["chapter", *order], rows)))
 
 # %% tags=["hide-input"]
-display(Markdown(f"<details><summary>All {len(ledger)} claims</summary>\n\n{claims.short(ledger)}\n\n</details>"))
+ledger = chapter.ledger
+display(
+    Markdown(f"<details><summary>All {len(ledger)} claims</summary>\n\n{claims.short(ledger)}\n\n</details>")
+)
 
 # %% [markdown]
 # ## How to read this book
 #
-# - New to it? [Background](background.md) is two screens; [the theory](../notebooks/01_theory.ipynb) derives and checks everything.
-# - Here for results? [Accuracy](../notebooks/02_batch_size.ipynb), [calibration](../notebooks/03_calibration.ipynb) and
-#   [out-of-distribution detection](../notebooks/04_ood.ipynb) each end with the thesis's statements beside ours.
-#   The [explorer](../notebooks/09_explorer.ipynb) shows one cell of the grid at a time; [choices](../notebooks/10_choices.ipynb) says what
-#   depends on the settings that the thesis leaves open.
-# - Several devices, or many runs? [One batch on several processes](../notebooks/05_distributed.ipynb) and
-#   [how fast it trains](../notebooks/06_speed.ipynb); [the sweep on many machines](../notebooks/07_cluster.ipynb).
+# - New to it? [Background](background.md) is two screens; [the theory](../notebooks/theory.ipynb) derives and
+#   checks everything.
+# - Here for results? [Accuracy](../notebooks/accuracy.ipynb), [calibration](../notebooks/calibration.ipynb)
+#   and [out-of-distribution detection](../notebooks/ood.ipynb) each end with the thesis's statements beside
+#   ours. The [explorer](../notebooks/explorer.ipynb) shows one cell of the grid at a time;
+#   [choices](../notebooks/choices.ipynb) says what depends on the settings that the thesis leaves open.
+# - Several devices, or many runs? [One batch on several processes](../notebooks/distributed.ipynb) and
+#   [how fast it trains](../notebooks/speed.ipynb); [the sweep on many machines](../notebooks/cluster.ipynb).
 # - Want to run it? [How to rerun](rerun.md): one command for everything, or any chapter on Colab.
-# - Want the loss? `from gffn_core.losses import JointCrossEntropyLoss`, in place of `torch.nn.CrossEntropyLoss`.
+# - Want the loss? `from gffn_core.losses import JointCrossEntropyLoss`, in place of
+#   `torch.nn.CrossEntropyLoss`.
 #
-# Every number and sentence about results on these pages is computed from the records in `results/` when the page is built.
+# Every number and sentence about results on these pages is computed from the records in `results/` when the
+# page is built.

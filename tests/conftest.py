@@ -98,14 +98,14 @@ def arrays():
 
 # What `make test` leaves behind after a run in which a cell of one notebook gave something else.
 TESTED = """<testsuites><testsuite name="pytest" timestamp="2031-02-03T04:05:06+00:00">
-<testcase classname="notebooks.04_ood.ipynb" name="Cell 0"/>
-<testcase classname="notebooks.04_ood.ipynb" name="Cell 1"><failure/></testcase>
+<testcase classname="notebooks.ood.ipynb" name="Cell 0"/>
+<testcase classname="notebooks.ood.ipynb" name="Cell 1"><failure/></testcase>
 <testcase classname="tests.test_losses" name="test_it"/>
 </testsuite></testsuites>"""
 
 
 # What book/execute.py leaves behind after it has executed one notebook.
-EXECUTED = {"notebooks/04_ood": {
+EXECUTED = {"notebooks/ood": {
     "code": "0123456789", "python": "3.12.1", "torch": "2.13.0", "device": "cpu", "hardware": "Some processor, 2 cores",
     "threads": 2, "seconds": 61.2, "finished": "2031-02-01T04:05:06+00:00",
 }, "book/intro": dict.fromkeys(("hardware", "code", "torch", "python", "finished"), HOSTILE) | {"seconds": 1.0}}

@@ -32,8 +32,8 @@ def test_links_inside_the_book_lead_somewhere(html):
 
 
 def test_buttons_follow_the_readers_fork(html):
-    page = (html / "notebooks/01_theory.html").read_text()
-    assert "colab.research.google.com/github/reader/fork/blob/main/notebooks/01_theory.ipynb" in page
+    page = (html / "notebooks/theory.html").read_text()
+    assert "colab.research.google.com/github/reader/fork/blob/main/notebooks/theory.ipynb" in page
     assert 'href="https://github.com/reader/fork"' in page
 
 
@@ -68,7 +68,7 @@ NOTEBOOKS = [*ROOT.glob("book/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")]
 def test_status_page_tells_what_was_executed_here(html):
     page = (html / "book/status.html").read_text()
     row = re.search(r"<tr(?:(?!</tr>).)*2031-02-01 04:05(?:(?!</tr>).)*</tr>", page, re.DOTALL)[0]
-    for text in ("04_ood.html", "61 s", "Some processor, 2 cores", "Python 3.12.1, torch 2.13.0", "0123456789"):
+    for text in ("ood.html", "61 s", "Some processor, 2 cores", "Python 3.12.1, torch 2.13.0", "0123456789"):
         assert text in row
     assert page.count("<p>as committed</p>") == len(NOTEBOOKS) - 2
 
@@ -77,10 +77,10 @@ def test_status_page_of_a_fresh_clone(monkeypatch):
     """Nothing was executed or tested there, and it says so."""
     monkeypatch.syspath_prepend(ROOT / "book/_ext")
     downloads = importlib.import_module("downloads")
-    monkeypatch.setattr(downloads, "chapters", lambda app: ["notebooks/01_theory"])
+    monkeypatch.setattr(downloads, "chapters", lambda app: ["notebooks/theory"])
     monkeypatch.setattr(downloads, "_title", lambda app, chapter: chapter)
     app = types.SimpleNamespace(srcdir="/nowhere")
-    assert downloads._status(app).splitlines()[-1] == "| notebooks/01_theory | as committed |  |  |  |  | not tested |"
+    assert downloads._status(app).splitlines()[-1] == "| notebooks/theory | as committed |  |  |  |  | not tested |"
 
 
 def test_status_page_runs_nothing_that_its_data_hold(html):
@@ -120,6 +120,6 @@ def test_plain_sphinx_builds_the_same_pages(html, tmp_path):
 
 
 def test_formulas_are_set_by_the_bundled_mathjax(html):
-    page = (html / "notebooks/01_theory.html").read_text()
+    page = (html / "notebooks/theory.html").read_text()
     assert re.search(r'src="\.\./_static/mathjax/tex-chtml\.js', page)
     assert (html / "_static/mathjax/tex-chtml.js").exists()

@@ -153,7 +153,7 @@ def tab(browser):
     context.close()
 
 
-@pytest.mark.parametrize("word, page", [("typicality", "04_ood"), ("log-partition", "glossary"), ("Wilson", "03_calibration")])
+@pytest.mark.parametrize("word, page", [("typicality", "ood"), ("log-partition", "glossary"), ("Wilson", "calibration")])
 def test_search_finds_terms(browser, html, word, page):
     with tab(browser) as here:
         here.goto(f"{(html / 'search.html').as_uri()}?q={word}")

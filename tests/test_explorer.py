@@ -15,7 +15,7 @@ from gffn_core.losses import conditional_nll, joint_nll
 from gffn_core.pages import explorer
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = "notebooks/09_explorer.html"
+PAGE = "notebooks/explorer.html"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def records():
 @pytest.fixture(scope="module")
 def embedded():
     """The text of the data in the page."""
-    cells = nbformat.read(ROOT / "notebooks/09_explorer.ipynb", as_version=4).cells
+    cells = nbformat.read(ROOT / "notebooks/explorer.ipynb", as_version=4).cells
     pages = [o["data"].get("text/html", "") for c in cells for o in c.get("outputs", []) if "data" in o]
     (text,) = re.findall(r'id="gffn-explorer-data">(.*?)</script>', "".join(pages))
     return text
@@ -192,7 +192,7 @@ def test_page_follows_results_that_are_not_there_yet(tab, visit, html, embedded)
     alone = {k: v for k, v in joint.items() if k not in ("auroc", "roc", "log_px", "outside")} | {"labels": "binary"}
     data["cells"] = [conditional, joint, alone]
     text = (html / PAGE).read_text().replace(embedded, json.dumps(data))
-    tab.route("**/09_explorer.html*", lambda route: route.fulfill(body=text, content_type="text/html"))
+    tab.route("**/explorer.html*", lambda route: route.fulfill(body=text, content_type="text/html"))
     visit()
     assert "accuracy 60.0 ± 1.2 %, ECE 0.200 ± 0.034" in says(tab) and "3 runs, seeds 0, 1, 2" in says(tab)
     choice(tab, "label space").select_option("binary")
@@ -256,7 +256,7 @@ def test_without_scripts_a_figure_and_the_numbers_stand_there(browser, html, emb
 
 # ---- the dial of chapter 1
 
-THEORY = "notebooks/01_theory.html"
+THEORY = "notebooks/theory.html"
 TARGET = torch.tensor([0, 1, 1])
 MOVES = {
     "as it stands": [[2.0, 0.0], [1.0, -1.0], [-2.0, 0.0]],

@@ -121,8 +121,8 @@ def test_partial_data_is_named_under_every_figure(records):
 
 
 def test_coverage_tells_a_partial_grid_from_a_whole_one(records):
-    assert words.coverage(records, PROFILE.runs()) == "all 12 runs of the grid"
-    assert words.coverage(records[:5], PROFILE.runs()).startswith("5 of the 12 runs")
+    assert words.coverage(records, PROFILE.runs(), "small") == "all 12 runs of profile `small`"
+    assert words.coverage(records[:5], PROFILE.runs(), "small").startswith("5 of the 12 runs")
 
 
 def test_pair_near_takes_the_nearest_batch_on_a_log_scale(records):

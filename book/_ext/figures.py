@@ -1,6 +1,6 @@
 """Sphinx extension: under each figure of a notebook, links to its drawing as a file and to its code.
 
-``gffn_core.plots.show`` gives a figure its name, caption and data. Here the drawing is written to
+``gffn_core.pages.publish.show`` gives a figure its name, caption and data. Here the drawing is written to
 ``_static/figures/NAME.svg``, and the cell that made it gets the anchor ``code-NAME``.
 """
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import vl_convert
 
 SCRIPTS = {
-    "notebooks/01_theory": ["dial.js"],
-    "notebooks/09_explorer": ["vega.js", "explorer.js"],
-    "notebooks/10_choices": ["steps.js"],
+    "notebooks/theory": ["dial.js"],
+    "notebooks/explorer": ["vega.js", "explorer.js"],
+    "notebooks/choices": ["steps.js"],
 }
 NOTICE = (
     "/* Vega, Vega-Lite and Vega-Embed: University of Washington Interactive Data Lab, BSD 3-clause;"

@@ -1,8 +1,108 @@
-"""What chapters share."""
+"""How a chapter opens, and what chapters share."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+
+from gffn_core.experiments import profiles, sweep, tables
+from gffn_core.experiments.store import Store
+from gffn_core.pages import claims, figures, publish, words
+from gffn_core.training.run import Run
+from gffn_core.verdicts import ledger
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """The runs of a profile that a chapter shows, and what all of its figures rest on."""
+
+    profile: str
+    store: Store
+    runs: list[Run]
+    records: list[dict]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """``tables.frame`` of the records."""
+        return tables.frame(self.records)
+
+    @property
+    def early(self) -> pd.DataFrame:
+        return self.table[self.table["scheme"] == "early"]
+
+    @property
+    def long(self) -> pd.DataFrame:
+        return self.table[self.table["scheme"] == "long"]
+
+    @property
+    def finished(self) -> list[dict]:
+        """The records of runs that did not diverge."""
+        return [record for record in self.records if not record["diverged"]]
+
+    @property
+    def first_seed(self) -> list[dict]:
+        """The records of the profile's first seed."""
+        first = profiles.profile(self.profile).seeds[0]
+        return [record for record in self.records if record["run"]["seed"] == first]
+
+    @property
+    def basis(self) -> str:
+        return words.basis(self.records, self.profile)
+
+    @property
+    def coverage(self) -> str:
+        return words.coverage(self.records, self.runs, self.profile)
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """The verdicts that these runs give the thesis's claims."""
+        return ledger.ledger(self.records, tables.step_ratios(self.store.root))
+
+    def variant(self, name: str) -> list[dict]:
+        """The stored records of profile ``name``, which changes one choice of ``cpu``; none for another profile."""
+        return list(self.store.select(profiles.profile(name).runs()).values()) if self.profile == "cpu" else []
+
+    def by_batch_size(self, table: pd.DataFrame, metric: str, label: str, *, name: str, lead: str = "") -> None:
+        """Draw ``figures.by_batch_size`` of one scheme, describe it and show it; ``lead`` opens the caption."""
+        publish.show(
+            figures.by_batch_size(table, metric, label),
+            name=name,
+            data=tables.summary(table, metric),
+            alt=f"{label[0].upper()}{label[1:]}, {table['scheme'].iloc[0]} scheme, against batch size, one panel "
+            f"per data set, both losses. {words.describe(table, metric)}.",
+            caption=f"{lead} {self.basis}".strip(),
+        )
+
+    def claims(self, topic: str) -> None:
+        """Show a topic's part of the ledger."""
+        display(Markdown(claims.markdown(self.ledger, topic)))
+
+
+def open_chapter(
+    profile: str,
+    results: str | Path,
+    *,
+    datasets: Collection[str] | None = None,
+    announce: bool = True,
+    train_missing: bool = False,
+    device: str = "auto",
+    root: str | Path | None = None,
+) -> Chapter:
+    """Read the runs of a profile, or train them (see ``sweep.results``), and say which are shown.
+
+    datasets: only those of the profile that are among these. announce: False for a page that says it in its own place.
+    """
+    store, grid = Store(results), profiles.profile(profile)
+    runs = grid.runs([name for name in grid.datasets if datasets is None or name in datasets])
+    records = sweep.results(runs, store, train_missing=train_missing, device=device, root=root)
+    chapter = Chapter(profile, store, runs, list(records.values()))
+    if announce:
+        display(Markdown(f"**Shown here:** {chapter.coverage}. {words.escape(chapter.basis)}."))
+    return chapter
 
 
 def pair_near(records: Iterable[dict], dataset: str, batch_size: int) -> list[dict]:

@@ -30,7 +30,7 @@ from gffn_core.pages.style import (
 def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
     """One panel per data set: ``metric`` of one scheme against batch size, both losses.
 
-    Bars are 95 % intervals over seeds (``report.interval``); hollow markers are underfit cells (``report.FITTED``).
+    Bars are 95 % intervals over seeds (``tables.interval``); hollow markers are underfit cells (``course.FITTED``).
     """
     cells = tables.summary(table, metric)
     with matplotlib.rc_context(STYLE):
@@ -63,15 +63,15 @@ def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> pl
     return figure
 
 
-def by_choice(tables: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.Figure:
+def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.Figure:
     """One panel per metric (name -> label), one row per batch size and choice: both losses.
 
-    tables: choice -> rows of one scheme and data set. Bars and hollow markers as in ``by_batch_size``.
+    choices: choice -> rows of one scheme and data set. Bars and hollow markers as in ``by_batch_size``.
     """
-    batches = sorted({batch for table in tables.values() for batch in table["batch_size"]})
+    batches = sorted({batch for table in choices.values() for batch in table["batch_size"]})
     cells = {
         (choice, batch): table[table["batch_size"] == batch]
-        for batch in batches for choice, table in tables.items() if batch in set(table["batch_size"])
+        for batch in batches for choice, table in choices.items() if batch in set(table["batch_size"])
     }
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -176,7 +176,7 @@ def reliability(records: list[dict], scheme: str = "long", binning: str = "unifo
 def risk_coverage(points: pd.DataFrame) -> plt.Figure:
     """One panel per data set: error rate among the most confident images against their share, both losses.
 
-    points: ``report.risk_points`` of one batch size. Bands are 95 % intervals over seeds.
+    points: ``tables.risk_points`` of one batch size. Bands are 95 % intervals over seeds.
     """
     means = tables.interval(points.groupby(["title", "loss", "coverage"], sort=False)["risk"]).reset_index()
     with matplotlib.rc_context(STYLE):

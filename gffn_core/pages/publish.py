@@ -18,7 +18,7 @@ def show(figure: plt.Figure, *, name: str, data: pd.DataFrame, alt: str, caption
 
     name: lower-case letters, digits and hyphens, unique over the book; the figure can be linked to
     as ``#name``. data: what is drawn, a row per point, offered as CSV. alt: what a reader who cannot
-    see it must know. caption: what it rests on (``report.basis``).
+    see it must know. caption: what it rests on (``words.basis``).
     """
     if not re.fullmatch("[a-z][a-z0-9-]*", name):
         raise ValueError(f"figure name {name!r}: use lower-case letters, digits and hyphens, such as 'ece-long'")

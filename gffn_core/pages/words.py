@@ -58,12 +58,12 @@ def markdown_table(header: list[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def coverage(records: Iterable[dict], runs: list) -> str:
+def coverage(records: Iterable[dict], runs: list, profile: str) -> str:
     """How much of the profile's grid the records cover, in words."""
     done, wanted = len(list(records)), len(runs)
     if done == wanted:
-        return f"all {wanted} runs of the grid"
-    return f"{done} of the {wanted} runs of the grid; the others have not been run yet"
+        return f"all {wanted} runs of profile `{profile}`"
+    return f"{done} of the {wanted} runs of profile `{profile}`; the others have not been run yet"
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -74,7 +74,7 @@ def percent(fraction: float, digits: int = 1) -> str:
 def escape(text: str) -> str:
     """Text of a record (a title, a source, a machine) for Markdown and HTML, where it then is text alone, on one line.
 
-    The functions here return text as it is: ``plots.show`` escapes it, and what puts it into Markdown has to.
+    The functions here return text as it is: ``publish.show`` escapes it, and what puts it into Markdown has to.
     """
     # As character references, which both read, and in which Markdown sees no markup.
     return re.sub(r"""[\\`*_{}\[\]<>&|$~#!^"']""", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))

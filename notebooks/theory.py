@@ -2,8 +2,9 @@
 # # From p(y|x) to p(x, y)
 #
 # ```{margin}
-# **Notation.** $x$ image, $y$ label, $f(x)$ its $K$ logits, $\langle y, f\rangle$ the logit of the label, $Z(x)$ the sum of
-# $e^{\langle y, f(x)\rangle}$ over labels, $p'$ the softmax of $\ln Z$ over the batch of $N$ images. [All symbols](../book/glossary.md).
+# **Notation.** $x$ image, $y$ label, $f(x)$ its $K$ logits, $\langle y, f\rangle$ the logit of the label,
+# $Z(x)$ the sum of $e^{\langle y, f(x)\rangle}$ over labels, $p'$ the softmax of $\ln Z$ over the batch of
+# $N$ images. [All symbols](../book/glossary.md).
 # ```
 #
 # A trained classifier gives us $K$ numbers per image, the logits $f(x)$. The standard reading turns
@@ -18,7 +19,7 @@
 # - use it in your own training by changing one line.
 #
 # Every formula is checked live, in float64, by automatic differentiation. Equations are numbered
-# (1.1) to (1.12); the thesis's own numbers follow in square brackets.
+# (theory.1) to (theory.12); the thesis's own numbers follow in square brackets.
 
 # %% tags=["parameters"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
@@ -35,11 +36,9 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from gffn_core.experiments import profiles, sweep, tables
-from gffn_core.experiments.store import Store
 from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
-from gffn_core.pages import claims, publish, style, words
-from gffn_core.verdicts import ledger
+from gffn_core.pages import publish, style, words
+from gffn_core.pages.chapter import open_chapter
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -54,32 +53,37 @@ SPACES = ("categorical", "binary")
 #
 # Write the label as a vector $y$ of zeros and ones. The logits define
 #
-# $$ p(y|x;\theta) = \frac{\exp\langle y, f(x;\theta)\rangle}{Z(x;\theta)}, \tag{1.1} $$
+# $$ p(y|x;\theta) = \frac{\exp\langle y, f(x;\theta)\rangle}{Z(x;\theta)}, \tag{theory.1} $$
 #
-# $$ Z(x;\theta) = \sum_y \exp\langle y, f(x;\theta)\rangle \tag{1.2} $$
+# $$ Z(x;\theta) = \sum_y \exp\langle y, f(x;\theta)\rangle \tag{theory.2} $$
 #
 # [thesis 2.13, 2.14]. Everything hinges on which $y$ the sum runs over, and the thesis uses two answers.
 #
-# **Categorical.** $y$ is one of the $K$ unit vectors: $\ln Z(x) = \ln\sum_k e^{f_k(x)}$, and (1.1) is the softmax.
+# **Categorical.** $y$ is one of the $K$ unit vectors: $\ln Z(x) = \ln\sum_k e^{f_k(x)}$, and (theory.1) is
+# the softmax.
 #
 # **Binary.** $y$ is any vector in $\{0,1\}^K$. The sum over $2^K$ vectors factorises,
 #
 # $$ Z(x) = \sum_{y\in\{0,1\}^K}\prod_i e^{y_i f_i} = \prod_i\bigl(1+e^{f_i}\bigr),
-#    \qquad \ln Z(x) = \sum_i \operatorname{softplus} f_i(x) \tag{1.3} $$
+#    \qquad \ln Z(x) = \sum_i \operatorname{softplus} f_i(x) \tag{theory.3} $$
 #
-# [2.16, 2.17], which makes (1.1) a product of independent sigmoids and its negative logarithm the binary
+# [2.16, 2.17], which makes (theory.1) a product of independent sigmoids and its negative logarithm the binary
 # cross-entropy [2.18, 2.20]. We carry both along: `label_space="categorical"` and `label_space="binary"`.
 # The brute-force sums agree with `log_partition`:
 
 # %%
 unit_vectors = torch.eye(K, dtype=torch.float64)
 all_vectors = torch.tensor(list(itertools.product([0.0, 1.0], repeat=K)), dtype=torch.float64)
+sums = {
+    "categorical": (logits @ unit_vectors.T).logsumexp(-1),
+    "binary": (logits @ all_vectors.T).logsumexp(-1),
+}
 pd.DataFrame(
     {
         "vectors y in the sum": [len(unit_vectors), len(all_vectors)],
         "largest difference": [
-            f"{((logits @ vectors.T).logsumexp(-1) - log_partition(logits, label_space=space)).abs().max():.0e}"
-            for vectors, space in ((unit_vectors, "categorical"), (all_vectors, "binary"))
+            f"{(brute_force - log_partition(logits, label_space=space)).abs().max():.0e}"
+            for space, brute_force in sums.items()
         ],
     },
     index=pd.Index(SPACES, name="label space"),
@@ -88,55 +92,62 @@ pd.DataFrame(
 # %% [markdown]
 # Learning maximises the mean of $\ln p(y^l|x^l)$ over the $N$ examples of a batch, so the loss is
 #
-# $$ L_{\text{cond}} = \frac1N\sum_l\bigl[\ln Z(x^l) - \langle y^l, f(x^l)\rangle\bigr], \tag{1.4} $$
+# $$ L_{\text{cond}} = \frac1N\sum_l\bigl[\ln Z(x^l) - \langle y^l, f(x^l)\rangle\bigr], \tag{theory.4} $$
 #
 # and its gradient in the direction of any parameter [2.21, 4.17]
 #
 # $$ -\frac{\partial L_{\text{cond}}}{\partial\theta} = \frac1N\sum_l\Bigl[\Bigl\langle y^l,
-#    \frac{\partial f(x^l)}{\partial\theta}\Bigr\rangle - \frac{\partial\ln Z(x^l)}{\partial\theta}\Bigr]. \tag{1.5} $$
+#    \frac{\partial f(x^l)}{\partial\theta}\Bigr\rangle - \frac{\partial\ln Z(x^l)}{\partial\theta}\Bigr].
+#    \tag{theory.5} $$
 #
-# In terms of the logits, $\partial\ln Z/\partial f$ is the softmax or the sigmoid of $f$: prediction minus label.
+# In terms of the logits, $\partial\ln Z/\partial f$ is the softmax or the sigmoid of $f$: prediction minus
+# label.
 #
 # ## The joint reading
 #
 # Now let the same logits stand for the *joint* log-probability [3.1, 4.1, 4.2]:
 #
 # $$ p(x, y;\theta) = \frac{\exp\langle y, f(x;\theta)\rangle}{Z(\theta)},\qquad
-#    Z(\theta) = \sum_x\sum_y\exp\langle y, f(x;\theta)\rangle = \sum_x Z(x;\theta). \tag{1.6} $$
+#    Z(\theta) = \sum_x\sum_y\exp\langle y, f(x;\theta)\rangle = \sum_x Z(x;\theta). \tag{theory.6} $$
 #
-# $p(y|x)$ is unchanged: dividing (1.6) by its sum over $y$ cancels $Z(\theta)$ and gives (1.1) back. What is new
-# is that the model now also says how likely an input is [4.9]:
+# $p(y|x)$ is unchanged: dividing (theory.6) by its sum over $y$ cancels $Z(\theta)$ and gives (theory.1)
+# back. What is new is that the model now also says how likely an input is [4.9]:
 #
-# $$ p(x;\theta) = \sum_y p(x, y;\theta) = \frac{Z(x;\theta)}{Z(\theta)}. \tag{1.7} $$
+# $$ p(x;\theta) = \sum_y p(x, y;\theta) = \frac{Z(x;\theta)}{Z(\theta)}. \tag{theory.7} $$
 #
 # The loss of one example is $\ln Z(\theta) - \langle y, f(x)\rangle$ [4.3]. Its first term is a sum over all
 # conceivable images. Its gradient follows in three steps [4.5 to 4.10]: the chain rule, then
-# $\partial Z(x) = Z(x)\,\partial\ln Z(x)$, then (1.7):
+# $\partial Z(x) = Z(x)\,\partial\ln Z(x)$, then (theory.7):
 #
 # $$ \frac{\partial\ln Z(\theta)}{\partial\theta}
 #    = \frac{1}{Z(\theta)}\sum_x\frac{\partial Z(x)}{\partial\theta}
 #    = \sum_x\frac{Z(x)}{Z(\theta)}\frac{\partial\ln Z(x)}{\partial\theta}
-#    = \sum_x p(x;\theta)\,\frac{\partial\ln Z(x)}{\partial\theta}. \tag{1.8} $$
+#    = \sum_x p(x;\theta)\,\frac{\partial\ln Z(x)}{\partial\theta}. \tag{theory.8} $$
 #
-# So far all is exact. **The approximation** [4.11 to 4.14]: the sum over all $x$ is replaced by a sum over the
-# mini-batch, assuming that both are proportional. With
+# So far all is exact. **The approximation** [4.11 to 4.14]: the sum over all $x$ is replaced by a sum over
+# the mini-batch, assuming that both are proportional. With
 #
-# $$ p'(x^l) = \frac{Z(x^l)}{\sum_{l'} Z(x^{l'})} = \operatorname{softmax}_l\,\ln Z(x^l) \tag{1.9} $$
+# $$ p'(x^l) = \frac{Z(x^l)}{\sum_{l'} Z(x^{l'})} = \operatorname{softmax}_l\,\ln Z(x^l) \tag{theory.9} $$
 #
 # [4.16], the gradient that the thesis trains with is [4.15]
 #
 # $$ -\frac{\partial L_{\text{joint}}}{\partial\theta} = \frac1N\sum_l\Bigl\langle y^l,
-#    \frac{\partial f(x^l)}{\partial\theta}\Bigr\rangle - \sum_l p'(x^l)\,\frac{\partial\ln Z(x^l)}{\partial\theta}. \tag{1.10} $$
+#    \frac{\partial f(x^l)}{\partial\theta}\Bigr\rangle
+#    - \sum_l p'(x^l)\,\frac{\partial\ln Z(x^l)}{\partial\theta}.
+#    \tag{theory.10} $$
 #
-# The plain mean of (1.5) has become a weighted one. (1.10) is the exact gradient of a loss one can write down:
+# The plain mean of (theory.5) has become a weighted one. (theory.10) is the exact gradient of a loss one can
+# write down:
 #
-# $$ L_{\text{joint}} = \ln\sum_l Z(x^l) - \ln N - \frac1N\sum_l\langle y^l, f(x^l)\rangle. \tag{1.11} $$
+# $$ L_{\text{joint}} = \ln\sum_l Z(x^l) - \ln N - \frac1N\sum_l\langle y^l, f(x^l)\rangle. \tag{theory.11} $$
 #
-# The constant $-\ln N$ is ours. It leaves the gradient alone and makes the loss comparable across batch sizes.
+# The constant $-\ln N$ is ours. It leaves the gradient alone and makes the loss comparable across batch
+# sizes.
 #
 # ### The gradients, checked
 #
-# Automatic differentiation of `conditional_nll` and `joint_nll` against (1.5) and (1.10), written out by hand:
+# Automatic differentiation of `conditional_nll` and `joint_nll` against (theory.5) and (theory.10), written
+# out by hand:
 
 
 # %%
@@ -151,8 +162,8 @@ for space in SPACES:
     prediction = logits.softmax(-1) if space == "categorical" else logits.sigmoid()
     p_batch = log_partition(logits, label_space=space).softmax(0)
     by_hand = {
-        "conditional, (1.5) [4.17]": (conditional_nll, (prediction - y) / N),
-        "joint, (1.10) [4.15]": (joint_nll, p_batch[:, None] * prediction - y / N),
+        "conditional, (theory.5) [4.17]": (conditional_nll, (prediction - y) / N),
+        "joint, (theory.10) [4.15]": (joint_nll, p_batch[:, None] * prediction - y / N),
     }
     for name, (loss, gradient) in by_hand.items():
         difference = (autograd(loss, space) - gradient).abs().max().item()
@@ -163,8 +174,8 @@ pd.DataFrame(rows).set_index("label space")
 # %% [markdown]
 # ### A batch of one
 #
-# With $N = 1$ the weight $p'$ is 1, and (1.11) is (1.4). The thesis says so at the end of its chapter 4; in
-# code the two agree to the last bit:
+# With $N = 1$ the weight $p'$ is 1, and (theory.11) is (theory.4). The thesis says so at the end of its
+# chapter 4; in code the two agree to the last bit:
 
 # %%
 pd.DataFrame(
@@ -187,15 +198,16 @@ pd.DataFrame(
 # %% [markdown]
 # ## What the joint loss adds
 #
-# Subtract (1.4) from (1.11); the label terms cancel:
+# Subtract (theory.4) from (theory.11); the label terms cancel:
 #
 # \begin{align*}
 # L_{\text{joint}} - L_{\text{cond}}
 #    &= \ln\sum_l Z(x^l) - \ln N - \frac1N\sum_l\ln Z(x^l) \\
-#    &= \frac1N\sum_l\ln\frac{1/N}{p'(x^l)} = \operatorname{KL}(\text{uniform}\,\|\,p'). \tag{1.12}
+#    &= \frac1N\sum_l\ln\frac{1/N}{p'(x^l)} = \operatorname{KL}(\text{uniform}\,\|\,p'). \tag{theory.12}
 # \end{align*}
 #
-# *Proof of the second line:* $\ln p'(x^l) = \ln Z(x^l) - \ln\sum_{l'} Z(x^{l'})$; average over $l$ and change the sign. ∎
+# *Proof of the second line:* $\ln p'(x^l) = \ln Z(x^l) - \ln\sum_{l'} Z(x^{l'})$; average over $l$ and change
+# the sign. ∎
 #
 # **The joint loss is the standard loss plus a penalty for an uneven $\ln p(x)$ over the batch.** It is never
 # smaller than the standard loss, by Jensen's inequality, and equal only if $\ln Z$ is the same for every
@@ -228,50 +240,62 @@ pd.DataFrame(rows).set_index("label space")
 # - *Categorical logits can pay nothing.* Adding a constant $c(x)$ to all logits of an example leaves $p(y|x)$
 #   as it is and shifts $\ln Z(x)$ by $c(x)$. A network that is flexible enough can therefore make $\ln Z$
 #   constant over the training data without giving up any of its likelihood. What the penalty changes in
-#   practice is the path and the solution that a finite network and a finite training settle on. With the binary label
-#   space there is no such freedom.
+#   practice is the path and the solution that a finite network and a finite training settle on. With the
+#   binary label space there is no such freedom.
 # - *Nothing pushes $\ln p(x)$ down where there is no data.* A proper generative model loses likelihood if it
 #   spends probability on other inputs. Here the sum over $x$ runs over training images only, so the objective
-#   asks for an *even* $\ln p(x)$ on them and says nothing about all other inputs. That is a reason to
-#   doubt $\ln p(x)$ as a detector of foreign inputs before any experiment (see [the chapter on it](04_ood.ipynb)).
+#   asks for an *even* $\ln p(x)$ on them and says nothing about all other inputs. That is a reason to doubt
+#   $\ln p(x)$ as a detector of foreign inputs before any experiment (see [the chapter on it](ood.ipynb)).
 #
 # ### Try it
 #
-# A batch of three examples with two classes; a tick marks the label. On the book's page, move the logits and watch
-# both losses and their gradients; elsewhere the table stands still.
+# A batch of three examples with two classes; a tick marks the label. On the book's page, move the logits and
+# watch both losses and their gradients; elsewhere the table stands still.
 #
-# - Add the same constant to both logits of one example. $p(y|x)$, the conditional loss and its gradient stay where they are; the
-#   joint loss moves, because $p'(x)$ does.
-# - Then make $p'(x) = 1/3$ everywhere: +1 once for example 2, twice for example 3. The two losses are equal there, as (1.12) says, and so
-#   are their gradients.
-# - Raise both logits of example 1 to the end. In the joint loss it takes over the batch, and even the logit of its label is pushed
-#   down; the conditional gradient does not notice.
+# - Add the same constant to both logits of one example. $p(y|x)$, the conditional loss and its gradient stay
+#   where they are; the joint loss moves, because $p'(x)$ does.
+# - Then make $p'(x) = 1/3$ everywhere: +1 once for example 2, twice for example 3. The two losses are equal
+#   there, as (theory.12) says, and so are their gradients.
+# - Raise both logits of example 1 to the end. In the joint loss it takes over the batch, and even the logit
+#   of its label is pushed down; the conditional gradient does not notice.
 
 
 # %% tags=["hide-input"]
 def dial(logits, target):
     """A table of the batch, which book/_static/dial.js sets in motion."""
     f = logits.clone().requires_grad_()
-    losses = {name: loss(f, target) for name, loss in (("conditional", conditional_nll), ("joint", joint_nll))}
+    losses = {
+        name: loss(f, target) for name, loss in (("conditional", conditional_nll), ("joint", joint_nll))
+    }
     gradients = [torch.autograd.grad(loss, f)[0] for loss in losses.values()]
     columns = torch.stack([logits.softmax(-1), logits.flatten().softmax(0).view_as(logits), *gradients], -1)
     p_batch = log_partition(logits).softmax(0)
     groups = ""
     for n in range(len(logits)):
-        groups += f'<tbody><tr><th colspan="6" scope="rowgroup">Example {n + 1}, p′(x) = <output>{p_batch[n]:.3f}</output></th></tr>'
+        groups += (
+            f'<tbody><tr><th colspan="6" scope="rowgroup">Example {n + 1}, p′(x) ='
+            f" <output>{p_batch[n]:.3f}</output></th></tr>"
+        )
         for k, name in enumerate("AB"):
             label = target[n] == k
-            groups += f'<tr data-label="{int(label)}"><th scope="row">{name}{" ✓" if label else ""}</th><td>{logits[n, k]:.1f}</td>'
-            groups += "".join(f'<td style="--value: {v:.3f}">{v:.3f}</td>' for v in columns[n, k].tolist()) + "</tr>"
+            groups += (
+                f'<tr data-label="{int(label)}"><th'
+                f' scope="row">{name}{" ✓" if label else ""}</th><td>{logits[n, k]:.1f}</td>'
+            )
+            groups += (
+                "".join(f'<td style="--value: {v:.3f}">{v:.3f}</td>' for v in columns[n, k].tolist())
+                + "</tr>"
+            )
         groups += "</tbody>"
     header = "".join(
-        f'<th scope="col">{name}</th>' for name in ("y", "logit", "p(y|x)", "p′(x,y)", "gradient cond.", "gradient joint")
+        f'<th scope="col">{name}</th>'
+        for name in ("y", "logit", "p(y|x)", "p′(x,y)", "gradient cond.", "gradient joint")
     )
     difference = losses["joint"] - losses["conditional"]
     return (
         '<div id="gffn-dial"><p aria-live="polite">Conditional loss '
         f'<output>{losses["conditional"]:.3f}</output>, joint loss <output>{losses["joint"]:.3f}</output>, '
-        f'difference <output>{difference:.3f}</output> nats.</p>'
+        f"difference <output>{difference:.3f}</output> nats.</p>"
         f"<table><thead><tr>{header}</tr></thead>{groups}</table></div>"
     )
 
@@ -283,7 +307,8 @@ display({"text/html": html, "text/plain": "A dial: on the book's page."}, raw=Tr
 # %% [markdown]
 # ### Which examples feel the difference?
 #
-# In (1.5) each example's $\ln Z$ is pushed down with weight $1/N$; in (1.10) with $p'$, which grows exponentially with $\ln Z$:
+# In (theory.5) each example's $\ln Z$ is pushed down with weight $1/N$; in (theory.10) with $p'$, which grows
+# exponentially with $\ln Z$:
 
 # %%
 ln_z = log_partition(logits)
@@ -300,26 +325,31 @@ publish.show(
     figure,
     name="gradient-weights",
     data=pd.DataFrame({"ln_z": ln_z, "conditional": 1 / N, "joint": ln_z.softmax(0)}),
-    alt=f"Weight of each example's ln Z in the gradient for a toy batch of {N}. The conditional loss gives each "
-    f"1/N = {1 / N:.3f}; the joint loss gives weights that rise from {ln_z.softmax(0).min():.3f} to "
-    f"{ln_z.softmax(0).max():.3f} with ln Z.",
-    caption=f"Toy batch, N = {N}, K = {K}, seed 0, categorical label space. The example with the largest ln Z carries "
-    f"{words.percent(ln_z.softmax(0)[heaviest].item(), 0)} of the joint loss's push, {words.percent(1 / N)} of the conditional one's.",
+    alt=(
+        f"Weight of each example's ln Z in the gradient for a toy batch of {N}. The conditional loss gives"
+        f" each 1/N = {1 / N:.3f}; the joint loss gives weights that rise from {ln_z.softmax(0).min():.3f} to"
+        f" {ln_z.softmax(0).max():.3f} with ln Z."
+    ),
+    caption=(
+        f"Toy batch, N = {N}, K = {K}, seed 0, categorical label space. The example with the largest ln Z"
+        f" carries {words.percent(ln_z.softmax(0)[heaviest].item(), 0)} of the joint loss's push,"
+        f" {words.percent(1 / N)} of the conditional one's."
+    ),
 )
 
 # %% [markdown]
 # ## What it costs
 #
 # The thesis expects no relevant overhead: one softmax over $N$ numbers a step. A few steps timed in a
-# notebook cannot show so small a difference; [How fast it trains](06_speed.ipynb) measures it over many steps of both losses in
-# alternating turns, and the claim at the end of this chapter is tested on those numbers.
+# notebook cannot show so small a difference; [How fast it trains](speed.ipynb) measures it over many steps of
+# both losses in alternating turns, and the claim at the end of this chapter is tested on those numbers.
 #
 # ## In your own training
 #
 # `JointCrossEntropyLoss` takes what `torch.nn.CrossEntropyLoss` takes. The one thing to know: it couples the
-# examples of the batch, so `reduction="none"` does not exist, and a batch that is split is another loss. For a batch
-# split over processes, `group=` sums $Z$ over all of them; over steps of gradient accumulation it cannot be
-# put together again (exercise 3).
+# examples of the batch, so `reduction="none"` does not exist, and the mean of the losses of a batch's parts
+# is another loss. For a batch split over processes, `group=` sums $Z$ over all of them; over micro-batches
+# one after the other, two sums of gradients instead of one give the joint gradient exactly (exercise 3).
 
 # %%
 classifier = torch.nn.Linear(20, 3)
@@ -336,15 +366,10 @@ print(f"{criterion}: {loss.item():.4f}")
 # ## On trained networks: how uneven is $\ln p(x)$?
 #
 # The penalty should leave a trace: networks trained with the joint loss should give their training images a
-# more even $\ln Z(x)$. The records of the experiments ([next chapter](02_batch_size.ipynb)) keep its spread.
+# more even $\ln Z(x)$. The records of the experiments ([next chapter](accuracy.ipynb)) keep its spread.
 
 # %%
-runs = profiles.profile(PROFILE).runs()
-records = list(
-    sweep.results(
-        runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
-    ).values()
-)
+chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
 spread = pd.DataFrame(
     {
         "data set": r["data"]["title"],
@@ -352,59 +377,70 @@ spread = pd.DataFrame(
         "loss": r["run"]["loss"],
         "std": r["evaluations"]["long"]["train_log_px"]["std"],
     }
-    for r in records
+    for r in chapter.finished
 ).pivot_table(index=["data set", "batch size"], columns="loss", values="std")
 spread["joint / conditional"] = spread["joint"] / spread["conditional"]
 display(spread.round(3))
 display(
     Markdown(
-        f"Standard deviation of $\\ln Z$ over the training images after the long scheme, in nats. In "
-        f"**{(spread['joint / conditional'] < 1).sum()} of {len(spread)}** cells it is smaller with the joint loss; "
-        f"the ratio's median is **{spread['joint / conditional'].median():.2f}**. "
-        f"({words.escape(words.basis(records, PROFILE))}.)"
+        "Standard deviation of $\\ln Z$ over the training images after the long scheme, in nats. In"
+        f" **{(spread['joint / conditional'] < 1).sum()} of {len(spread)}** cells it is smaller with the"
+        f" joint loss; the ratio's median is **{spread['joint / conditional'].median():.2f}**."
     )
 )
 
 # %% [markdown]
 # ## The thesis and this chapter
 #
-# The thesis calls the change a weighted instead of a plain average; it is also a penalty, KL(uniform ‖ p′), (1.12). Its derivation
-# has binary labels, its outputs are a softmax; both readings are here, by name. What can be tested:
+# The thesis calls the change a weighted instead of a plain average; it is also a penalty, KL(uniform ‖ p′),
+# (theory.12). Its derivation has binary labels, its outputs are a softmax; both readings are here, by name.
+# What can be tested:
 
 # %% tags=["hide-input"]
-display(Markdown(claims.markdown(ledger.ledger(records, tables.step_ratios(RESULTS)), "theory")))
+chapter.claims("theory")
 
 # %% [markdown]
-# **Limits.** The checks are exact but small: they show that the code computes what the formulas say, not that the
-# approximation (1.9) of the sum over all images is a good one. It cannot be tested directly, because $Z(\theta)$
-# is unknown; the following chapters look at its consequences.
+# **Limits.** The checks are exact but small: they show that the code computes what the formulas say, not that
+# the approximation (theory.9) of the sum over all images is a good one. It cannot be tested directly, because
+# $Z(\theta)$ is unknown; the following chapters look at its consequences.
 #
 # ## Exercises
 #
-# **1.** Take categorical labels. Show that $L_{\text{joint}}$ does not change if the same constant is added to all logits of all examples, but does if
-# it is added to the logits of one example only. What does $L_{\text{cond}}$ do?
+# **1.** Take categorical labels. Show that $L_{\text{joint}}$ does not change if the same constant is added
+# to all logits of all examples, but does if it is added to the logits of one example only. What does
+# $L_{\text{cond}}$ do?
 #
 # ````{admonition} Solution
 # :class: dropdown
-# A common constant $c$ adds $c$ to every $\ln Z(x^l)$, so to $\ln\sum_l Z(x^l)$, and to every $\langle y^l, f\rangle$: it
-# cancels. Added to one example only, $\frac1N\langle y, f\rangle$ rises by $c/N$, while $\ln\sum Z$ rises by about $p' c$: the loss
-# changes unless $p' = 1/N$. The categorical $L_{\text{cond}}$ changes in neither case.
+# A common constant $c$ adds $c$ to every $\ln Z(x^l)$, so to $\ln\sum_l Z(x^l)$, and to every
+# $\langle y^l, f\rangle$: it cancels. Added to one example only, $\frac1N\langle y, f\rangle$ rises by $c/N$,
+# while $\ln\sum Z$ rises by about $p' c$: the loss changes unless $p' = 1/N$. The categorical
+# $L_{\text{cond}}$ changes in neither case.
 # ````
 #
-# **2.** A batch holds one image twice. What happens to its weight in (1.5) and in (1.10)?
+# **2.** A batch holds one image twice. What happens to its weight in (theory.5) and in (theory.10)?
 #
 # ````{admonition} Solution
 # :class: dropdown
-# In (1.5) each copy has weight $1/N$, together $2/N$. In (1.10) each copy has $p' = Z(x)/\sum Z$; together
-# $2Z(x)/\sum Z$. Both double: $p'$ is a softmax over *examples*, it does not notice that two of them are equal.
+# In (theory.5) each copy has weight $1/N$, together $2/N$. In (theory.10) each copy has $p' = Z(x)/\sum Z$;
+# together $2Z(x)/\sum Z$. Both double: $p'$ is a softmax over *examples*, it does not notice that two of them
+# are equal.
 # ````
 #
-# **3.** Accumulating gradients over two half batches is exact for $L_{\text{cond}}$. By how much does the *joint* loss of
-# the whole batch differ from the mean of the two halves' joint losses?
+# **3.** Accumulating gradients over two half batches is exact for $L_{\text{cond}}$. By how much does the
+# *joint* loss of the whole batch differ from the mean of the two halves' joint losses? How can its gradient
+# be accumulated all the same?
 #
 # ````{admonition} Solution
 # :class: dropdown
-# With $S_a$, $S_b$ the mean of $Z$ over each half, the difference is $\ln\frac{S_a+S_b}{2} - \frac{\ln S_a+\ln S_b}{2} \ge 0$:
-# the KL penalty *between* the halves is lost. In code:
-# `joint_nll(f, t) - (joint_nll(f[:n], t[:n]) + joint_nll(f[n:], t[n:])) / 2`.
+# With $S_a$, $S_b$ the mean of $Z$ over each half, the difference is
+# $\ln\frac{S_a+S_b}{2} - \frac{\ln S_a+\ln S_b}{2} \ge 0$: the KL penalty *between* the halves is lost. In
+# code: `joint_nll(f, t) - (joint_nll(f[:n], t[:n]) + joint_nll(f[n:], t[n:])) / 2`.
+#
+# The gradient (theory.10) itself is a quotient of sums and a mean, so it can be accumulated: keep
+# $A = \sum_l Z(x^l)\,\partial\ln Z(x^l)/\partial\theta$ and $S = \sum_l Z(x^l)$ apart from the scores'
+# gradient $G = \sum_l \langle y^l, \partial f(x^l)/\partial\theta\rangle$. After the last part the gradient
+# of the loss is $A/S - G/N$, from one forward pass over each part and two gradients through it. So that
+# nothing overflows, $A$ and $S$ hold $Z e^{-m}$ with $m$ the largest $\ln Z$ so far, and are multiplied by
+# $e^{m - m'}$ when a part brings a larger one, $m'$.
 # ````

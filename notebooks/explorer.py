@@ -1,12 +1,14 @@
 # %% [markdown]
 # # Explorer
 #
-# Chapters 2 to 4 compare the two losses along one question each. Here you choose one data set and batch size and see everything about
-# its nets at once: how sure they are, how often right, and whether $\ln p(x)$ tells foreign images from familiar ones. What you
-# choose stands in the page's address, so a view can be linked and bookmarked.
+# The chapters on [accuracy](accuracy.ipynb), [calibration](calibration.ipynb) and [foreign inputs](ood.ipynb)
+# compare the two losses along one question each. Here you choose one data set and batch size and see
+# everything about its nets at once: how sure they are, how often right, and whether $\ln p(x)$ tells foreign
+# images from familiar ones. What you choose stands in the page's address, so a view can be linked and
+# bookmarked.
 #
-# The choices work on the book's page. With scripts switched off, and in a notebook (Jupyter, Colab), a figure of one view and a table
-# of all numbers stand in.
+# The choices work on the book's page. With scripts switched off, and in a notebook (Jupyter, Colab), a figure
+# of one view and a table of all numbers stand in.
 
 # %% tags=["parameters", "hide-input"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
@@ -21,32 +23,27 @@ import json
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core.experiments import profiles, sweep, tables
-from gffn_core.experiments.store import Store
-from gffn_core.pages import chapter, explorer, figures, publish, style, words
+from gffn_core.experiments import tables
+from gffn_core.pages import explorer, figures, publish, style, words
+from gffn_core.pages.chapter import open_chapter, pair_near
 
-runs = profiles.profile(PROFILE).runs()
-records = list(
-    sweep.results(
-        runs, Store(RESULTS), train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
-    ).values()
-)
-shown = PROFILE
-if PROFILE == "cpu":  # the other reading of the labels has runs of its own
-    runs += profiles.profile("binary").runs()
-    records += Store(RESULTS).select(profiles.profile("binary").runs()).values()
-    shown = "cpu, binary"
-basis = words.basis(records, shown)
-pair = chapter.pair_near(records, "cifar10", 256)  # the view that the page starts with
+chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
+binary = chapter.variant("binary")  # the other reading of the labels has runs of its own
+records, shown = [*chapter.records, *binary], f"{PROFILE}, binary" if binary else PROFILE
+if binary:
+    display(Markdown(f"Beside them: {words.escape(words.basis(binary, 'binary'))}."))
+pair = pair_near(records, "cifar10", 256)  # the view that the page starts with
 cells = explorer.cells(records)
-display(Markdown(f"**Shown here:** profile `{shown}`, {words.coverage(records, runs)}. {words.escape(basis)}."))
 
 # %% tags=["hide-input"]
 start = pair[0]["run"]
 data = {
     "start": {
-        "dataset": start["dataset"], "labels": start["label_space"], "batch": str(start["batch_size"]),
-        "scheme": "long", "loss": "both",
+        "dataset": start["dataset"],
+        "labels": start["label_space"],
+        "batch": str(start["batch_size"]),
+        "scheme": "long",
+        "loss": "both",
     },
     "losses": style.LOSS_STYLE,
     "scores": {name: style.SCORE_STYLE[name] for name in explorer.SHOWN_SCORES},
@@ -57,7 +54,11 @@ data = {
     "cells": cells,
 }
 choices = {
-    "dataset": "data set", "batch": "batch size", "scheme": "scheme", "loss": "loss", "labels": "label space"
+    "dataset": "data set",
+    "batch": "batch size",
+    "scheme": "scheme",
+    "loss": "loss",
+    "labels": "label space",
 }
 controls = "".join(f'<label>{text} <select name="{name}"></select></label>' for name, text in choices.items())
 # A "<" in the data could end the script.
@@ -74,22 +75,29 @@ publish.show(
     figures.reliability(pair),
     name="explorer",
     data=tables.bins(pair),
-    alt=f"Reliability diagrams of both losses, {pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme: "
+    alt=(
+        f"Reliability diagrams of both losses, {pair[0]['data']['title']}, batch size {start['batch_size']},"
+        " long scheme: "
+    )
     + "; ".join(
         f"{r['run']['loss']} loss ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, "
         f"accuracy {words.percent(r['evaluations']['long']['test_accuracy'])}"
         for r in pair
     )
     + ".",
-    caption=f"{pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme. {words.basis(pair, shown)}",
+    caption=(
+        f"{pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme."
+        f" {words.basis(pair, shown)}"
+    ),
 )
 
 # %% [markdown]
-# **Reading the drawings.** *Reliability:* accuracy of the test images in each tenth of confidence, with its 95 % interval, wide where few
-# images are; short strokes on the diagonal mark the mean confidence of the bin, where a calibrated net's bar would end. *Confidence:* how the test images spread over these bins.
-# *ROC:* [chapter 4](04_ood.ipynb) explains the scores; a useless one follows the diagonal. *$\ln p(x)$:* its distribution on familiar and
-# foreign test images. Over several seeds, bins are pooled, ROC curves averaged, and $\ln p(x)$ is that of the first seed, because its zero
-# differs from net to net.
+# **Reading the drawings.** *Reliability:* accuracy of the test images in each tenth of confidence, with its
+# 95 % interval, wide where few images are; short strokes on the diagonal mark the mean confidence of the bin,
+# where a calibrated net's bar would end. *Confidence:* how the test images spread over these bins. *ROC:*
+# [the chapter on foreign inputs](ood.ipynb) explains the scores; a useless one follows the diagonal.
+# *$\ln p(x)$:* its distribution on familiar and foreign test images. Over several seeds, bins are pooled, ROC
+# curves averaged, and $\ln p(x)$ is that of the first seed, because its zero differs from net to net.
 #
 # ## All numbers
 
@@ -118,4 +126,9 @@ if numbers["label space"].nunique() == 1:  # says nothing, and takes the room of
     rows.remove("label space")
     numbers = numbers.drop(columns="label space")
 display(numbers.pivot(index=rows, columns="loss").fillna(""))
-display(Markdown(f"± is the 95 % interval over seeds, where there are three. {words.escape(basis)}."))
+display(
+    Markdown(
+        "± is the 95 % interval over seeds, where there are three."
+        f" {words.escape(words.basis(records, shown))}."
+    )
+)

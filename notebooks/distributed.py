@@ -2,7 +2,8 @@
 # # One batch on several processes
 #
 # ```{margin}
-# **Notation.** $P_r$ the part of process $r$ of $R$, $n$ images in it, $N$ in all; $Z(x)$ the sum of $e^{\langle y, f(x)\rangle}$ over labels. [All symbols](../book/glossary.md).
+# **Notation.** $P_r$ the part of process $r$ of $R$, $n$ images in it, $N$ in all; $Z(x)$ the sum of
+# $e^{\langle y, f(x)\rangle}$ over labels. [All symbols](../book/glossary.md).
 # ```
 #
 # Where one device is too small or too slow, a batch is spread over several processes: each computes the
@@ -59,9 +60,9 @@ basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEE
 # average belongs to
 #
 # $$ L_{\text{local}} = \frac1R\sum_{r=1}^{R}\Bigl[\ln\sum_{l\in P_r} Z(x^l) - \ln n
-#    - \frac1n\sum_{l\in P_r}\langle y^l, f(x^l)\rangle\Bigr]. \tag{5.1} $$
+#    - \frac1n\sum_{l\in P_r}\langle y^l, f(x^l)\rangle\Bigr]. \tag{distributed.1} $$
 #
-# Each bracket is the loss (1.11) of [the theory](01_theory.ipynb) for a batch of $n$: **spreading a
+# Each bracket is the loss (theory.11) of [the theory](theory.ipynb) for a batch of $n$: **spreading a
 # batch of $N$ over $R$ processes trains the thesis's loss at batch size $N/R$**, with steps that
 # average $R$ such batches. With $n = 1$ that is the conditional loss exactly, whatever $N$ is.
 #
@@ -70,24 +71,24 @@ basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEE
 #
 # $$ L_{\text{joint}} - L_{\text{local}} = \ln\frac1R\sum_r\bar Z_r - \frac1R\sum_r\ln\bar Z_r
 #    = \operatorname{KL}(\text{uniform}\,\|\,q),\qquad
-#    q_r = \frac{\bar Z_r}{\sum_{r'}\bar Z_{r'}}. \tag{5.2} $$
+#    q_r = \frac{\bar Z_r}{\sum_{r'}\bar Z_{r'}}. \tag{distributed.2} $$
 #
-# It is (1.12) with parts in place of examples, and by Jensen's inequality never negative. The penalty
-# of (1.12) therefore splits into two, as a variance does:
+# It is (theory.12) with parts in place of examples, and by Jensen's inequality never negative. The penalty
+# of (theory.12) therefore splits into two, as a variance does:
 #
 # $$ \underbrace{\operatorname{KL}(\text{uniform}\,\|\,p')}_{\text{of the whole batch}}
 #    = \underbrace{\operatorname{KL}(\text{uniform}\,\|\,q)}_{\text{between the parts}}
 #    + \underbrace{\frac1R\sum_r\operatorname{KL}(\text{uniform}\,\|\,p'_r)}_{\text{within the parts}},
-#    \tag{5.3} $$
+#    \tag{distributed.3} $$
 #
-# where $p'_r$ is (1.9) for part $r$ alone. Global normalisation charges for both, local normalisation
+# where $p'_r$ is (theory.9) for part $r$ alone. Global normalisation charges for both, local normalisation
 # for the second only: a level of $\ln Z$ that differs between the processes costs nothing.
 #
 # **How much is lost?** Parts are drawn at random from the batch. For small differences each KL is half
 # a variance, and the variance within a random part of $n$ out of $N$ is on average
 # $\frac{(n-1)/n}{(N-1)/N}$ of that of the whole. What local normalisation keeps of the penalty is then
 #
-# $$ \frac{N}{N-1}\,\frac{n-1}{n} = \frac{N-R}{N-1} \approx 1 - \frac1n. \tag{5.4} $$
+# $$ \frac{N}{N-1}\,\frac{n-1}{n} = \frac{N-R}{N-1} \approx 1 - \frac1n. \tag{distributed.4} $$
 #
 # The number of examples *per process* decides, not the number of processes.
 
@@ -95,7 +96,7 @@ basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEE
 kept = {R: (BATCH_SIZE - R) / (BATCH_SIZE - 1) for R in PARTS}
 display(
     Markdown(
-        f"For a batch of {BATCH_SIZE}, (5.4) keeps "
+        f"For a batch of {BATCH_SIZE}, (distributed.4) keeps "
         + ", ".join(f"{words.percent(kept[R], 0)} on {R}" for R in PARTS[1:])
         + " processes."
     )
@@ -133,10 +134,24 @@ def torchrun(processes, *options):
         results, weights = Path(folder) / "results.json", Path(folder) / "weights.pt"
         launcher = [sys.executable, "-m", "torch.distributed.run"]  # which is torchrun
         done = subprocess.run(
-            [*launcher, "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(processes),
-             EXAMPLE, *map(str, options), "--json", results, "--weights", weights],
+            [
+                *launcher,
+                "--standalone",
+                "--local-addr",
+                "127.0.0.1",
+                "--nproc-per-node",
+                str(processes),
+                EXAMPLE,
+                *map(str, options),
+                "--json",
+                results,
+                "--weights",
+                weights,
+            ],
             env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-            capture_output=True, text=True, check=False,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise RuntimeError(done.stderr)
@@ -144,14 +159,25 @@ def torchrun(processes, *options):
 
 
 on_two, weights_on_two, printed = torchrun(
-    2, "--normalisation", "global", "local", "--float64", "--dataset", DATASET,
-    "--batch-size", BATCH_SIZE, "--epochs", EPOCHS, "--seed", SEED,
+    2,
+    "--normalisation",
+    "global",
+    "local",
+    "--float64",
+    "--dataset",
+    DATASET,
+    "--batch-size",
+    BATCH_SIZE,
+    "--epochs",
+    EPOCHS,
+    "--seed",
+    SEED,
 )
 print(printed)
 
 # %% [markdown]
-# The reference is a plain loop in one process, without `torch.distributed`. It can also train (5.1) for
-# any number of parts: `joint_nll` treats leading dimensions as independent batches, so a batch is cut
+# The reference is a plain loop in one process, without `torch.distributed`. It can also train (distributed.1)
+# for any number of parts: `joint_nll` treats leading dimensions as independent batches, so a batch is cut
 # into $R$ parts by reshaping.
 
 # %%
@@ -163,7 +189,7 @@ def prepare(images):
 
 
 def split_loss(logits, labels, parts):
-    """(5.1): the mean of the joint losses of equal parts of the batch."""
+    """(distributed.1): the mean of the joint losses of equal parts of the batch."""
     return joint_nll(logits.unflatten(0, (parts, -1)), labels.unflatten(0, (parts, -1))).mean()
 
 
@@ -209,7 +235,7 @@ def rounded(value):
 comparisons = {
     "global": ("global", 1, "the whole batch"),
     "local": ("local", 1, "the whole batch"),
-    "local, split": ("local", 2, "two halves, (5.1)"),
+    "local, split": ("local", 2, "two halves, (distributed.1)"),
 }
 differences = {key: largest_differences(*found[:2]) for key, found in comparisons.items()}
 assert max(*differences["global"], *differences["local, split"]) < 1e-10
@@ -225,8 +251,8 @@ pd.DataFrame(
 
 # %% [markdown]
 # The table holds largest absolute differences after the last epoch and over all epochs. With global
-# normalisation two processes train what one does, to rounding. With local normalisation they train
-# another loss, and it is (5.1). From here on we can therefore study any number of processes inside one.
+# normalisation two processes train what one does, to rounding. With local normalisation they train another
+# loss, and it is (distributed.1). From here on we can therefore study any number of processes inside one.
 #
 # ## How different is it?
 #
@@ -261,18 +287,18 @@ for batch in batches(EPOCHS + 1):
     assert rows[-1]["penalty"] < 1e-12  # one example per process: the conditional loss
 split = pd.DataFrame(rows).groupby(["processes", "per process"]).mean()
 split["kept"] = split["penalty"] / split["penalty"].iloc[0]
-split["(5.4)"] = list(kept.values())
-split[["loss", "penalty", "kept", "(5.4)", "cosine"]].round(4)
+split["formula"] = list(kept.values())
+split[["loss", "penalty", "kept", "formula", "cosine"]].round(4)
 
 # %% tags=["hide-input"]
-style, plain = style.LOSS_STYLE["joint"], style.LOSS_STYLE["conditional"]
+plain, joint = style.LOSS_STYLE["conditional"], style.LOSS_STYLE["joint"]
 with plt.rc_context(style.STYLE):
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    left.plot(PARTS, split["kept"], "s", color=style["color"], label="measured")
-    left.plot(PARTS, split["(5.4)"], color=plain["color"], label="(N - R) / (N - 1)")
+    left.plot(PARTS, split["kept"], "s", color=joint["color"], label="measured")
+    left.plot(PARTS, split["formula"], color=plain["color"], label="(N - R) / (N - 1)")
     left.set(ylabel="share of the penalty that is kept", ylim=(-0.05, 1.05))
     left.legend(loc="lower left")
-    right.plot(PARTS, split["cosine"], "s--", color=style["color"])
+    right.plot(PARTS, split["cosine"], "s--", color=joint["color"])
     right.set(ylabel="cosine to the global gradient")
     for axis in (left, right):
         axis.set_xscale("log", base=2)
@@ -282,7 +308,7 @@ with plt.rc_context(style.STYLE):
 publish.show(
     figure,
     name="local-normalisation",
-    data=split[["kept", "(5.4)", "cosine"]].round(4).reset_index(),
+    data=split[["kept", "formula", "cosine"]].round(4).reset_index(),
     alt="Local normalisation against the number of processes. "
     + "; ".join(
         f"{R} processes of {n}: {words.percent(row['kept'], 0)} of the penalty kept, "
@@ -299,7 +325,7 @@ publish.show(
 # that ordinary training would take.
 
 # %% tags=["hide-input"]
-error = (split["kept"] - split["(5.4)"]).abs().max()
+error = (split["kept"] - split["formula"]).abs().max()
 display(
     Markdown(
         f"The formula, which knows nothing of the net, is within {100 * error:.1f} percentage points of "
@@ -312,7 +338,7 @@ display(
 # %% [markdown]
 # ## And after training?
 #
-# The nets trained above from one initialisation, each on (5.1) with its number of parts:
+# The nets trained above from one initialisation, each on (distributed.1) with its number of parts:
 
 # %% tags=["hide-input"]
 rows = []
@@ -340,7 +366,7 @@ display(
         f"{std[BATCH_SIZE]:.2f} with one, where nothing of the joint loss is left. The ECE is "
         f"{error[1]:.3f}, {error[2]:.3f}, {error[BATCH_SIZE // 2]:.3f} and {error[BATCH_SIZE]:.3f} at "
         f"these, from one seed, after a short training, on {len(data.test_y)} test images; which loss "
-        "is better calibrated is the question of [another chapter](03_calibration.ipynb). Here the "
+        "is better calibrated is the question of [another chapter](calibration.ipynb). Here the "
         "point is that the result depends on the number of processes. With `group` it does not."
     )
 )
@@ -350,7 +376,7 @@ display(
 #
 # All that a process has to know of each other one is the logarithm of its sum of $Z$ and its number of
 # examples: two float64 numbers, 16 bytes, whatever the batch, the classes and the net. With the global
-# sum it knows the weights $p'$ of its own examples, so its part of the gradient (1.10); averaging the
+# sum it knows the weights $p'$ of its own examples, so its part of the gradient (theory.10); averaging the
 # gradients puts the parts together. The following watches every call of the loss into
 # `torch.distributed`, here in a group of one process; the tests of the repository count the bytes in
 # two.
@@ -394,41 +420,45 @@ display(
 #
 # - Give the loss its `group` whenever a batch is spread over processes. It costs 16 bytes beside the
 #   gradients, and one more point in each step at which the processes wait for each other.
-# - Without it you train the joint loss of a smaller batch, $N/R$. With hundreds of examples in each
-#   process the difference is slight, (5.4); with a few it is the difference between the two losses of
-#   this book.
+# - Without it you train the joint loss of a smaller batch, $N/R$. With hundreds of examples in each process
+#   the difference is slight, (distributed.4); with a few it is the difference between the two losses of this
+#   book.
 # - Report the batch over which $Z$ is summed, together with the batch of a step. Only with global
 #   normalisation are they the same.
 #
 # The thesis does not touch the question.
 #
-# **Limits.** (5.4) is an average over random parts and holds for small differences of $\ln Z$. If the
-# parts are not random, for instance because every process holds its own classes or sources, $\ln Z$ can
-# differ more between the parts than within, and local normalisation loses more. Everything here ran on
-# one machine, a small net and a small data set.
+# **Limits.** (distributed.4) is an average over random parts and holds for small differences of $\ln Z$. If
+# the parts are not random, for instance because every process holds its own classes or sources, $\ln Z$ can
+# differ more between the parts than within, and local normalisation loses more. Everything here ran on one
+# machine, a small net and a small data set.
 #
 # ## Exercises
 #
-# **1.** Show (5.3) from (1.12) and (5.2).
+# **1.** Show (distributed.3) from (theory.12) and (distributed.2).
 #
 # ```{admonition} Solution
 # :class: dropdown
-# (1.12) holds for the batch and for every part:
+# (theory.12) holds for the batch and for every part:
 # $L_{\text{joint}} = L_{\text{cond}} + \operatorname{KL}(\text{uniform}\,\|\,p')$, and, averaged over
 # the parts,
 # $L_{\text{local}} = L_{\text{cond}} + \frac1R\sum_r\operatorname{KL}(\text{uniform}\,\|\,p'_r)$, since
 # equal parts' means of the conditional loss average to that of the batch. Subtract the two and insert
-# (5.2).
+# (distributed.2).
 # ```
 #
 # **2.** Gradient accumulation over $R$ small batches looks like $R$ processes one after the other. Why
-# does `group` not help there?
+# does `group` not help there, and what does?
 #
 # ```{admonition} Solution
 # :class: dropdown
-# The first small batch's gradient needs the sum of $Z$ over the later ones, which have not been
-# computed yet. One could run all forward passes first, without gradients, to get that sum, and then all
-# again with gradients: exact, for one more forward pass.
+# The weights $p'$ of the first small batch need the sum of $Z$ over the later ones, which have not been
+# computed yet. But that sum is a factor common to all weights, which may come last. So accumulate two
+# gradients instead of one: that of the log-partitions with weights $e^{\ln Z - m}$, where $m$ is the
+# largest $\ln Z$ so far, and that of the scores; with the first its sum of weights, both multiplied by
+# $e^{m - m'}$ whenever $m$ rises to $m'$. In the end divide the first by its sum, the second by $N$, and
+# subtract: (theory.10) to rounding, from one forward pass over each small batch with two gradients through
+# it, and one more gradient in memory.
 # ```
 #
 # **3.** Two processes hold 24 and 8 examples. Is the average of their gradients that of the whole

@@ -1,0 +1,266 @@
+# %% [markdown]
+# # The sweep on many machines
+#
+# The runs of a grid do not depend on each other, so more machines finish it sooner, up to the longest run.
+# `gffn sweep PROFILE --engine ray` hands the same stacks that the local sweep trains to
+# [Ray](https://docs.ray.io), on a laptop, in a SLURM allocation or on a cloud cluster. On CPUs the results
+# are the same to the bit.
+#
+# **After this chapter you can**
+#
+# - run the grid on a laptop, several GPUs, a SLURM allocation or Colab, by one command each;
+# - say what is lost when a machine goes away, and what to do then (nothing, or the same command again);
+# - say how many workers a grid can use.
+#
+# ## One command each
+#
+# Ray is an extra, `gffn-core[cluster]`; beside an installed checkout `pip install ray` is enough. Every
+# machine needs the same versions of Python, Ray and this package. Data sets and results need to be on the
+# driver's machine alone, which is where the command runs.
+#
+# | where | command |
+# |---|---|
+# | a laptop | `gffn sweep digits --engine ray` |
+# | one machine with several GPUs | `gffn sweep thesis --engine ray` |
+# | Colab | `!pip install -q ray`, then `!gffn sweep colab --engine ray` in a notebook of this book |
+# | a cluster that runs Ray | `gffn sweep thesis --engine ray --address HOST:6379`, on one of its machines |
+# | a cloud cluster (`ray up c.yaml`) | `ray exec c.yaml 'gffn sweep thesis --engine ray --address auto'` |
+# | SLURM | `sbatch sweep.sh`, with the script below |
+#
+# Without `--address` Ray uses `$RAY_ADDRESS`, else a cluster that runs on this machine, else starts one of
+# its own with all cores and GPUs. By hand a cluster is `ray start --head` on one machine, which prints its
+# address, and `ray start --address HOST:6379` on the others.
+#
+# ```bash
+# #!/bin/bash
+# #SBATCH --nodes=4
+# #SBATCH --ntasks-per-node=1
+# #SBATCH --exclusive
+# #SBATCH --gpus-per-node=4
+# #SBATCH --time=24:00:00
+# #SBATCH --requeue
+# head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+# srun ray symmetric-run --address "$head:6379" --min-nodes "$SLURM_NNODES" -- \
+#     gffn sweep thesis --engine ray --address auto --results "$HOME/gffn-results"
+# ```
+#
+# `ray symmetric-run` (Ray 2.49 or newer) starts Ray on every machine, the command on the first alone, and
+# stops Ray when it ends.
+#
+# ## What happens
+#
+# - Every stack is a task that asks for a core, and on GPUs for the share of one that its estimated memory is;
+#   Ray finds the place. A stack is as large as a GPU holds, yet small enough that there is work for every
+#   GPU.
+# - The stacks that take longest are submitted first.
+# - The driver reads the data sets and puts them into Ray's memory, from where each machine fetches them once.
+# - Results, checkpoints and progress stream to the driver, which alone writes the store: no shared file
+#   system.
+#
+# ## What happens on preemption
+#
+# - **A worker or its machine goes away:** its runs go on elsewhere, from checkpoints that are at most a
+#   minute old; a warning says so.
+# - **All machines but the driver's:** the sweep waits until one joins, and uses it.
+# - **The driver or the head** (also at a time limit or by Ctrl-C): give the same command again. Finished runs
+#   are in the store, the others have checkpoints there.
+# - **A stack, six times in a row without a sign of life:** an error. The stack itself is at fault, often for
+#   want of memory.
+#
+# The tests kill a machine and a driver in mid-sweep and compare what the store holds in the end with that of
+# the local engine: equal, weights and logits to the bit (`tests/test_cluster.py`).
+
+# %% tags=["parameters"]
+RESULTS = "../results"  # the store of results; the measurement is published/scaling_cpu.json
+MEASURE = False  # True: measure the scaling here and now (minutes) and write that file
+
+# %%
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import psutil
+import torch
+from IPython.display import Markdown, display
+
+from gffn_core.engine.cluster import simulate
+from gffn_core.experiments import profiles, sweep
+from gffn_core.experiments.store import Store
+from gffn_core.pages import publish, style, words
+from gffn_core.training.provenance import provenance
+from gffn_core.training.run import Run
+
+# %% [markdown]
+# ## One worker and two
+#
+# The same eight runs on the digits by both engines, each time from nothing: starting Ray and the processes is
+# counted. The engines take turns, two rounds; the table shows the faster one.
+
+# %% tags=["hide-input"]
+path = Path(RESULTS) / "published/scaling_cpu.json"
+if MEASURE:
+    import ray
+
+    never = 10**6  # every run uses its whole budget
+    runs = [
+        Run("digits", "joint", batch_size=64, epochs=100, seed=seed, patience=never, fitted_epochs=never)
+        for seed in range(8)
+    ]
+    images = sum(run.epochs * (1294 // run.batch_size) * run.batch_size for run in runs)
+    busy, seconds = psutil.cpu_percent(2), {}  # percent of all cores that other work takes
+    for _ in range(2):
+        for engine in ("local", "ray"):
+            for workers in (1, 2):
+                with tempfile.TemporaryDirectory() as scratch:
+                    started = time.perf_counter()
+                    if engine == "ray":
+                        ray.init(num_cpus=workers, num_gpus=0, log_to_driver=False, logging_level="ERROR")
+                    sweep.sweep(
+                        runs,
+                        Store(scratch),
+                        device="cpu",
+                        engine=engine,
+                        workers=workers if engine == "local" else 1,
+                    )
+                    ray.shutdown()
+                    seconds.setdefault((engine, workers), []).append(time.perf_counter() - started)
+    path.write_text(
+        json.dumps(
+            {
+                "images": images,
+                "busy": busy,
+                "rows": [
+                    {"engine": engine, "workers": workers, "seconds": found}
+                    for (engine, workers), found in seconds.items()
+                ],
+                "provenance": provenance(torch.device("cpu"), sum(map(sum, seconds.values()))),
+            },
+            indent=1,
+        )
+    )
+
+scaling = json.loads(path.read_text())
+speed = {(row["engine"], row["workers"]): scaling["images"] / min(row["seconds"]) for row in scaling["rows"]}
+rows = [
+    [
+        engine,
+        *(f"{speed[engine, workers]:,.0f}" for workers in (1, 2)),
+        f"{speed[engine, 2] / speed[engine, 1]:.2f}x",
+    ]
+    for engine in ("local", "ray")
+]
+where = scaling["provenance"]
+machine = words.escape(f"{where['hardware']}, torch {where['torch']}, code {where['code']}")
+display(
+    Markdown(
+        words.markdown_table(["engine", "1 worker", "2 workers", "gain"], rows)
+        + f"\n\nImages per second. {machine}; other work took {scaling['busy']:.0f} % of "
+        "the cores when it began"
+        + (" (**so gains are not what the machine can do**)." if scaling["busy"] > 5 else ".")
+    )
+)
+
+# %% [markdown]
+# To measure it on your machine: `python book/execute.py notebooks/cluster.py -p MEASURE True`.
+#
+# ## How many workers can the thesis's grid use?
+#
+# No run can be split, so no schedule ends before the longest run, nor before all the work is done by all
+# workers all the time. How close does one come that simply starts the longest runs first?
+#
+# The grid of the thesis has not been run, so its times are estimated: the seconds of a step of batch size $B$
+# are fitted as $a + bB$ to the published runs of profile `cpu`, for each data set, and multiplied by the
+# steps of the full budget. That is the narrow net on one core. A wide net on a GPU has other hours; shares
+# and ratios carry over as far as all runs change by one factor. Each run is a task of its own here.
+
+# %% tags=["hide-input"]
+records = list(sweep.results(profiles.profile("cpu").runs(), Store(RESULTS)).values())
+fits, sizes = {}, {}
+for name in profiles.THESIS_DATASETS:
+    points = []
+    for record in records:
+        run, epochs = record["run"], len(record["curves"]["val_nll"])
+        if run["dataset"] == name and not record["diverged"]:
+            sizes[name] = record["data"]["train"]
+            points.append(
+                (
+                    run["batch_size"],
+                    record["provenance"]["seconds"] / (epochs * (sizes[name] // run["batch_size"])),
+                )
+            )
+    batch, step = np.array(points).T
+    # Least squares on relative errors: a step of 4 images counts as much as one of 1024.
+    fits[name] = np.linalg.lstsq(np.stack([1 / step, batch / step], 1), np.ones(len(step)), rcond=None)[0]
+
+grid = profiles.profile("thesis").runs()
+seconds = [
+    float(fits[run.dataset] @ (1, run.batch_size)) * run.epochs * (sizes[run.dataset] // run.batch_size)
+    for run in grid
+]
+longest = sorted(seconds, reverse=True)
+found = simulate(longest, 64)
+display(
+    Markdown(
+        f"**{len(grid)} runs on 64 workers:** {sum(seconds) / 3600:.0f} hours of work, the longest run"
+        f" {longest[0] / 3600:.2f} hours. Longest first, all is done after {found['makespan'] / 3600:.2f}"
+        f" hours, {found['makespan'] / found['bound']:.3f} times the bound of {found['bound'] / 3600:.2f}"
+        f" hours; workers are idle for {words.percent(found['idle'])} of that time. In the order of the grid"
+        f" it would take {simulate(seconds, 64)['makespan'] / 3600:.2f} hours. More than"
+        f" {sum(seconds) / longest[0]:.0f} workers cannot end sooner than the longest run.\n\nEstimated from"
+        f" {len(records)} published runs."
+    )
+)
+
+# %% tags=["hide-input"]
+workers = [8, 16, 32, 64, 128, 256]
+orders = {
+    "longest first": (longest, "o", "-", "#3B8BC2"),
+    "in the order of the grid": (seconds, "s", "--", "#D55E00"),
+}
+with plt.rc_context(style.STYLE):
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    described, drawn = [], []
+    for label, (order, marker, line, color) in orders.items():
+        schedules = [simulate(order, count) for count in workers]
+        look = {"marker": marker, "linestyle": line, "color": color, "label": label}
+        left.plot(workers, [one["makespan"] / 3600 for one in schedules], **look)
+        right.plot(workers, [100 * one["idle"] for one in schedules], **look)
+        drawn += [{"order": label, "workers": count} | one for count, one in zip(workers, schedules)]
+        described.append(
+            f"{label}: "
+            + ", ".join(
+                f"{count} workers {one['makespan'] / 3600:.2f} hours, idle {words.percent(one['idle'])}"
+                for count, one in zip(workers, schedules)
+            )
+        )
+    left.plot(
+        workers,
+        [simulate(longest, count)["bound"] / 3600 for count in workers],
+        ":",
+        color="#8F7700",
+        label="bound",
+    )
+    left.set(xscale="log", yscale="log", xlabel="workers", ylabel="hours until all is done")
+    right.set(xscale="log", xlabel="workers", ylabel="idle share in %")
+    for axis in (left, right):
+        axis.set_xticks(workers, [str(count) for count in workers])
+        axis.minorticks_off()
+    left.legend()
+publish.show(
+    figure,
+    name="schedules",
+    data=pd.DataFrame(drawn),
+    alt="Hours until the thesis's grid is done, and idle share, against the number of workers. "
+    + "; ".join(described)
+    + ".",
+    caption=f"Simulated from estimated times, one run a worker at a time. {words.basis(records, 'cpu')}",
+)
+
+# %% [markdown]
+# Stacks change the picture for GPUs: runs of one shape that train side by side cost less than one after the
+# other, but a stack cannot be split either. That is why the size of a stack is limited to the runs per GPU.
+# `simulate` does not know that, nor that a run may end before its budget.

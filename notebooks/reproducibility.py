@@ -1,0 +1,204 @@
+# %% [markdown]
+# # What these results rest on
+#
+# Which runs, on which data, machines and versions; how long they took; how much they vary; and how to get
+# one number, one figure, one chapter or everything again. All of it is computed from the records.
+
+# %% tags=["parameters"]
+PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
+RESULTS = "../results"  # the store of results
+TRAIN_MISSING = False  # True: train here and now what the store lacks
+DEVICE = "auto"  # "auto", "cpu" or "cuda"
+DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
+
+# %%
+import math
+from pathlib import Path
+
+import pandas as pd
+from IPython.display import Markdown, display
+
+from gffn_core.experiments import tables
+from gffn_core.experiments.store import Store
+from gffn_core.pages import style, words
+from gffn_core.pages.chapter import open_chapter
+
+chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
+records, finished, long = chapter.records, chapter.finished, chapter.long
+
+# %% [markdown]
+# ## Data
+#
+# The hash is over the decoded arrays, so it does not depend on where the files came from.
+
+# %% tags=["hide-input"]
+data = {r["data"]["sha256"]: r["data"] for r in records}
+data |= {
+    r["evaluations"]["long"]["ood"]["data"]["sha256"]: r["evaluations"]["long"]["ood"]["data"]
+    for r in finished
+    if "ood" in r["evaluations"]["long"]
+}
+rows = [
+    [
+        words.escape(d["title"]),
+        f"{d['train']:,}",
+        f"{d['val']:,}",
+        f"{d['test']:,}",
+        words.escape(d["source"]),
+        "yes" if d["official"] else "**no**",
+        f"`{words.escape(d['sha256'][:16])}`",
+    ]
+    for d in sorted(data.values(), key=lambda d: d["title"])
+]
+display(
+    Markdown(
+        words.markdown_table(
+            ["data set", "train", "validation", "test", "source", "official", "SHA-256"], rows
+        )
+    )
+)
+
+# %% [markdown]
+# ## Machines, versions and time
+#
+# Time is that of training and evaluation in one process; several ran side by side, beside other work. Energy
+# was not measured.
+
+# %% tags=["hide-input"]
+where = pd.DataFrame(
+    {
+        "hardware": r["provenance"]["hardware"],
+        "torch": r["provenance"]["torch"],
+        "Python": r["provenance"]["python"],
+        "code": r["provenance"]["code"],
+        "precision": r["provenance"].get("precision", "float32"),
+        "hours": r["provenance"]["seconds"] / 3600,
+        "finished": r["provenance"]["finished"][:10],
+    }
+    for r in records
+)
+summed = where.groupby(["hardware", "torch", "Python", "code", "precision"]).agg(
+    runs=("hours", "size"), hours=("hours", "sum"), first=("finished", "min"), last=("finished", "max")
+)
+rows = [
+    [
+        *map(words.escape, index),
+        str(row.runs),
+        f"{row.hours:.1f}",
+        words.escape(row.first if row.first == row.last else f"{row.first} to {row.last}"),
+    ]
+    for index, row in zip(summed.index, summed.itertuples(index=False))
+]
+display(Markdown(words.markdown_table([*summed.index.names, "runs", "hours", "finished"], rows)))
+display(
+    Markdown(
+        f"All together {where['hours'].sum():.1f} hours of one core or device; "
+        f"{len(records) - len(finished)} of the runs diverged."
+    )
+)
+
+# %% tags=["hide-input"]
+cost = (
+    pd.DataFrame(
+        {
+            "batch size": r["run"]["batch_size"],
+            "data set": tables.short_title(r["data"]["title"]),
+            "minutes": r["provenance"]["seconds"] / 60,
+        }
+        for r in finished
+    )
+    .pivot_table(index="batch size", columns="data set", values="minutes", sort=False)
+    .sort_index()
+)
+display(cost.map(lambda minutes: "" if pd.isna(minutes) else f"{minutes:.1f}"))
+display(Markdown("Mean minutes of a run."))
+
+# %% [markdown]
+# ## How much a number varies
+#
+# The standard deviation over seeds, which differ in initialisation and data order, of test accuracy and ECE
+# (long scheme; root mean square over batch sizes, as three seeds alone hardly give one), and that of the
+# differences between the losses, which are paired within a seed. Were the two independent, the difference
+# would vary as the root of the sum of their squares.
+
+# %% tags=["hide-input"]
+NUMBERS = {"test_accuracy": "accuracy", "ece": "ECE"}
+pairs = long.pivot_table(
+    index=["title", "batch_size", "seed"], columns="loss", values=list(NUMBERS), sort=False
+)
+pairs = pairs.reindex(columns=pd.MultiIndex.from_product([NUMBERS, [*style.LOSS_STYLE, "difference"]]))
+for number in NUMBERS:
+    pairs[number, "difference"] = pairs[number, "joint"] - pairs[number, "conditional"]
+spread = pairs.groupby(level=["title", "batch_size"]).var().groupby(level="title").mean() ** 0.5
+if long["seed"].nunique() > 1:
+    display(spread.rename(index=tables.short_title, columns=NUMBERS).rename_axis("data set").round(4))
+else:
+    display(Markdown("The runs shown have one seed each: their spread is not known yet."))
+
+# %% [markdown]
+# ## Some of them again
+#
+# Runs drawn at random and trained a second time, in the precision of the first
+# (`gffn verify cpu --count 5 --draw 1`; draw 0 would have been MNIST five times). Weights equal to the bit
+# say that machine and versions do the same sums in the same order. Where they do not, the question is whether
+# the second number lies as close to the first as another seed's would.
+
+# %% tags=["hide-input"]
+first = {r["key"]: r for r in finished}
+again = {
+    run: r for run, r in Store(Path(RESULTS) / "again").select(chapter.runs).items() if r["key"] in first
+}
+rows, apart = [], []
+for run, second in again.items():
+    pair = [first[second["key"]], second]
+    same = pair[0]["provenance"]["weights_sha256"] == second["provenance"]["weights_sha256"]
+    title = second["data"]["title"]
+    numbers = tables.frame(pair).query("scheme == 'long'")
+    deviations = [spread.loc[title, (number, run.loss)] for number in NUMBERS]
+    rows.append(
+        [
+            f"{words.escape(tables.short_title(title))}, B = {run.batch_size}, {run.loss}, seed {run.seed}",
+            words.escape(", then ".join(r["provenance"]["hardware"].split(",")[0] for r in pair)),
+            "equal" if same else "differ",
+            *(
+                ", ".join(f"{value:.4f}" for value in numbers[number]) + f" ({deviation:.4f})"
+                for number, deviation in zip(NUMBERS, deviations)
+            ),
+        ]
+    )
+    if not same:
+        apart += [
+            abs(numbers[number].diff().iloc[1]) / deviation for number, deviation in zip(NUMBERS, deviations)
+        ]
+if rows:
+    display(Markdown(words.markdown_table(["run", "machines", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
+    display(
+        Markdown(
+            "Long scheme; first, again, and in brackets the standard deviation over seeds from the table"
+            f" above. {len(rows) - len(apart) // 2} of {len(rows)} have equal weights."
+            + (
+                f" The others' numbers differ by {min(apart):.1f} to {max(apart):.1f} standard deviations, "
+                f"where two draws from a normal distribution differ by {2 / math.pi**0.5:.1f} on average."
+                if apart
+                else ""
+            )
+        )
+    )
+else:
+    display(Markdown("None of the runs shown has been trained a second time."))
+
+# %% [markdown]
+# ## Getting it again
+#
+# | to get | do |
+# |---|---|
+# | one run | `gffn verify cpu --count 1`: draws one, trains it again, compares |
+# | one figure | open its chapter (launch buttons above), run its cells |
+# | one verdict | `gffn claims cpu` |
+# | one chapter | `python book/execute.py notebooks/calibration.py` |
+# | everything shown | `make book` |
+# | everything, trained anew | delete `results/published`, then as in [How to rerun](../book/rerun.md) |
+#
+# On the same machine with the same versions and thread count a run gives the same weights to the bit, and its
+# record says which these are (`provenance.weights_sha256`). Elsewhere, sums are taken in another order, and
+# single runs differ as much as seeds do.

@@ -1,0 +1,260 @@
+# %% [markdown]
+# # How fast it trains
+#
+# The thesis trained its grid on a cluster, with a time limit. This package trains it on what is at hand: many
+# small nets at once, each as if it were alone. This chapter shows what that gains, beside what one would
+# write in plain PyTorch, what the joint loss costs, and how far a step is from what the machine could do.
+#
+# **After this chapter you can**
+#
+# - say what limits the training of small nets, and what helps on a CPU and on a GPU;
+# - measure it on your own machine: `gffn bench` prints all of this, `gffn bench --json FILE` keeps it.
+
+# %% tags=["parameters"]
+RESULTS = "../results"  # the store of results; the measurements are published/bench_*.json
+
+# %%
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import Markdown, display
+
+from gffn_core.engine import bench
+from gffn_core.experiments import tables
+from gffn_core.pages import publish, style, words
+
+measured = tables.published(RESULTS)
+
+
+def basis(found):
+    where = found["provenance"]
+    return (
+        f"{where['hardware']} ({where['device']}), torch {where['torch']}, code {where['code']}, width"
+        f" {found['width']}"
+    )
+
+
+display(
+    Markdown("**Measured on:** " + (words.escape("; ".join(map(basis, measured))) or "no machine yet") + ".")
+)
+
+
+# %% [markdown]
+# ## Beside plain PyTorch
+#
+# Four ways to train the narrow net with the joint loss on images of 3x32x32, in turns on the same machine:
+#
+# - *plain loop*: `DataLoader`, one model, step by step; the images are floats in memory already, which
+#   flatters it;
+# - *torch.compile*: the same with a compiled model;
+# - *torch.func.vmap*: a stack of models by `vmap` over `functional_call`;
+# - *gffn*: this package. On a CPU a process per core with one thread each, images as bytes, channels last,
+#   memory that is kept instead of handed back to the system after every tensor, denormal numbers taken for
+#   zero, and bfloat16 where a short measurement shows it to be faster. On a GPU a stack of models whose step
+#   is one captured graph.
+#
+# Each warms up first, because a net's first steps are not typical: where a unit has died its gradients are
+# zero, Adam's moments decay into *denormal* numbers, below 1e-38, and processors compute with these very
+# slowly. They are too small to move a weight, so ours counts them as zero and arrives at the same weights, to
+# the bit (a test says so). The line that does it is `torch.set_flush_denormal(True)`.
+#
+# Speed counts images times models. Values are the best of three rounds; memory is the peak of all processes.
+
+
+# %%
+def speed(cell, ours):
+    if "failed" in cell:
+        return "failed"
+    ratio = "" if cell is ours else f" ({ours['images_a_second'] / cell['images_a_second']:.1f}x)"
+    return f"{cell['images_a_second']:,.0f}{ratio}<br>{cell['peak_memory'] / 2**30:.1f} GiB"
+
+
+for found in measured:
+    rows = [
+        [
+            str(row["batch_size"]),
+            *(speed(row[name], row["gffn"]) for name in bench.CONTENDERS),
+            words.escape(row["gffn"]["how"]),
+        ]
+        for row in found["contenders"]
+    ]
+    display(
+        Markdown(
+            "Model-images per second, in brackets how many times as fast ours is, each after"
+            f" {bench.WARM_UP_STEPS:,} steps or {bench.WARM_UP_SECONDS} seconds of them."
+            f" {words.escape(basis(found))}.\n\n"
+            + words.markdown_table(["batch size", *bench.CONTENDERS, "ours computed as"], rows)
+        )
+    )
+
+# %% tags=["hide-input"]
+for found in measured:
+    with plt.rc_context(style.STYLE):
+        figure, axis = plt.subplots(figsize=(6.5, 3.4), layout="constrained")
+        for (name, _), marker, line, color in zip(
+            bench.CONTENDERS.items(),
+            "ov^s",
+            ("-", ":", "-.", "--"),
+            ("#3B8BC2", "#8F7700", "#1B9E77", "#D55E00"),
+        ):
+            points = [
+                (row["batch_size"], row[name]["images_a_second"])
+                for row in found["contenders"]
+                if "failed" not in row[name]
+            ]
+            axis.plot(*zip(*points), marker=marker, linestyle=line, color=color, label=name)
+        axis.set(xscale="log", yscale="log", xlabel="batch size", ylabel="model-images per second")
+        axis.set_xticks(bench.BATCH_SIZES, [str(size) for size in bench.BATCH_SIZES])
+        axis.minorticks_off()
+        axis.legend()
+    publish.show(
+        figure,
+        name=f"speed-{found['provenance']['device']}",
+        data=pd.DataFrame(
+            {
+                "batch_size": row["batch_size"],
+                "contender": name,
+                "images_a_second": row[name].get("images_a_second"),
+            }
+            for row in found["contenders"]
+            for name in bench.CONTENDERS
+        ),
+        alt="Training speed against batch size, four ways. "
+        + "; ".join(
+            f"batch size {row['batch_size']}: "
+            + ", ".join(
+                f"{name} {row[name]['images_a_second']:,.0f}"
+                for name in bench.CONTENDERS
+                if "failed" not in row[name]
+            )
+            for row in found["contenders"]
+        )
+        + " model-images per second.",
+        caption=basis(found),
+    )
+
+# %% [markdown]
+# ## What the joint loss costs
+#
+# The thesis (end of its section 4) expects no relevant overhead. Steps of both losses on one model take
+# turns, in alternating order; the number is the median ratio of neighbours.
+
+# %%
+for found in measured:
+    rows = [[str(row["batch_size"]), f"{row['joint_over_conditional']:.3f}"] for row in found["overhead"]]
+    display(
+        Markdown(
+            words.markdown_table(["batch size", "time of a step, joint / conditional"], rows)
+            + f"\n\n{words.escape(basis(found))}."
+        )
+    )
+
+# %% [markdown]
+# ## Larger stacks
+#
+# On a GPU, stacking is what fills the device. On a CPU, where a single small net already keeps a core
+# busy, it gains nothing: a stack there is one run, and the cores are filled by processes.
+
+# %%
+for found in measured:
+    sizes = sorted({row["batch_size"] for row in found["growth"]})
+    table = {(row["batch_size"], row["stack"]): row["images_a_second"] for row in found["growth"]}
+    rows = [
+        [str(count), *(f"{table[size, count]:,.0f}" if (size, count) in table else "" for size in sizes)]
+        for count in bench.STACKS
+    ]
+    display(
+        Markdown(
+            words.markdown_table(["models in the stack", *(f"batch size {size}" for size in sizes)], rows)
+            + f"\n\nModel-images per second in one process, float32. {words.escape(basis(found))}."
+        )
+    )
+
+# %% [markdown]
+# ## How far from the floor
+#
+# A step cannot be faster than its operations at the speed of the device's best matrix product, nor than its
+# memory traffic at the speed of a plain copy. Counted are the operations of convolutions and products,
+# forward and backward, and the bytes of every layer's output, written and read twice, plus 28 bytes a
+# parameter for Adam.
+
+# %%
+for found in measured:
+    floor = found["floor"]
+    rows = [
+        [
+            str(row["batch_size"]),
+            f"{row['operations'] / 1e6:,.0f} MFLOP",
+            f"{row['bytes'] / 1e6:,.0f} MB",
+            f"{1e3 * max(row['seconds_operations'], row['seconds_bytes']):.2f} ms",
+            f"{1e3 * row['seconds']:.2f} ms",
+            f"{row['seconds'] / max(row['seconds_operations'], row['seconds_bytes']):.1f}x",
+        ]
+        for row in floor["steps"]
+    ]
+    peaks = ", ".join(
+        f"{words.escape(name)} {peak / 1e9:,.0f} GFLOP/s" for name, peak in floor["peak"].items()
+    )
+    display(
+        Markdown(
+            words.markdown_table(
+                ["batch size", "operations", "bytes", "floor", "takes", "times the floor"], rows
+            )
+            + f"\n\nOne model, one thread on a CPU; peaks: {peaks}, copy {floor['bandwidth'] / 1e9:.0f} GB/s."
+            f" {words.escape(basis(found))}."
+        )
+    )
+
+# %% tags=["hide-input"]
+for found in measured:
+    ours, alone = found["contenders"][0]["gffn"], found["growth"][0]
+    if ours["processes"] > 1 and ours["how"].startswith("float32"):
+        display(
+            Markdown(
+                f"At batch size {alone['batch_size']}, {ours['processes']} processes together reach"
+                f" **{ours['images_a_second'] / alone['images_a_second']:.1f}** times the speed of one: they"
+                " share the caches and the memory."
+            )
+        )
+
+# %% [markdown]
+# What lies between is the price of many small operations: the products here have one side of 4 to 64, on
+# which no library reaches its peak; at batch size 4 each of some hundred operations takes microseconds to
+# begin, and most of the time goes into fetching and writing weights, their gradients and Adam's moments,
+# which are many for four images.
+#
+# ## Does bfloat16 change the results?
+#
+# Only forward and backward pass are in bfloat16; weights, Adam, the loss and every evaluation are float32.
+# Ten pairs of nets on the digits, equal but for the precision:
+
+# %%
+for found in measured:
+    rows = [
+        [
+            words.escape(row["metric"]),
+            f"{row['float32']:.4f}",
+            f"{row['difference']:+.4f} ± {row['half']:.4f}",
+            f"{row['seed_spread']:.4f}",
+        ]
+        for row in found["precision"]
+    ]
+    inside = [row["metric"] for row in found["precision"] if abs(row["difference"]) < row["seed_spread"]]
+    display(
+        Markdown(
+            words.markdown_table(
+                ["", "float32", "bfloat16 − float32, 95 % interval", "spread over seeds"], rows
+            )
+            + f"\n\nThe difference is smaller than one standard deviation over seeds for {len(inside)} of"
+            f" {len(rows)} metrics. {words.escape(basis(found))}."
+        )
+    )
+
+# %% [markdown]
+# ## Same results, however they are computed
+#
+# - A stack of one run is the plain loop of `training.loop.train` to the bit, in both precisions.
+# - In float64 every run of a mixed stack agrees with the plain loop to a relative 1e-10 after 50 steps.
+# - Killed at random moments and started again, a sweep ends with the same records as an undisturbed one.
+#
+# These three are tests (`tests/test_stack.py`, `tests/test_experiments.py`), which run on a CPU; those of the
+# captured CUDA graph run where there is a GPU.
