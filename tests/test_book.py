@@ -26,9 +26,39 @@ def test_pages_load_nothing_from_elsewhere(html):
 
 
 def test_links_inside_the_book_lead_somewhere(html):
-    for page in [*html.glob("book/*.html"), *html.glob("notebooks/*.html")]:
+    for page in [*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]:
         for link in re.findall(r'href="([^"#?:]+\.(?:html|ipynb|py|svg|csv|parquet|json|gz))["#?]', page.read_text()):
             assert (page.parent / link).resolve().exists(), (page.name, link)
+
+
+def chapter_numbers(html):
+    """Of the numbered chapters: page -> number, as the navigation says."""
+    sidebar = (html / "book/intro.html").read_text()
+    return {page: number for page, number in re.findall(r'href="\.\./(notebooks/\w+)\.html">\s*(\d+)\. ', sidebar)}
+
+
+def test_equations_have_the_number_of_their_chapter(html):
+    numbers, seen = chapter_numbers(html), []
+    assert sorted(map(int, numbers.values())) == list(range(1, len(numbers) + 1))
+    for page in [*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]:
+        text = page.read_text()
+        tags = re.findall(r"\\tag\{(.*?)\}", text)
+        name = str(page.relative_to(html).with_suffix(""))
+        assert all(re.fullmatch(rf"{numbers.get(name)}\.\d+", tag) for tag in tags), (name, tags)
+        seen += tags
+        prose = re.sub(r"<pre>.*?</pre>|<script.*?</script>", "", text, flags=re.DOTALL)
+        assert not re.search(r"\([a-z]+\.\d+\)", prose), name  # a mention that became no number
+    assert len(seen) == len(set(seen)) >= 17
+
+
+def test_mentions_of_equations_lead_to_them(html):
+    numbers = chapter_numbers(html)
+    page = (html / "notebooks/distributed.html").read_text()
+    theory = numbers["notebooks/theory"]
+    assert f'href="theory.html#eq-theory-12">({theory}.12)</a>' in page
+    assert 'id="eq-theory-12"' in (html / "notebooks/theory.html").read_text()
+    tables = (html / "notebooks/theory.html").read_text()
+    assert f'<th>conditional, <a href="#eq-theory-5">({theory}.5)</a> [4.17]</th>' in tables  # a notebook's output
 
 
 def test_buttons_follow_the_readers_fork(html):
@@ -39,7 +69,7 @@ def test_buttons_follow_the_readers_fork(html):
 
 def test_every_figure_leads_to_its_drawing_and_code(html):
     figures = 0
-    for page in [*html.glob("book/*.html"), *html.glob("notebooks/*.html")]:
+    for page in [*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]:
         for figure in re.findall(r'<figure class="gffn-figure".*?</figure>', page.read_text(), re.DOTALL):
             (name,), (drawing,), (code,) = (
                 re.findall(pattern, figure) for pattern in ('^<figure [^>]*id="(.*?)"', 'href="([^"]*[.]svg)"', 'href="#(code-.*?)"')
@@ -98,8 +128,8 @@ def test_status_page_tells_what_the_tests_said(html):
 
 def test_the_whole_book_is_on_one_page(html):
     text = (html / "print.html").read_text()
-    for page in [*html.glob("book/*.html"), *html.glob("notebooks/*.html")]:
-        (title,) = re.findall(r"<h1>([^<]+)<a", page.read_text())
+    for page in [*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]:
+        (title,) = re.findall(r"<h1>(.+?)<a", page.read_text())
         assert re.search(rf"<h\d>{re.escape(title)}<a", text), title
     for link in re.findall(r'(?:href|src)="([^"#?:]+\.\w+)["#?]', text):
         assert (html / link).exists(), link
@@ -117,6 +147,21 @@ def test_plain_sphinx_builds_the_same_pages(html, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     pages = [{str(path.relative_to(root)) for path in root.rglob("*.html")} for root in (html, tmp_path)]
     assert pages[0] == pages[1]
+
+
+OLD = {
+    "01_theory": "theory", "02_batch_size": "accuracy", "03_calibration": "calibration", "04_ood": "ood",
+    "05_distributed": "distributed", "06_speed": "speed", "07_cluster": "cluster",
+    "08_reproducibility": "reproducibility", "09_explorer": "explorer", "10_choices": "choices",
+}
+
+
+def test_old_addresses_lead_to_the_new_ones(html):
+    for old, new in OLD.items():
+        page = (html / f"notebooks/{old}.html").read_text()
+        assert (html / f"notebooks/{new}.html").exists()
+        for way in (f'url={new}.html"', f'rel="canonical" href="{new}.html"', f'<a href="{new}.html">', "location.hash"):
+            assert way in page, (old, way)
 
 
 def test_formulas_are_set_by_the_bundled_mathjax(html):

@@ -160,6 +160,13 @@ def test_search_finds_terms(browser, html, word, page):
         here.wait_for_selector(f"#search-results a[href*='{page}']", timeout=20_000)
 
 
+def test_an_old_address_keeps_what_follows_it(browser, html):
+    with tab(browser) as here:
+        here.goto((html / "notebooks/03_calibration.html").as_uri() + "#ece-long")
+        here.wait_for_url("**/notebooks/calibration.html#ece-long")
+        assert here.locator("#ece-long").is_visible()
+
+
 def test_the_theme_that_a_reader_chooses_stays(browser, html):
     with tab(browser) as here:
         here.goto((html / f"{PAGES[0]}.html").as_uri())

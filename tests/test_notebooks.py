@@ -54,6 +54,15 @@ def test_every_output_can_be_had_again(source):
     assert not [cell for cell in execute.notebook(source).cells if "nbval-ignore-output" in cell.metadata.get("tags", [])]
 
 
+def test_sources_are_in_the_order_of_the_book_and_fit_a_screen():
+    toc = (ROOT / "book/_toc.yml").read_text()
+    places = [toc.index(str(source.relative_to(ROOT).with_suffix(""))) for source in execute.SOURCES]
+    assert places == sorted(places)
+    assert {*execute.SOURCES} == {ROOT / "book/intro.py", *ROOT.glob("notebooks/*.py")}
+    for source in execute.SOURCES:
+        assert not [line for line in source.read_text().splitlines() if len(line) > 110], source
+
+
 def figures():
     """The markup of every figure that is stored in a notebook."""
     for source in execute.SOURCES:
@@ -133,7 +142,8 @@ def test_chapter_runs_live_on_the_digits(source, live_store, tmp_path, rendered)
     )
     outputs = [o for c in nbformat.read(target, as_version=4).cells for o in c.get("outputs", [])]
     figures = [o["data"]["text/html"] for o in outputs if "<svg" in o.get("data", {}).get("text/html", "")]
-    assert len(figures) >= source.read_text().count("\nplots.show(")
+    drawing = ("\npublish.show(", "\nchapter.by_batch_size(")
+    assert len(figures) >= sum(source.read_text().count(call) for call in drawing)
     for figure in figures:
         assert 'role="img"' in figure and "<figcaption>" in figure
         assert "currentColor" in figure  # follows the page's colours
@@ -176,19 +186,19 @@ def test_failing_notebook_leaves_the_old_one(tmp_path):
 
 def test_executing_all_records_one_code_version_and_changes_only_notebooks(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
-    sources = [tmp_path / "notebooks/01_a.py", tmp_path / "notebooks/02_b.py"]
+    sources = [tmp_path / "notebooks/b.py", tmp_path / "notebooks/a.py"]
     written = []
     monkeypatch.setattr(execute, "ROOT", tmp_path)
     monkeypatch.setattr(execute, "SOURCES", sources)
     monkeypatch.setattr(execute, "execute", lambda source, target, parameters: written.append(target))
-    for place in (execute, sys.modules["gffn_core.provenance"]):
+    for place in (execute, sys.modules["gffn_core.training.provenance"]):
         monkeypatch.setattr(place, "code_version", lambda: "abc-dirty" if written else "abc", raising=False)
     monkeypatch.setattr(sys, "argv", ["execute.py"])
     execute.main()
     assert written == [source.with_suffix(".ipynb") for source in sources]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "_build/executed.json"]
     status = json.loads((tmp_path / "_build/executed.json").read_text())
-    assert {chapter: where["code"] for chapter, where in status.items()} == {"notebooks/01_a": "abc", "notebooks/02_b": "abc"}
+    assert {chapter: where["code"] for chapter, where in status.items()} == {"notebooks/a": "abc", "notebooks/b": "abc"}
 
 
 class Colab:
