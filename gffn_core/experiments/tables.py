@@ -98,9 +98,10 @@ def summary(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Joint minus conditional, paired on seed, per cell; columns as in ``summary``."""
-    pairs = table.pivot_table(index=[*CELL, "seed"], columns="loss", values=metric, sort=False).dropna()
+    pairs = table.pivot_table(index=[*CELL, "seed"], columns="loss", values=metric, sort=False)
     if not {"joint", "conditional"} <= set(pairs.columns):
         raise ValueError("a paired difference needs runs of both losses")
+    pairs = pairs[["joint", "conditional"]].dropna()
     difference = (pairs["joint"] - pairs["conditional"]).rename(metric)
     underfit = table.groupby(CELL)["underfit"].any()
     return interval(difference.groupby(level=CELL, sort=False)).join(underfit).reset_index()

@@ -58,7 +58,12 @@ class Run:
             if not 0 < getattr(self, field) < math.inf:
                 raise ValueError(f"{field}={getattr(self, field)} must be positive and finite")
         # The loss itself says which options, and which values of them, it takes.
-        self.objective()(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+        losses_of_two = self.objective()(torch.zeros(2, 1, 2), torch.zeros(2, 1, dtype=torch.int64))
+        if losses_of_two.shape != (2,):  # else nets trained together would get each other's gradients
+            raise ValueError(
+                f"loss {self.loss!r} gives the shape {tuple(losses_of_two.shape)} for two batches, which has to be (2,): "
+                "logits (..., N, K), target (..., N) -> (...)"
+            )
         defaults = options_of(self.loss)
         options = {name: value for name, value in dict(self.options).items() if value != defaults[name]}
         object.__setattr__(self, "options", tuple(sorted(options.items())))
