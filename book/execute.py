@@ -11,7 +11,6 @@ when every cell has passed.
 import argparse
 import ast
 import json
-import re
 import sys
 import tempfile
 import time

@@ -1,6 +1,7 @@
 """Settings, small data and the built book for the tests. None of it needs the network or a GPU."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import shutil
@@ -21,6 +22,17 @@ from myst_parser.parsers.mdit import create_md_parser
 from gffn_core.data.datasets import load_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def executor(root):
+    """The module ``book/execute.py`` of a copy of the repository."""
+    spec = importlib.util.spec_from_file_location("execute", root / "book/execute.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+execute = executor(ROOT)
 
 # The same examples every time, and no time limit: a failure here is a failure everywhere.
 settings.register_profile("gffn", derandomize=True, deadline=None, database=None, max_examples=50)
@@ -111,6 +123,15 @@ EXECUTED = {"notebooks/ood": {
 }, "book/intro": dict.fromkeys(("hardware", "code", "torch", "python", "finished"), HOSTILE) | {"seconds": 1.0}}
 
 
+# A chapter of one's own, by the recipe in the README.
+OWN = """# %% [markdown]
+# # My chapter
+
+# %%
+print("six times seven is", 6 * 7)
+"""
+
+
 @pytest.fixture(scope="session")
 def html(tmp_path_factory):
     """The built book, from a copy so that the checkout's own build stays."""
@@ -119,6 +140,11 @@ def html(tmp_path_factory):
         shutil.copy(ROOT / part, folder)
     for part in ("book", "notebooks", "results/published"):
         shutil.copytree(ROOT / part, folder / part)
+    (folder / "notebooks/own.py").write_text(OWN)
+    toc = folder / "book/_toc.yml"
+    toc.write_text(toc.read_text().rstrip() + "\n      - file: notebooks/own\n")
+    (own,) = set(executor(folder).SOURCES) - {folder / source.relative_to(ROOT) for source in execute.SOURCES}
+    execute.execute(own, own.with_suffix(".ipynb"))
     (folder / "_build").mkdir()
     (folder / "_build/tests.xml").write_text(TESTED)
     (folder / "_build/executed.json").write_text(json.dumps(EXECUTED))
@@ -129,7 +155,7 @@ def html(tmp_path_factory):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     html = folder / "_build/html"
-    pages = (ROOT / "book/_toc.yml").read_text().count("file:") + 1
+    pages = toc.read_text().count("file:") + 1
     assert len([*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]) == pages
     return html
 

@@ -3,7 +3,6 @@
 nbval compares the stored outputs with fresh ones; it collects the notebooks by itself.
 """
 
-import importlib.util
 import io
 import json
 import shutil
@@ -18,16 +17,13 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import HOSTILE
+from conftest import HOSTILE, execute
 
 from gffn_core.data.files import sha256_of
 from gffn_core.experiments import profiles, sweep
 from gffn_core.experiments.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
-spec = importlib.util.spec_from_file_location("execute", ROOT / "book/execute.py")
-execute = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(execute)
 
 
 @pytest.mark.parametrize("source", execute.SOURCES, ids=lambda path: path.stem)
