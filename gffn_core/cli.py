@@ -260,7 +260,7 @@ def _export(args):
 
 
 def _bench(args):
-    device = plan.choose_device(args.device)
+    device = plan.resolve_device(args.device)
     if args.json:
         check_writable(args.json.parent)
         if args.json.is_dir():

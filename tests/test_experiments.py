@@ -155,9 +155,9 @@ def test_a_stopped_sweep_leaves_no_worker(tmp_path, stop):
 
 SWEEP = """
 import sys
-from gffn_core.experiments import sweep
-from gffn_core.store import Store
-from gffn_core.training import Run
+from gffn_core.experiments.store import Store
+from gffn_core.experiments.sweep import sweep
+from gffn_core.training.run import Run
 runs = [Run("digits", loss, batch_size=16, epochs=4, seed=seed) for seed in (0, 1) for loss in ("conditional", "joint")]
 if __name__ == "__main__":
     sweep(runs, Store(sys.argv[1]), workers=2, device="cpu", checkpoint_seconds=0.05)
@@ -231,7 +231,7 @@ def test_a_pair_is_of_one_precision(store, monkeypatch):
         file.unlink()
     elsewhere = dataclasses.replace(joint, seed=1)
     with monkeypatch.context() as patch:
-        patch.setattr("gffn_core.experiments.sweep.train_alone", None)  # nothing may be trained before all is known
+        patch.setattr("gffn_core.experiments.sweep.Workers.execute", None)  # nothing may be trained before all is known
         for run in (joint, dataclasses.replace(joint, options={"kl_weight": 3.0})):
             with pytest.raises(ValueError, match="'conditional' in bfloat16; use --precision bfloat16"):
                 sweep([elsewhere, run], store)
@@ -281,7 +281,7 @@ def test_results_without_training_are_read_only(store):
 def test_missing_gpu_is_named_before_any_work(store):
     with pytest.raises(ValueError, match="cuda.*not available"):
         sweep(RUNS, store, device="cuda")
-    assert plan.choose_device("auto") == "cpu"
+    assert plan.resolve_device("auto") == "cpu"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
@@ -298,17 +298,18 @@ import sys
 
 import torch
 
-from gffn_core import workers
-from gffn_core.data import load_dataset
-from gffn_core.stack import Execution
-from gffn_core.store import Store
-from gffn_core.training import Normalise, Run
+from gffn_core.data.datasets import load_dataset
+from gffn_core.engine.process import settle
+from gffn_core.engine.stack import Execution
+from gffn_core.engine.workers import train_into
+from gffn_core.experiments.store import Store
+from gffn_core.training.run import Normalise, Run
 
 def megabytes(which):
     return int(dict(line.split(":") for line in open("/proc/self/status"))[which].split()[0]) // 1024
 
 digits = {"digits": load_dataset("digits")}
-workers.settle()
+settle()
 images = torch.zeros(20_000, 3, 32, 32, dtype=torch.uint8)
 before = megabytes("VmRSS")
 Normalise(images, torch.device("cpu"))
@@ -317,8 +318,7 @@ print(megabytes("VmHWM") - before)
 pieces = [torch.ones(50_000) for _ in range(4000)]
 del pieces[::2]
 before = megabytes("VmRSS")
-workers._train([Run("digits", "joint", 512, 1)], Execution(), store=Store(sys.argv[1]), device="cpu", root=None,
-               checkpoint_seconds=60, report=lambda *message: None, datasets=digits)
+train_into(Store(sys.argv[1]), [Run("digits", "joint", 512, 1)], Execution(), digits, "cpu", lambda *message: None, 60)
 print(before - megabytes("VmRSS"))
 """
 
@@ -340,7 +340,7 @@ def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsy
     assert lines[-1] == "2 of 2 runs have equal weights"
     again = Store(tmp_path / "again")
     assert {r["key"]: r["evaluations"] for r in again.records()} == {r["key"]: r["evaluations"] for r in store.records()}
-    monkeypatch.setattr("gffn_core.experiments.sweep.train_alone", None)  # those kept are compared, not trained again
+    monkeypatch.setattr("gffn_core.experiments.verify.Workers", None)  # those kept are compared, not trained again
     assert main(verify) == 0
     assert main(["verify", *where, "--count", "3"]) == 1
     assert "--count 3: the store holds 2 runs" in capsys.readouterr().err
@@ -433,9 +433,10 @@ def test_interrupted_sweep_keeps_finished_runs(small, store, monkeypatch, capsys
 
 CLI = """
 import sys
-from gffn_core import cli, experiments
+from gffn_core import cli
+from gffn_core.experiments.sweep import sweep
 if __name__ == "__main__":
-    experiments.sweep.__kwdefaults__["checkpoint_seconds"] = 0.05
+    sweep.__kwdefaults__["checkpoint_seconds"] = 0.05
     sys.exit(cli.main(sys.argv[1:]))
 """
 

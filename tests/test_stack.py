@@ -18,7 +18,7 @@ from gffn_core.engine.stack import (
     stacked_logits,
     train_stack,
 )
-from gffn_core.engine.tuning import bytes_per_run, choose_execution
+from gffn_core.engine.tuning import bytes_per_run, fastest_execution
 from gffn_core.experiments.profiles import PROFILES
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import sweep
@@ -205,9 +205,9 @@ def test_refused_stacks(tiny):
 
 def test_execution_is_measured_or_named(tiny):
     runs = MIXED[:2]
-    assert choose_execution(runs[:1], tiny, "cpu", "bfloat16") == Execution("bfloat16")
-    assert choose_execution(runs, tiny, "cpu", "float32").precision == "float32"
-    assert choose_execution(runs[:1], tiny, "cpu", *PRECISIONS) in map(Execution, PRECISIONS)
+    assert fastest_execution(runs[:1], tiny, "cpu", "bfloat16") == Execution("bfloat16")
+    assert fastest_execution(runs, tiny, "cpu", "float32").precision == "float32"
+    assert fastest_execution(runs[:1], tiny, "cpu", *PRECISIONS) in map(Execution, PRECISIONS)
 
 
 def test_sixteen_gigabytes_hold_every_cell_of_the_thesis(tiny):
@@ -246,7 +246,7 @@ def test_where_nothing_can_be_measured_the_first_way_is_taken(tiny, monkeypatch)
         raise torch.OutOfMemoryError("too large")
 
     monkeypatch.setattr(tuning, "first_step_again", exhausted)
-    assert choose_execution(MIXED, tiny, "cpu", *PRECISIONS) == Execution()
+    assert fastest_execution(MIXED, tiny, "cpu", *PRECISIONS) == Execution()
 
 
 @needs_cuda

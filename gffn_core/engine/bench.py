@@ -24,7 +24,7 @@ from gffn_core.engine.stack import Execution, train_stack
 from gffn_core.engine.tuning import (
     best_time,
     bytes_per_run,
-    choose_execution,
+    fastest_execution,
     first_step_again,
     timed,
 )
@@ -175,7 +175,7 @@ def _build(name, device, width, batch_size, models, threads):
     if name == "gffn":
         if device == "cpu":
             settle()
-        execution = choose_execution(runs, dataset, device, *PRECISIONS)
+        execution = fastest_execution(runs, dataset, device, *PRECISIONS)
         _contender = first_step_again(runs, dataset, device, execution)
         how = f"{execution.precision}, {execution.convolution}"
     elif name == "torch.func.vmap":
@@ -261,7 +261,7 @@ def _growth(device, width, batch_size, seconds):
         dataset = made_up(batch_size)
         if device == "cpu" and count * bytes_per_run(runs[0], dataset) > 4e9:
             return
-        execution = choose_execution(runs, dataset, device, "float32")
+        execution = fastest_execution(runs, dataset, device, "float32")
         step = first_step_again(runs, dataset, device, execution)
         yield count, count * batch_size / best_time(step, device, seconds)
 
@@ -298,7 +298,7 @@ def _floor(device, width):
                 outputs.append(layer(outputs[-1]))
         parameters = sum(value.numel() for value in model.parameters())
         moved = 4 * 4 * sum(output.numel() for output in outputs) + 28 * parameters
-        execution = choose_execution([run], dataset, device, *PRECISIONS)
+        execution = fastest_execution([run], dataset, device, *PRECISIONS)
         step = first_step_again([run], dataset, device, execution)
         operations = counter.get_total_flops()
         rows.append({

@@ -14,15 +14,16 @@ import queue
 import socket
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import torch
 
 from gffn_core.data.files import packed, unpacked
 from gffn_core.engine.plan import images_of, stacks_of
+from gffn_core.engine.process import settled
+from gffn_core.engine.stack import Execution
 from gffn_core.engine.tuning import bytes_per_run
-from gffn_core.engine.workers import choose, train_alone
-from gffn_core.training.run import record_key
+from gffn_core.engine.workers import Workers, train_into
+from gffn_core.training.run import Run, record_key
 
 CONTEXT = 2**30  # bytes of a GPU that a process takes beside its tensors, generously
 STEP = 20  # a step takes as long as this many further images (narrow net on a CPU)
@@ -89,69 +90,86 @@ class Cluster:
         need = CONTEXT + len(runs) * bytes_per_run(runs[0], self.datasets[runs[0].dataset])
         return {"num_cpus": 1, "num_gpus": min(1, math.ceil(100 * need / (0.8 * self.gpu_memory)) / 100)}
 
-    def choose(self, stacks, precision):
+    def tune(self, stacks, precision):
         """How to compute each stack, measured there."""
-        task = self.ray.remote(_choose)
+        task = self.ray.remote(_tune)
         return self.ray.get([
             task.options(**self.request(runs)).remote(runs, self.placed, self.device, precision)
             for runs in stacks
         ])
 
-    def train(self, jobs, store, report, checkpoint_seconds):
-        """Train the jobs (runs, execution) there into ``store`` here, longest first."""
-        lost, task = self.ray.exceptions.RayError, self.ray.remote(_train)
-        streams = {}  # of messages from a task: its runs that have not ended, losses in a row, their images
+    def execute(self, jobs, store, report, checkpoint_seconds):
+        """Train the jobs (runs, execution) there into ``store`` here, longest first. report: see ``Workers``."""
+        tasks = {}  # by the stream of their messages
 
         def submit(runs, execution, losses=0):
-            keys = [record_key(run, self.datasets[run.dataset].sha256) for run in runs]
-            found = {key: packed(found) for key in keys if (found := store.checkpoint(key))}
-            stream = task.options(num_returns="streaming", max_retries=0, **self.request(runs)).remote(
-                runs, execution, self.placed, found, self.device, checkpoint_seconds
-            )
-            streams[stream] = SimpleNamespace(
-                run=runs[0], left=list(runs), execution=execution, losses=losses, images=0
-            )
+            stream = self._submit(runs, execution, store, checkpoint_seconds)
+            tasks[stream] = Task(runs[0], list(runs), execution, losses)
 
-        def seconds(runs):
-            """Of a job, in some unit."""
-            return sum(images_of(run, self.datasets) * (1 + STEP / run.batch_size) for run in runs)
-
-        for runs, execution in sorted(jobs, key=lambda job: seconds(job[0]), reverse=True):
+        for runs, execution in sorted(jobs, key=lambda job: self._seconds(job[0]), reverse=True):
             submit(runs, execution)
         try:
-            while streams:
-                (stream,), _ = self.ray.wait(list(streams))
-                job = streams[stream]
+            while tasks:
+                (stream,), _ = self.ray.wait(list(tasks))
+                task = tasks[stream]
                 try:
-                    kind, *content = self.ray.get(next(stream))
+                    message = self.ray.get(next(stream))
                 except StopIteration:
-                    del streams[stream]
-                    continue
-                except lost as error:
-                    cause = getattr(error, "cause", error)  # an exception of ours comes wrapped
-                    if not isinstance(cause, lost):
-                        raise cause from error
-                    if job.losses == ATTEMPTS:
-                        raise ChildProcessError(f"lost {ATTEMPTS + 1} times in a row: {job.left} ({cause})") from error
-                    warnings.warn(f"a node or worker was lost ({type(cause).__name__}); its runs go on elsewhere")
-                    del streams[stream]
-                    report(-job.images)
-                    for part in stacks_of(job.left, store, self.datasets):
-                        submit(part, job.execution, job.losses + 1)
-                    continue
-                job.losses = 0
-                if kind == "result":
-                    store.save(*content)
-                    job.left.remove(content[0].run)
-                elif kind == "checkpoint":
-                    store.save_checkpoint(content[0], unpacked(content[1]))
+                    del tasks[stream]
+                except self.ray.exceptions.RayError as error:
+                    self._bear(error, task)
+                    del tasks[stream]
+                    report(-task.images)
+                    for part in stacks_of(task.left, store, self.datasets):
+                        submit(part, task.execution, task.losses + 1)
                 else:
-                    over = kind == "ended"  # then its images will not be trained on again
-                    job.images += content[0] - over * images_of(job.run, self.datasets)
-                    report(content[0], over)
+                    self._take_in(message, task, store, report)
         finally:
-            for stream in streams:
+            for stream in tasks:
                 self.ray.cancel(stream, force=True)
+
+    def _submit(self, runs, execution, store, checkpoint_seconds):
+        keys = [record_key(run, self.datasets[run.dataset].sha256) for run in runs]
+        checkpoints = {key: packed(found) for key in keys if (found := store.checkpoint(key))}
+        task = self.ray.remote(_train).options(num_returns="streaming", max_retries=0, **self.request(runs))
+        return task.remote(runs, execution, self.placed, checkpoints, self.device, checkpoint_seconds)
+
+    def _seconds(self, runs):
+        """Of a job, in some unit."""
+        return sum(images_of(run, self.datasets) * (1 + STEP / run.batch_size) for run in runs)
+
+    def _bear(self, error, task):
+        """Warn that a task was lost; raise what is no loss but an error of ours, or one loss too many."""
+        cause = getattr(error, "cause", error)  # an exception of ours comes wrapped
+        if not isinstance(cause, self.ray.exceptions.RayError):
+            raise cause from error
+        if task.losses == ATTEMPTS:
+            raise ChildProcessError(f"lost {ATTEMPTS + 1} times in a row: {task.left} ({cause})") from error
+        warnings.warn(f"a node or worker was lost ({type(cause).__name__}); its runs go on elsewhere", stacklevel=3)
+
+    def _take_in(self, message, task, store, report):
+        kind, *content = message
+        task.losses = 0
+        if kind == "result":
+            store.save(*content)
+            task.left.remove(content[0].run)
+        elif kind == "checkpoint":
+            store.save_checkpoint(content[0], unpacked(content[1]))
+        else:
+            ended = kind == "ended"  # then its images will not be trained on again
+            task.images += content[0] - ended * images_of(task.run, self.datasets)
+            report(content[0], ended)
+
+
+@dataclasses.dataclass
+class Task:
+    """A stack on its way: one of its runs, those that have not ended, losses in a row, images reported."""
+
+    run: Run
+    left: list[Run]
+    execution: Execution
+    losses: int
+    images: int = 0
 
 
 class Outbox:
@@ -176,19 +194,21 @@ class Outbox:
 
 def _train(runs, execution, placed, checkpoints, device, checkpoint_seconds):
     outbox = Outbox(checkpoints)
+
+    def train():
+        with settled(device):  # this thread
+            train_into(outbox, runs, execution, _fetched(placed), device, outbox.report, checkpoint_seconds)
+
     with ThreadPoolExecutor(1) as pool:
-        training = pool.submit(
-            train_alone, runs, execution, store=outbox, device=device, root=None, datasets=_fetched(placed),
-            checkpoint_seconds=checkpoint_seconds, report=outbox.report,
-        )
+        training = pool.submit(train)
         training.add_done_callback(lambda _: outbox.messages.put(None))
         for message in iter(outbox.messages.get, None):  # not `yield from`, as Ray may send to this generator
             yield message
         training.result()
 
 
-def _choose(runs, placed, device, precision):
-    return choose(runs, _fetched(placed), device, precision)
+def _tune(runs, placed, device, precision):
+    return Workers(1, device, _fetched(placed)).tune([runs], precision)[0]
 
 
 def _gpu_memory():

@@ -6,7 +6,7 @@ import sys
 import torch
 
 from gffn_core.data.datasets import OUT_OF_DISTRIBUTION, Dataset, load_dataset
-from gffn_core.engine.process import _hand_back_freed_memory
+from gffn_core.engine.process import hand_back_freed_memory
 from gffn_core.engine.stack import shape_key
 from gffn_core.training.run import record_key
 
@@ -27,7 +27,7 @@ def datasets_of(runs, root) -> dict[str, Dataset]:
 @functools.lru_cache(maxsize=None)
 def _load_dataset(name, root):
     dataset = load_dataset(name, root=root, report=tell)
-    _hand_back_freed_memory()
+    hand_back_freed_memory()
     return dataset
 
 
@@ -36,11 +36,12 @@ def stacks_of(runs, store, datasets):
     stacks = {}
     for run in runs:
         checkpoint = store.checkpoint(record_key(run, datasets[run.dataset].sha256))
-        stacks.setdefault((shape_key(run), _position(checkpoint)), []).append(run)
+        stacks.setdefault((shape_key(run), position_of(checkpoint)), []).append(run)
     return list(stacks.values())
 
 
-def _position(checkpoint):
+def position_of(checkpoint):
+    """Completed epochs, and steps taken in the next one."""
     return (checkpoint["course"]["epoch"], checkpoint["within"]["position"]) if checkpoint else (0, 0)
 
 
@@ -49,28 +50,29 @@ def images_of(run, datasets):
     return run.epochs * (len(datasets[run.dataset].train_x) // run.batch_size) * run.batch_size
 
 
-def _jobs(runs, store, datasets, stack_size, choose):
+def jobs_of(runs, store, engine, precision, stack_size=None):
     """The runs as stacks, each with the way to compute it, in the order of ``runs``.
 
-    stack_size: of a run to how many like it make a stack at most. choose: of stacks to executions.
+    engine: ``Workers`` or ``Cluster``, which says how many runs make a stack, unless ``stack_size``
+    does, and what way is the fastest; it is asked once for all stacks that are alike.
     """
     stacks = [
         members[start : start + size]
-        for members in stacks_of(runs, store, datasets)
-        for size in [stack_size(members[0])]
+        for members in stacks_of(runs, store, engine.datasets)
+        for size in [stack_size or engine.stack_size(members[0], len(runs))]
         for start in range(0, len(members), size)
     ]
 
     def case(stack):
         run = stack[0]
-        return datasets[run.dataset].train_x.shape[1:], run.width, run.batch_size, len(stack)
+        return engine.datasets[run.dataset].train_x.shape[1:], run.width, run.batch_size, len(stack)
 
     cases = {case(stack): stack for stack in reversed(stacks)}
-    chosen = dict(zip(cases, choose(list(cases.values()))))
-    return [(stack, chosen[case(stack)]) for stack in stacks]
+    executions = dict(zip(cases, engine.tune(list(cases.values()), precision)))
+    return [(stack, executions[case(stack)]) for stack in stacks]
 
 
-def choose_device(device: str) -> str:
+def resolve_device(device: str) -> str:
     """ "auto" -> "cuda" where there is one, else "cpu"; anything else stays, if it is available."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

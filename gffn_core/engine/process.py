@@ -42,7 +42,7 @@ def _keep_freed_memory():
     _c_library("mallopt", m_trim_threshold, -1)
 
 
-def _hand_back_freed_memory():
+def hand_back_freed_memory():
     """Else what comes next, whose arrays differ in size, would add its own to what was left in pieces."""
     _c_library("malloc_trim", 0)
 

@@ -26,7 +26,7 @@ def bytes_per_run(run: Run, dataset: Dataset) -> int:
     return 4 * (3 * outputs + 6 * parameters)
 
 
-def choose_execution(
+def fastest_execution(
     runs: Sequence[Run], dataset: Dataset, device: str | torch.device, *precisions: str
 ) -> Execution:
     """The fastest way to compute a stack of these runs here, by a measurement of a few seconds.

@@ -1,7 +1,4 @@
-"""Train stacks of runs into a store: in this process, or in several.
-
-On a CPU a stack has one thread, because the order of sums, and so the weights, depend on the threads.
-"""
+"""The engine of this machine: stacks of runs trained into a store, in this process or in several."""
 
 import multiprocessing
 import os
@@ -12,64 +9,74 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 import torch
 
 from gffn_core.data.datasets import OUT_OF_DISTRIBUTION
-from gffn_core.engine.plan import _position, datasets_of, images_of
-from gffn_core.engine.process import _hand_back_freed_memory, settle, settled
+from gffn_core.engine.plan import datasets_of, images_of, position_of
+from gffn_core.engine.process import hand_back_freed_memory, settle, settled
 from gffn_core.engine.stack import train_stack
-from gffn_core.engine.tuning import bytes_per_run, choose_execution
+from gffn_core.engine.tuning import bytes_per_run, fastest_execution
 from gffn_core.training.run import record_key
 
 
-def largest_stack(run, dataset, device):
-    """How many runs like this one the device's free memory holds at once; one on a CPU, which gains nothing by more."""
-    if device == "cpu":
-        return 1
-    free, _ = torch.cuda.mem_get_info()
-    return max(1, int(0.8 * free / bytes_per_run(run, dataset)))
+class Workers:
+    """This machine as an engine, with the interface of ``cluster.Cluster``.
 
-
-def choose(runs, datasets, device, precision):
-    """How to compute this stack (``tuning.choose_execution``), measured as it will run."""
-    with settled(device):
-        return choose_execution(runs, datasets[runs[0].dataset], device, precision)
-
-
-def train_alone(runs, execution, *, device, **common):
-    """Train a stack into the store in this process, see ``_train``."""
-    with settled(device):
-        _train(runs, execution, device=device, **common)
-
-
-def _train(runs, execution, *, store, device, root, checkpoint_seconds, report, datasets=None):
-    """Train a stack into the store. Where the device's memory does not suffice, in two halves.
-
-    report(images) tells progress, report(images, True) that a run ended and so many images of its
-    budget were not used. datasets: those of ``datasets_of``, if they are at hand.
+    count: of processes; 1 trains in this one. On a CPU each has one thread, because the order of sums, and so
+    the weights, depend on the threads. device: "cpu" or "cuda". root: where processes find the data sets again.
     """
-    common = {"store": store, "device": device, "root": root, "checkpoint_seconds": checkpoint_seconds}
-    datasets = datasets or datasets_of(runs, root)
+
+    def __init__(self, count, device, datasets, root=None):
+        self.count, self.device, self.datasets, self.root = count, device, datasets, root
+
+    def stack_size(self, run, runs):
+        """How many runs like this one the free memory holds at once; one on a CPU, which gains nothing by more."""
+        if self.device == "cpu":
+            return 1
+        free, _ = torch.cuda.mem_get_info()
+        return max(1, int(0.8 * free / bytes_per_run(run, self.datasets[run.dataset])))
+
+    def tune(self, stacks, precision):
+        """How to compute each stack, measured as it will run."""
+        with settled(self.device):
+            return [
+                fastest_execution(runs, self.datasets[runs[0].dataset], self.device, precision) for runs in stacks
+            ]
+
+    def execute(self, jobs, store, report, checkpoint_seconds):
+        """Train the jobs (runs, execution) into ``store``, in their order.
+
+        report(images) tells progress, report(images, True) that a run ended and so many images of its budget
+        were not used.
+        """
+        if self.count > 1:
+            common = {"device": self.device, "store": store, "checkpoint_seconds": checkpoint_seconds}
+            return _in_processes(self.count, jobs, self.root, common, report)
+        with settled(self.device):
+            for runs, execution in jobs:
+                train_into(store, runs, execution, self.datasets, self.device, report, checkpoint_seconds)
+
+
+def train_into(store, runs, execution, datasets, device, report, checkpoint_seconds):
+    """Train a stack into the store, in a settled thread. Where the memory does not suffice, in two halves.
+
+    report: see ``Workers.execute``.
+    """
     dataset = datasets[runs[0].dataset]
     keys = {run: record_key(run, dataset.sha256) for run in runs}
-    checkpoints = [store.checkpoint(keys[run]) for run in runs]
-    begun = {}
-    for run, checkpoint in zip(runs, checkpoints):
-        epoch, step = _position(checkpoint)
-        begun[run] = epoch * images_of(run, datasets) // run.epochs + step * run.batch_size
+    checkpoints = {run: store.checkpoint(keys[run]) for run in runs}
     left = list(runs)
     try:
         for result in train_stack(
             runs, dataset, device,
             execution=execution,
             out_of_distribution=datasets.get(OUT_OF_DISTRIBUTION.get(dataset.name)),
-            checkpoints=checkpoints,
+            checkpoints=list(checkpoints.values()),
             save_checkpoint=lambda run, checkpoint: store.save_checkpoint(keys[run], checkpoint),
             checkpoint_seconds=checkpoint_seconds,
             on_images=report,
         ):
             store.save(result)
             left.remove(result.run)
-            over = result.run.epochs - len(result.curves["val_nll"])
-            report(begun[result.run] + over * images_of(result.run, datasets) // result.run.epochs, True)
-        _hand_back_freed_memory()
+            report(_unused(result, checkpoints[result.run], datasets), True)
+        hand_back_freed_memory()
         return
     except torch.OutOfMemoryError as error:
         if len(left) == 1:
@@ -79,19 +86,25 @@ def _train(runs, execution, *, store, device, root, checkpoint_seconds, report, 
             ) from error
     torch.cuda.empty_cache()
     for half in (left[: len(left) // 2], left[len(left) // 2 :]):
-        _train(half, execution, **common, report=report, datasets=datasets)
+        train_into(store, half, execution, datasets, device, report, checkpoint_seconds)
 
 
-def train_in_processes(jobs, workers, common, report):
-    """Train jobs (runs, execution) in so many processes; ``common`` holds the other arguments of ``_train``."""
+def _unused(result, checkpoint, datasets):
+    """How many images of a run's budget came before its checkpoint, or would have come after its end."""
+    run, (epoch, step) = result.run, position_of(checkpoint)
+    over = run.epochs - len(result.curves["val_nll"])
+    return (epoch + over) * images_of(run, datasets) // run.epochs + step * run.batch_size
+
+
+def _in_processes(count, jobs, root, common, report):
     others = set(multiprocessing.active_children())
     spawn = multiprocessing.get_context("spawn")  # forking is unsafe once torch has threads
     messages = spawn.SimpleQueue()
-    pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker, initargs=(messages,))
+    pool = ProcessPoolExecutor(count, spawn, initializer=_start_worker, initargs=(messages,))
     listener = threading.Thread(target=lambda: [report(*m) for m in iter(messages.get, None)], daemon=True)
     listener.start()
     try:
-        for future in as_completed([pool.submit(_train_job, job, common) for job in jobs]):
+        for future in as_completed([pool.submit(_in_worker, *job, root, common) for job in jobs]):
             future.result()
         messages.put(None)
         listener.join()
@@ -105,8 +118,11 @@ def train_in_processes(jobs, workers, common, report):
         pool.shutdown(cancel_futures=True)
 
 
-def _train_job(job, common):
-    _train(*job, **common, report=lambda *message: _messages.put(message))
+def _in_worker(runs, execution, root, common):
+    train_into(
+        runs=runs, execution=execution, datasets=datasets_of(runs, root),
+        report=lambda *message: _messages.put(message), **common,
+    )
 
 
 def _start_worker(messages):

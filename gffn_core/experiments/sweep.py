@@ -9,8 +9,8 @@ from pathlib import Path
 from gffn_core.data.datasets import data_root
 from gffn_core.data.files import check_writable, remove_orphans
 from gffn_core.engine import cluster
-from gffn_core.engine.plan import _jobs, choose_device, datasets_of, images_of
-from gffn_core.engine.workers import choose, largest_stack, train_alone, train_in_processes
+from gffn_core.engine.plan import datasets_of, images_of, jobs_of, resolve_device
+from gffn_core.engine.workers import Workers
 from gffn_core.experiments.store import Store
 from gffn_core.training.run import Run, record_key
 
@@ -29,7 +29,7 @@ def results(
     that leaves nothing. On a CPU up to four cores train.
     """
     if train_missing:
-        workers = min(os.cpu_count(), 4) if choose_device(device) == "cpu" else 1
+        workers = min(os.cpu_count(), 4) if resolve_device(device) == "cpu" else 1
         sweep(runs, store, device=device, root=root, workers=workers)
     records = store.select(runs)
     if not records:
@@ -73,7 +73,7 @@ def sweep(
     if engine not in ("local", "ray"):
         raise ValueError(f"engine={engine!r} is unknown; use 'local' or 'ray'")
     if engine == "local":
-        device = choose_device(device)
+        device = resolve_device(device)
     for folder in (store.runs, store.published, data_root() if root is None else Path(root)):
         remove_orphans(folder)
     records = {record["key"]: record for record in store.records()}
@@ -84,28 +84,11 @@ def sweep(
     if not missing:
         return 0
     _refuse_another_precision(missing, precision, store, records.values(), datasets)
-    if engine == "ray":
-        with cluster.connect(address, device, datasets) as nodes:
-            jobs = _jobs(
-                missing, store, datasets,
-                lambda run: stack_size or nodes.stack_size(run, len(missing)),
-                lambda stacks: nodes.choose(stacks, precision),
-            )
-            with _progress(missing, datasets, nodes.device) as report:
-                nodes.train(jobs, store, report, checkpoint_seconds)
-        return len(missing)
-    jobs = _jobs(
-        missing, store, datasets,
-        lambda run: stack_size or largest_stack(run, datasets[run.dataset], device),
-        lambda stacks: [choose(stack, datasets, device, precision) for stack in stacks],
-    )
-    common = {"store": store, "device": device, "root": root, "checkpoint_seconds": checkpoint_seconds}
-    with _progress(missing, datasets, device) as report:
-        if workers > 1:
-            train_in_processes(jobs, workers, common, report)
-        else:
-            for job in jobs:
-                train_alone(*job, **common, datasets=datasets, report=report)
+    here = contextlib.nullcontext(Workers(workers, device, datasets, root))
+    with here if engine == "local" else cluster.connect(address, device, datasets) as trainer:
+        jobs = jobs_of(missing, store, trainer, precision, stack_size)
+        with progress(missing, datasets, trainer.device) as report:
+            trainer.execute(jobs, store, report, checkpoint_seconds)
     return len(missing)
 
 
@@ -135,7 +118,7 @@ def _refuse_another_precision(runs, precision, store, records, datasets):
 
 
 @contextlib.contextmanager
-def _progress(runs, datasets, device):
+def progress(runs, datasets, device):
     """A bar over all images, and the function that moves it."""
     from tqdm import tqdm
 

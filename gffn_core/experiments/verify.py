@@ -3,11 +3,11 @@
 import math
 from pathlib import Path
 
-from gffn_core.engine.plan import choose_device, datasets_of
+from gffn_core.engine.plan import resolve_device, datasets_of
 from gffn_core.engine.stack import Execution
-from gffn_core.engine.workers import train_alone
+from gffn_core.engine.workers import Workers
 from gffn_core.experiments.store import Store
-from gffn_core.experiments.sweep import _progress
+from gffn_core.experiments.sweep import progress
 from gffn_core.training.run import Run
 
 
@@ -19,7 +19,7 @@ def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path
     it was alone in its stack; elsewhere metrics agree within the spread of seeds. ValueError if the data set
     here is another one.
     """
-    device = choose_device(device)
+    device = resolve_device(device)
     run = Run.of(record["run"])
     datasets = datasets_of([run], root)
     if datasets[run.dataset].sha256 != record["data"]["sha256"]:
@@ -28,10 +28,7 @@ def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path
             f"{datasets[run.dataset].sha256[:12]}... here, {record['data']['sha256'][:12]}... there"
         )
     if not store.select([run]):
-        with _progress([run], datasets, device) as report:
-            train_alone(
-                [run], Execution(record["provenance"].get("precision", "float32")),
-                store=store, device=device, root=root, checkpoint_seconds=math.inf,
-                report=report, datasets=datasets,
-            )
+        execution = Execution(record["provenance"].get("precision", "float32"))
+        with progress([run], datasets, device) as report:
+            Workers(1, device, datasets).execute([([run], execution)], store, report, math.inf)
     return store.select([run])[run]
