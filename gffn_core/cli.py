@@ -1,9 +1,8 @@
-"""The command ``gffn``."""
+"""The command ``gffn``. What pandas, SciPy or Matplotlib is behind is imported by the command that needs it."""
 
 import argparse
 import json
 import os
-import random
 import signal
 import tempfile
 from collections import Counter
@@ -13,13 +12,11 @@ from pathlib import Path
 from gffn_core import model
 from gffn_core.data import datasets
 from gffn_core.data.files import check_writable, write_atomically
-from gffn_core.engine import bench, plan
-from gffn_core.engine.plan import tell
-from gffn_core.experiments import profiles, sweep, tables, verify
+from gffn_core.engine.plan import resolve_device, tell
+from gffn_core.experiments import profiles, sweep, verify
 from gffn_core.experiments.store import Store
-from gffn_core.pages import claims, words
 from gffn_core.training import step
-from gffn_core.verdicts import ledger
+from gffn_core.training.run import Run
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,100 +35,46 @@ def main(argv: list[str] | None = None) -> int:
 def _parser():
     parser = argparse.ArgumentParser(prog="gffn", description="Generatively learned feed forward networks.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    command = commands.add_parser("data", help="fetch data sets and print where they come from")
-    command.set_defaults(
-        command=_data, kept="data sets that were fetched whole are kept, the one on its way is not"
-    )
-    command.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(datasets.DATASETS)}")
-    command.add_argument("--source", choices=datasets.SOURCES, default="auto")
-    _add_root(command)
-
-    grid = argparse.ArgumentParser(add_help=False)
-    grid.add_argument("profile", metavar="PROFILE", help=", ".join(profiles.PROFILES))
-    grid.add_argument("--datasets", nargs="+", metavar="NAME")
-    grid.add_argument("--batch-sizes", nargs="+", type=int, metavar="B")
-    grid.add_argument("--losses", nargs="+", metavar="LOSS")
-    grid.add_argument("--seeds", nargs="+", type=int, metavar="S")
-    _add_results(grid)
-
-    command = commands.add_parser("sweep", parents=[grid], help="train the runs that the store lacks")
-    command.set_defaults(
-        command=_sweep,
-        kept="finished runs are in {results!r}; the same command goes on from them and from the last "
-        "checkpoint of each unfinished run, of which there is one for every 60 seconds of training",
-    )
-    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    command.add_argument("--workers", type=int, default=1, metavar="N", help="processes of one thread each")
-    command.add_argument(
-        "--precision", choices=step.PRECISIONS, default="float32",
-        help="of the training steps (default: float32)",
-    )
-    command.add_argument(
-        "--stack", type=int, metavar="M",
-        help="train at most M runs together (default: what fits a GPU's free memory; 1 on a CPU)",
-    )
-    command.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster")
-    command.add_argument(
-        "--address", metavar="HOST:PORT",
-        help="of the Ray cluster's head, or auto (default: one that runs here, else a new one of this machine)",
-    )
-    _add_root(command)
-
-    command = commands.add_parser("status", parents=[grid], help="say which runs the store holds")
-    command.set_defaults(command=_status, kept="it only reads")
-
-    command = commands.add_parser("verify", help="train some of the profile's runs again and compare")
-    command.set_defaults(
-        command=_verify,
-        kept="of the second executions, those that finished are kept with --keep DIR, else none",
-    )
-    command.add_argument("profile", metavar="PROFILE")
-    command.add_argument("--count", type=int, default=5, metavar="N", help="how many, drawn at random (default: 5)")
-    command.add_argument("--draw", type=int, default=0, metavar="SEED", help="of the draw (default: 0)")
-    command.add_argument(
-        "--keep", type=Path, metavar="DIR",
-        help="another store, for the second executions; those it holds are not trained again",
-    )
-    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    _add_results(command)
-    _add_root(command)
-
-    command = commands.add_parser("claims", help="test the thesis's claims on the profile's runs")
-    command.set_defaults(command=_claims, kept="it only reads")
-    command.add_argument("profile", metavar="PROFILE")
-    _add_results(command)
-
-    command = commands.add_parser("export", help="write the profile's results as a table, a row per run and scheme")
-    command.set_defaults(command=_export, kept="{file} is written whole or not at all")
-    command.add_argument("profile", metavar="PROFILE")
-    command.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
-    _add_results(command)
-
-    command = commands.add_parser("bench", help="measure training speed here, beside plain PyTorch")
-    command.set_defaults(command=_bench, kept="what it measured is lost: it is written at the end")
-    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    command.add_argument("--net", choices=model.WIDTHS, default="narrow")
-    command.add_argument("--seconds", type=float, default=1.0, metavar="S", help="per measurement (default: 1)")
-    command.add_argument("--json", type=Path, metavar="FILE", help="also write everything that was measured")
-
-    command = commands.add_parser("publish", help="write the profile's records to results/published")
-    command.set_defaults(command=_publish, kept="the published file is replaced whole or not at all")
-    command.add_argument("profile", metavar="PROFILE")
-    command.add_argument("--drop", action="store_true", help="also if published records are lost by it")
-    _add_results(command)
+    for add in (
+        _add_data, _add_sweep, _add_status, _add_verify, _add_evaluate, _add_claims, _add_export, _add_bench, _add_publish
+    ):
+        add(commands)
     return parser
 
 
-def _add_results(command):
-    command.add_argument(
+def _add(commands, name, command, help, kept):
+    """A command's parser. kept: what an interruption leaves, in words."""
+    parser = commands.add_parser(name, help=help)
+    parser.set_defaults(command=command, kept=kept)
+    return parser
+
+
+def _add_profile(parser):
+    parser.add_argument("profile", metavar="PROFILE", help=", ".join(profiles.PROFILES))
+
+
+def _add_grid(parser):
+    """A profile, or a part of it."""
+    _add_profile(parser)
+    parser.add_argument("--datasets", nargs="+", metavar="NAME")
+    parser.add_argument("--batch-sizes", nargs="+", type=int, metavar="B")
+    parser.add_argument("--losses", nargs="+", metavar="LOSS")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="S")
+
+
+def _add_device(parser):
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+
+
+def _add_results(parser):
+    parser.add_argument(
         "--results", default=os.environ.get("GFFN_RESULTS") or "results", metavar="DIR",
         help="the store (default: $GFFN_RESULTS, else results)",
     )
 
 
-def _add_root(command):
-    command.add_argument(
+def _add_root(parser):
+    parser.add_argument(
         "--root", type=Path, metavar="DIR", help="folder of the data (default: $GFFN_DATA, else the user's cache)"
     )
 
@@ -153,6 +96,16 @@ def _store(args):
     return Store(args.results)
 
 
+def _add_data(commands):
+    parser = _add(
+        commands, "data", _data, "fetch data sets and print where they come from",
+        kept="data sets that were fetched whole are kept, the one on its way is not",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(datasets.DATASETS)}")
+    parser.add_argument("--source", choices=datasets.SOURCES, default="auto")
+    _add_root(parser)
+
+
 def _data(args):
     failed = 0
     print(f"{'name':14} {'train':>6} {'val':>6} {'test':>6}  {'sha256':12}  title; source")
@@ -168,6 +121,32 @@ def _data(args):
             f"{found.sha256[:12]}  {found.title}; {found.source}"
         )
     return failed
+
+
+def _add_sweep(commands):
+    parser = _add(
+        commands, "sweep", _sweep, "train the runs that the store lacks",
+        kept="finished runs are in {results!r}; the same command goes on from them and from the last "
+        "checkpoint of each unfinished run, of which there is one for every 60 seconds of training",
+    )
+    _add_grid(parser)
+    _add_results(parser)
+    _add_device(parser)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes of one thread each")
+    parser.add_argument(
+        "--precision", choices=step.PRECISIONS, default="float32",
+        help="of the training steps (default: float32)",
+    )
+    parser.add_argument(
+        "--stack", type=int, metavar="M",
+        help="train at most M runs together (default: what fits a GPU's free memory; 1 on a CPU)",
+    )
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster")
+    parser.add_argument(
+        "--address", metavar="HOST:PORT",
+        help="of the Ray cluster's head, or auto (default: one that runs here, else a new one of this machine)",
+    )
+    _add_root(parser)
 
 
 def _sweep(args):
@@ -191,6 +170,12 @@ def _sweep(args):
     print(f"{args.profile}: trained {trained}, {len(runs) - trained} were in the store")
 
 
+def _add_status(commands):
+    parser = _add(commands, "status", _status, "say which runs the store holds", kept="it only reads")
+    _add_grid(parser)
+    _add_results(parser)
+
+
 def _status(args):
     runs = _runs(args)
     found = _store(args).select(runs)
@@ -202,44 +187,117 @@ def _status(args):
     print(f"{args.profile}: {len(found)} of {len(runs)} runs")
 
 
+def _add_verify(commands):
+    parser = _add(
+        commands, "verify", _verify, "train some of the profile's runs again and compare",
+        kept="of the second executions, those that finished are kept with --keep DIR, else none",
+    )
+    _add_profile(parser)
+    parser.add_argument("--count", type=int, default=5, metavar="N", help="how many, drawn at random (default: 5)")
+    parser.add_argument("--draw", type=int, default=0, metavar="SEED", help="of the draw (default: 0)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR",
+        help="another store, for the second executions; those it holds are not trained again",
+    )
+    _add_device(parser)
+    _add_results(parser)
+    _add_root(parser)
+
+
 def _verify(args):
-    records = list(_store(args).select(profiles.profile(args.profile).runs()).values())
-    records = [record for record in records if not record["diverged"]]
-    if not 1 <= args.count <= len(records):
-        raise ValueError(f"--count {args.count}: the store holds {len(records)} runs of {args.profile!r} to draw from")
+    records = _store(args).select(profiles.profile(args.profile).runs()).values()
+    drawn = verify.draw(list(records), args.count, args.draw)
     if args.keep and args.keep.resolve() == Path(args.results).resolve():
-        raise ValueError(f"--keep {args.keep} is the store of the first executions, with which they would agree; name another")
+        raise ValueError(
+            f"--keep {args.keep} is the store of the first executions, with which they would agree; name another"
+        )
     if args.keep:
         check_writable(args.keep / "runs")
-    different = 0
+    equal = 0
     with tempfile.TemporaryDirectory() as scratch:
         store = Store(args.keep or scratch)
-        for number, record in enumerate(random.Random(args.draw).sample(records, args.count), 1):
-            run = record["run"]
-            tell(f"run {number} of {args.count}: {run['dataset']}, batch size {run['batch_size']}, "
-                 f"{run['loss']}, seed {run['seed']}")
-            again = verify.repeat(record, store, device=args.device, root=args.root)
-            same = again["provenance"]["weights_sha256"] == record["provenance"]["weights_sha256"]
-            different += not same
-            pair = [one["evaluations"]["long"] for one in (record, again)]
+        for number, record in enumerate(drawn, 1):
+            run = Run.of(record["run"])
+            tell(f"run {number} of {args.count}: {run.dataset}, batch size {run.batch_size}, {run.loss}, seed {run.seed}")
+            row = verify.compare(record, verify.repeat(record, store, device=args.device, root=args.root))
+            equal += row["equal"]
             print(
-                f"{run['dataset']:14} {run['batch_size']:5} {run['loss']:12} seed {run['seed']}: "
-                + ("weights equal to the bit" if same else "weights differ")
-                + "".join(f"; {name} {first:.4f}, again {second:.4f}" for name, first, second in (
-                    ("accuracy", *(one["test_accuracy"] for one in pair)),
-                    ("ECE", *(one["ece"]["uniform10"] for one in pair)),
-                )),
+                f"{_name(run)}: weights {'equal to the bit' if row['equal'] else 'differ'}; "
+                + "; ".join(
+                    f"{name} {row[column][0]:.4f}, again {row[column][1]:.4f}"
+                    for name, column in (("accuracy", "test_accuracy"), ("ECE", "ece"))
+                ),
                 flush=True,
             )
-    print(f"{args.count - different} of {args.count} runs have equal weights")
+    print(f"{equal} of {args.count} runs have equal weights")
+
+
+def _name(run):
+    return f"{run.dataset:14} {run.batch_size:5} {run.loss:12} seed {run.seed}"
+
+
+def _add_evaluate(commands):
+    parser = _add(
+        commands, "evaluate", _evaluate, "measure the kept nets again with today's code, without training",
+        kept="the records of the runs that it has named are rewritten, the others are as they were",
+    )
+    _add_grid(parser)
+    _add_device(parser)
+    _add_results(parser)
+    _add_root(parser)
+
+
+def _evaluate(args):
+    """A run without weights here is skipped; one whose weights or data are others than its record's is a failure."""
+    store, runs = _store(args), _runs(args)
+    done = failed = 0
+    for run, record in store.select(runs).items():
+        if record["diverged"]:
+            tell(f"{_name(run)}: skipped, it diverged")
+            continue
+        try:
+            found = verify.evaluate_again(record, store, device=args.device, root=args.root)
+        except FileNotFoundError as error:
+            tell(f"{_name(run)}: skipped, {error}")
+            continue
+        except ValueError as error:
+            tell(f"{_name(run)}: refused, {error}")
+            failed = 1
+            continue
+        done += 1
+        same = f"all {found.old} old values are the same to 6 digits"
+        changed = f"{len(found.changed)} of {found.old} old values CHANGED ({', '.join(found.changed)})"
+        added = f"; new: {', '.join(found.added)}" if found.added else ""
+        print(f"{_name(run)}: {changed if found.changed else same}{added}", flush=True)
+    print(f"{args.profile}: evaluated {done} of {len(runs)} runs")
+    return failed
+
+
+def _add_claims(commands):
+    parser = _add(commands, "claims", _claims, "test the thesis's claims on the profile's runs", kept="it only reads")
+    _add_profile(parser)
+    _add_results(parser)
 
 
 def _claims(args):
+    from gffn_core.experiments import tables
+    from gffn_core.pages import claims
+    from gffn_core.verdicts import ledger
 
     runs = profiles.profile(args.profile).runs()
     records = _store(args).select(runs)
     print(f"{args.profile}: {len(records)} of {len(runs)} runs")
     print(claims.text(ledger.ledger(records.values(), tables.step_ratios(args.results))))
+
+
+def _add_export(commands):
+    parser = _add(
+        commands, "export", _export, "write the profile's results as a table, a row per run and scheme",
+        kept="{file} is written whole or not at all",
+    )
+    _add_profile(parser)
+    parser.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
+    _add_results(parser)
 
 
 def _export(args):
@@ -259,8 +317,22 @@ def _export(args):
     print(f"{len(table)} rows: {args.file}")
 
 
+def _add_bench(commands):
+    parser = _add(
+        commands, "bench", _bench, "measure training speed here, beside plain PyTorch",
+        kept="what it measured is lost: it is written at the end",
+    )
+    _add_device(parser)
+    parser.add_argument("--net", choices=model.WIDTHS, default="narrow")
+    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="per measurement (default: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything that was measured")
+
+
 def _bench(args):
-    device = plan.resolve_device(args.device)
+    from gffn_core.engine import bench
+    from gffn_core.pages import words
+
+    device = resolve_device(args.device)
     if args.json:
         check_writable(args.json.parent)
         if args.json.is_dir():
@@ -270,6 +342,16 @@ def _bench(args):
     if args.json:
         content = json.dumps(found, indent=1).encode()
         write_atomically(args.json, lambda file: file.write(content))
+
+
+def _add_publish(commands):
+    parser = _add(
+        commands, "publish", _publish, "write the profile's records to results/published",
+        kept="the published file is replaced whole or not at all",
+    )
+    _add_profile(parser)
+    parser.add_argument("--drop", action="store_true", help="also if published records are lost by it")
+    _add_results(parser)
 
 
 def _publish(args):

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core.experiments import tables
+from gffn_core.experiments import tables, verify
 from gffn_core.experiments.store import Store
 from gffn_core.pages import style, words
 from gffn_core.pages.chapter import open_chapter
@@ -145,31 +145,24 @@ else:
 
 # %% tags=["hide-input"]
 first = {r["key"]: r for r in finished}
-again = {
-    run: r for run, r in Store(Path(RESULTS) / "again").select(chapter.runs).items() if r["key"] in first
-}
+again = Store(Path(RESULTS) / "again").select(chapter.runs).values()
 rows, apart = [], []
-for run, second in again.items():
-    pair = [first[second["key"]], second]
-    same = pair[0]["provenance"]["weights_sha256"] == second["provenance"]["weights_sha256"]
-    title = second["data"]["title"]
-    numbers = tables.frame(pair).query("scheme == 'long'")
+for pair in (verify.compare(first[r["key"]], r) for r in again if r["key"] in first):
+    run, title = pair["run"], pair["title"]
     deviations = [spread.loc[title, (number, run.loss)] for number in NUMBERS]
     rows.append(
         [
             f"{words.escape(tables.short_title(title))}, B = {run.batch_size}, {run.loss}, seed {run.seed}",
-            words.escape(", then ".join(r["provenance"]["hardware"].split(",")[0] for r in pair)),
-            "equal" if same else "differ",
+            words.escape(", then ".join(name.split(",")[0] for name in pair["hardware"])),
+            "equal" if pair["equal"] else "differ",
             *(
-                ", ".join(f"{value:.4f}" for value in numbers[number]) + f" ({deviation:.4f})"
+                ", ".join(f"{value:.4f}" for value in pair[number]) + f" ({deviation:.4f})"
                 for number, deviation in zip(NUMBERS, deviations)
             ),
         ]
     )
-    if not same:
-        apart += [
-            abs(numbers[number].diff().iloc[1]) / deviation for number, deviation in zip(NUMBERS, deviations)
-        ]
+    if not pair["equal"]:
+        apart += [abs(pair[number][1] - pair[number][0]) / deviation for number, deviation in zip(NUMBERS, deviations)]
 if rows:
     display(Markdown(words.markdown_table(["run", "machines", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
     display(

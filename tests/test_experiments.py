@@ -21,10 +21,12 @@ from gffn_core.data import datasets, files
 from gffn_core.data.files import write_atomically
 from gffn_core.engine import plan
 from gffn_core.engine.stack import Execution, train_stack
+from gffn_core.evaluation.standard import evaluate
 from gffn_core.experiments import profiles
 from gffn_core.experiments.profiles import PROFILES, Profile
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import results, sweep
+from gffn_core.experiments.verify import repeat
 from gffn_core.training.run import Run, record_key
 from gffn_core.training.step import OBJECTIVES
 
@@ -343,13 +345,59 @@ def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsy
     monkeypatch.setattr("gffn_core.experiments.verify.Workers", None)  # those kept are compared, not trained again
     assert main(verify) == 0
     assert main(["verify", *where, "--count", "3"]) == 1
-    assert "--count 3: the store holds 2 runs" in capsys.readouterr().err
+    assert "count=3: there are 2 finished runs" in capsys.readouterr().err
     assert main(["verify", *where, "--count", "2", "--keep", str(store.root)]) == 1
     assert "is the store of the first executions" in capsys.readouterr().err
     record = store.records()[0]
     record["data"]["sha256"] = "0" * 64
     with pytest.raises(ValueError, match="digits is not what the record was made from"):
-        verify.repeat(record, again)
+        repeat(record, again)
+
+
+def test_evaluate_measures_kept_nets_again_without_training(small, store, capsys, monkeypatch):
+    """A new metric comes into old records; all else in them, and the files beside them, stay."""
+    assert sweep(small.runs(), store, device="cpu") == 2
+    first = store.select(small.runs())
+    logits, weights = store.logits(first[small.runs()[0]]), store.weights(first[small.runs()[0]])
+
+    def with_a_new_metric(*args):
+        found, kept = evaluate(*args)
+        return found | {"novelty": {"half": 0.5}}, kept
+
+    monkeypatch.setattr("gffn_core.experiments.verify.Workers", None)
+    monkeypatch.setattr("gffn_core.experiments.verify.evaluate", with_a_new_metric)
+    command = ["evaluate", "small", "--device", "cpu", "--results", str(store.root)]
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and lines[-1] == "small: evaluated 2 of 2 runs"
+    for line in lines[:2]:
+        assert "old values are the same to 6 digits; new: long.novelty.half, early.novelty.half" in line
+    for run, record in store.select(small.runs()).items():
+        assert record["provenance"].pop("evaluated").keys() >= {"code", "torch", "device", "finished"}
+        for one in record["evaluations"].values():
+            assert one.pop("novelty") == {"half": 0.5}
+        assert record == first[run]
+    now = store.select(small.runs())[small.runs()[0]]
+    assert all((store.logits(now)[key] == value).all() for key, value in logits.items())
+    assert all(store.weights(now)["early"][key].equal(value) for key, value in weights["early"].items())
+
+    monkeypatch.setattr("gffn_core.experiments.verify.evaluate", lambda *args: (evaluate(*args)[0] | {"mce": 9.0}, {}))
+    assert main([*command, "--losses", "joint"]) == 0
+    assert " old values CHANGED (long.mce, long.novelty.half, " in capsys.readouterr().out
+
+
+def test_evaluate_skips_runs_without_weights_and_refuses_other_weights(small, store, capsys):
+    assert sweep(small.runs(), store, device="cpu") == 2
+    before = store.records()
+    one, two = (store.runs / f"{record['key']}.safetensors" for record in before)
+    one.write_bytes(two.read_bytes())
+    two.unlink()
+    assert main(["evaluate", "small", "--results", str(store.root)]) == 1
+    out, error = capsys.readouterr()
+    assert out == "small: evaluated 0 of 2 runs\n"
+    assert f"refused, {one} holds other weights of 'long'" in error and "(their SHA-256 differs)" in error
+    assert f"skipped, {two} is missing: weights are not published" in error
+    assert store.records() == before
 
 
 def test_status_of_an_empty_store(tmp_path, capsys):
@@ -467,6 +515,7 @@ def test_ctrl_c_keeps_what_it_says(tmp_path):
         (["status", "cpu"], "it only reads"),
         (["claims", "cpu"], "it only reads"),
         (["verify", "cpu"], "with --keep DIR, else none"),
+        (["evaluate", "cpu"], "it has named are rewritten"),
         (["export", "cpu", "table.csv"], "table.csv is written whole or not at all"),
         (["publish", "cpu"], "replaced whole or not at all"),
         (["bench"], "what it measured is lost"),
@@ -481,7 +530,8 @@ def test_an_interrupted_command_says_what_it_kept(command, kept, monkeypatch, ca
     assert kept in capsys.readouterr().err
 
 
-COMMANDS = (["status", "cpu"], ["claims", "cpu"], ["export", "cpu", "table.csv"], ["publish", "cpu"], ["verify", "cpu"])
+COMMANDS = (["status", "cpu"], ["claims", "cpu"], ["export", "cpu", "table.csv"], ["publish", "cpu"], ["verify", "cpu"],
+            ["evaluate", "cpu"])
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
@@ -545,5 +595,5 @@ def test_help():
         env=os.environ | {"COLUMNS": "100"},
     )
     assert done.returncode == 0, done.stderr
-    for command in ("data", "sweep", "status", "publish", "verify", "claims", "bench"):
+    for command in ("data", "sweep", "status", "publish", "verify", "evaluate", "claims", "bench"):
         assert f"\n    {command} " in done.stdout

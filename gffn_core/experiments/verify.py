@@ -1,14 +1,33 @@
-"""Second executions of published runs, compared with the first."""
+"""Kept results put to the test: second executions compared with the first, kept nets measured again."""
 
 import math
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from gffn_core.engine.plan import resolve_device, datasets_of
+import torch
+
+from gffn_core.data.datasets import OUT_OF_DISTRIBUTION
+from gffn_core.engine.plan import datasets_of, resolve_device
+from gffn_core.engine.process import settled
 from gffn_core.engine.stack import Execution
 from gffn_core.engine.workers import Workers
+from gffn_core.evaluation.standard import evaluate
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import progress
-from gffn_core.training.run import Run
+from gffn_core.training.course import Result
+from gffn_core.training.provenance import provenance, weights_sha256
+from gffn_core.training.run import Normalise, Run, initial_model
+
+
+def draw(records: Sequence[dict], count: int, seed: int) -> list[dict]:
+    """So many of the records at random, without those that diverged. ValueError if there are fewer."""
+    records = [record for record in records if not record["diverged"]]
+    if not 1 <= count <= len(records):
+        raise ValueError(f"count={count}: there are {len(records)} finished runs to draw from")
+    return random.Random(seed).sample(records, count)
 
 
 def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path | None = None) -> dict:
@@ -20,6 +39,89 @@ def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path
     here is another one.
     """
     device = resolve_device(device)
+    run, datasets = _run_and_data(record, root)
+    if not store.select([run]):
+        execution = Execution(record["provenance"].get("precision", "float32"))
+        with progress([run], datasets, device) as report:
+            Workers(1, device, datasets).execute([([run], execution)], store, report, math.inf)
+    return store.select([run])[run]
+
+
+def compare(first: dict, again: dict) -> dict:
+    """Two executions of a run as a row of plain data; what both have is a pair, first and again.
+
+    ``run``, ``title`` of its data set, ``equal``: whether the weights are, to the bit; pairs ``hardware``, and of
+    the long scheme ``test_accuracy`` and ``ece`` (10 bins of equal width), both fractions.
+    """
+    pair = (first, again)
+    long = [record["evaluations"]["long"] for record in pair]
+    return {
+        "run": Run.of(first["run"]),
+        "title": first["data"]["title"],
+        "equal": first["provenance"]["weights_sha256"] == again["provenance"]["weights_sha256"],
+        "hardware": tuple(record["provenance"]["hardware"] for record in pair),
+        "test_accuracy": tuple(one["test_accuracy"] for one in long),
+        "ece": tuple(one["ece"]["uniform10"] for one in long),
+    }
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A record measured again: of its old values the number and the places of those that changed, places of new ones."""
+
+    record: dict
+    old: int
+    changed: list[str]
+    added: list[str]
+
+
+def evaluate_again(
+    record: dict, store: Store, *, device: str = "auto", root: str | Path | None = None
+) -> Evaluated:
+    """Measure the kept nets of a record with today's code and rewrite its evaluations and logits in ``store``.
+
+    What belongs to the training stays: curves, provenance, epoch, step and stopped_at of each scheme; the
+    provenance gains ``evaluated``, with what and when this was. Values are compared as records keep them, at 6 digits.
+
+    FileNotFoundError if the weights are not here. ValueError if they are not those that the record names by
+    their SHA-256, if the run diverged, or if the data set here is another one.
+    """
+    started = time.perf_counter()
+    if record["diverged"]:
+        raise ValueError(f"{record['key']} diverged: there is nothing to measure")
+    weights = store.weights(record)
+    device = torch.device(resolve_device(device))
+    run, datasets = _run_and_data(record, root)
+    dataset = datasets[run.dataset]
+    model = initial_model(run, dataset).to(device, memory_format=torch.channels_last)
+    prepare = Normalise(dataset.train_x, device)
+    evaluations, logits = {}, {}
+    with settled(device.type):
+        for scheme, before in record["evaluations"].items():
+            model.load_state_dict(weights[scheme])
+            if weights_sha256(model) != record["provenance"]["weights_sha256"][scheme]:
+                raise ValueError(
+                    f"{store.runs / record['key']}.safetensors holds other weights of {scheme!r} than those that were "
+                    "measured (their SHA-256 differs); delete it and the record to train the run again"
+                )
+            found, kept = evaluate(
+                model, run.label_space, dataset, prepare, datasets.get(OUT_OF_DISTRIBUTION.get(run.dataset))
+            )
+            training = {name: before[name] for name in ("epoch", "step", "stopped_at") if name in before}
+            evaluations[scheme] = found | training
+            logits |= {f"{scheme}_{part}": value.half().numpy() for part, value in kept.items()}
+        evaluated = provenance(device, time.perf_counter() - started)
+    now = store.save(Result(
+        run, record["data"], record["curves"], evaluations, None,
+        record["provenance"] | {"evaluated": evaluated}, logits, weights,
+    ))
+    old, new = (_values(one["evaluations"]) for one in (record, now))
+    changed = [place for place in old if place not in new or old[place] != new[place]]
+    return Evaluated(now, len(old), changed, [place for place in new if place not in old])
+
+
+def _run_and_data(record, root):
+    """The record's run and data sets, or ValueError if its own is another here."""
     run = Run.of(record["run"])
     datasets = datasets_of([run], root)
     if datasets[run.dataset].sha256 != record["data"]["sha256"]:
@@ -27,8 +129,15 @@ def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path
             f"{run.dataset} is not what the record was made from: SHA-256 "
             f"{datasets[run.dataset].sha256[:12]}... here, {record['data']['sha256'][:12]}... there"
         )
-    if not store.select([run]):
-        execution = Execution(record["provenance"].get("precision", "float32"))
-        with progress([run], datasets, device) as report:
-            Workers(1, device, datasets).execute([([run], execution)], store, report, math.inf)
-    return store.select([run])[run]
+    return run, datasets
+
+
+def _values(tree, place=""):
+    """The leaves of nested dicts by their place, such as "long.ece.uniform10"."""
+    if not isinstance(tree, dict):
+        return {place: tree}
+    return {
+        name: leaf
+        for key, branch in tree.items()
+        for name, leaf in _values(branch, f"{place}.{key}" if place else key).items()
+    }
