@@ -588,9 +588,13 @@ def test_an_empty_variable_is_no_folder(small, tmp_path, monkeypatch, capsys):
     assert "--results 'results': " in capsys.readouterr().err
 
 
-def test_help():
+def test_help_needs_nothing_that_is_slow_to_import():
+    """What is for figures and tables is imported by the commands that draw or tabulate."""
+    slow = ("pandas", "scipy", "matplotlib", "IPython", "sklearn", "torchvision", "ray")
+    code = f"""import sys; sys.modules.update(dict.fromkeys({slow}))
+from gffn_core.cli import main; main(["--help"])"""
     done = subprocess.run(
-        [sys.executable, "-m", "gffn_core", "--help"],
+        [sys.executable, "-c", code],
         cwd=Path(__file__).resolve().parents[1], capture_output=True, text=True,
         env=os.environ | {"COLUMNS": "100"},
     )

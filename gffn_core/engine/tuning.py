@@ -1,10 +1,11 @@
 """What a stack needs and how it runs fastest on this machine: an estimate of memory, measurements of time."""
 
 import contextlib
-import time
+import math
 from collections.abc import Callable, Sequence
 
 import torch
+from torch.utils.benchmark import Timer
 
 from gffn_core.data.datasets import Dataset
 from gffn_core.engine.stack import Execution, Stack, fresh_state
@@ -41,7 +42,7 @@ def fastest_execution(
     found = {}
     for execution in candidates:
         with contextlib.suppress(torch.OutOfMemoryError):
-            seconds = best_time(first_step_again(runs, dataset, device, execution), device)
+            seconds = best_time(first_step_again(runs, dataset, device, execution))
             found[execution] = seconds * (1.1 if execution.precision == "bfloat16" else 1)
     return min(found, key=found.get) if found else candidates[0]
 
@@ -65,19 +66,11 @@ def first_step_again(
     return step
 
 
-def best_time(step: Callable[[], object], device: str | torch.device, seconds: float = 0.5) -> float:
-    """The shortest time of a call, in seconds, after a first one: of as many as fit, at least three."""
-    step()
-    times, until = [], time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < until:
-        times.append(timed(step, device))
-    return min(times)
+def best_time(step: Callable[[], object], seconds: float = 0.5) -> float:
+    """The shortest time of a call, in seconds, after a first one: of as many as fit, at least four.
 
-
-def timed(step: Callable[[], object], device: str | torch.device) -> float:
-    """The time of a call in seconds, on CUDA until the device has done it."""
-    started = time.perf_counter()
-    step()
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+    Of calls much shorter than a millisecond the mean of some counts as one, as the clock is too coarse for each.
+    """
+    timer = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
+    found = timer.adaptive_autorange(threshold=math.inf, min_run_time=seconds, max_run_time=math.inf)
+    return min(found.times)
