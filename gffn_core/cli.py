@@ -1,4 +1,4 @@
-"""The command ``gffn``. What pandas, SciPy or Matplotlib is behind is imported by the command that needs it."""
+"""The command ``gffn``. Whatever imports pandas, SciPy or Matplotlib, the commands that need it import."""
 
 import argparse
 import json
@@ -36,7 +36,8 @@ def _parser():
     parser = argparse.ArgumentParser(prog="gffn", description="Generatively learned feed forward networks.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (
-        _add_data, _add_sweep, _add_status, _add_verify, _add_evaluate, _add_claims, _add_export, _add_bench, _add_publish
+        _add_data, _add_sweep, _add_status, _add_verify, _add_evaluate, _add_claims, _add_export, _add_bench,
+        _add_publish,
     ):
         add(commands)
     return parser
@@ -218,7 +219,10 @@ def _verify(args):
         store = Store(args.keep or scratch)
         for number, record in enumerate(drawn, 1):
             run = Run.of(record["run"])
-            tell(f"run {number} of {args.count}: {run.dataset}, batch size {run.batch_size}, {run.loss}, seed {run.seed}")
+            tell(
+                f"run {number} of {args.count}: {run.dataset}, batch size {run.batch_size}, {run.loss}, "
+                f"seed {run.seed}"
+            )
             row = verify.compare(record, verify.repeat(record, store, device=args.device, root=args.root))
             equal += row["equal"]
             print(
@@ -248,7 +252,7 @@ def _add_evaluate(commands):
 
 
 def _evaluate(args):
-    """A run without weights here is skipped; one whose weights or data are others than its record's is a failure."""
+    """A run without weights here is skipped; other weights or data than the record's are a failure."""
     store, runs = _store(args), _runs(args)
     done = failed = 0
     for run, record in store.select(runs).items():

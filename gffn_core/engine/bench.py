@@ -58,7 +58,10 @@ def bench(
         for batch_size in told("training beside plain PyTorch", BATCH_SIZES)
     ]
     found["overhead"] = [
-        {"batch_size": batch_size, "joint_over_conditional": loss_overhead(batch_size, device, width, seconds)}
+        {
+            "batch_size": batch_size,
+            "joint_over_conditional": loss_overhead(batch_size, device, width, seconds),
+        }
         for batch_size in told("joint beside conditional loss", BATCH_SIZES)
     ]
     found["growth"] = [
@@ -114,12 +117,15 @@ def _contend(device, width, batch_size, seconds, rounds, stack, report=lambda li
                 row[name] = {"failed": str(error).strip().splitlines()[-1][:200]}
                 continue
             ready[name] = contender
-            row[name] = {"models": contender.models, "processes": contender.processes, "how": how, "images_a_second": 0.0}
+            row[name] = {
+                "models": contender.models, "processes": contender.processes, "how": how, "images_a_second": 0.0
+            }
         for number in range(rounds):
             report(f"  all in turns, round {number + 1} of {rounds}")
             for name, contender in ready.items():
                 speed, memory = contender.measure(seconds)
-                row[name] |= {"images_a_second": max(row[name]["images_a_second"], speed), "peak_memory": memory}
+                row[name]["images_a_second"] = max(row[name]["images_a_second"], speed)
+                row[name]["peak_memory"] = memory
     return row
 
 

@@ -99,7 +99,7 @@ class Cluster:
         ])
 
     def execute(self, jobs, store, report, checkpoint_seconds):
-        """Train the jobs (runs, execution) there into ``store`` here, longest first. report: see ``Workers``."""
+        """As ``Workers.execute``: train the jobs there into ``store`` here, longest first."""
         tasks = {}  # by the stream of their messages
 
         def submit(runs, execution, losses=0):
@@ -145,7 +145,9 @@ class Cluster:
             raise cause from error
         if task.losses == ATTEMPTS:
             raise ChildProcessError(f"lost {ATTEMPTS + 1} times in a row: {task.left} ({cause})") from error
-        warnings.warn(f"a node or worker was lost ({type(cause).__name__}); its runs go on elsewhere", stacklevel=3)
+        warnings.warn(
+            f"a node or worker was lost ({type(cause).__name__}); its runs go on elsewhere", stacklevel=3
+        )
 
     def _take_in(self, message, task, store, report):
         kind, *content = message

@@ -1,7 +1,7 @@
-"""The ways to train that ``bench`` compares, each in processes of its own, so that each has its own peak memory.
+"""The ways to train that ``bench`` compares, each in processes of its own, with a peak memory of its own.
 
-On a CPU ours is a process per core with one thread each, the others one process with all threads; on a GPU all
-are one process.
+On a CPU ours is a process per core with one thread each, the others one process with all threads; on a
+GPU all are one process.
 """
 
 import multiprocessing
@@ -53,7 +53,7 @@ class Contender:
         return [future.result() for future in self.started][0]
 
     def measure(self, seconds: float) -> tuple[float, int]:
-        """Model-images a second and peak memory in bytes, both summed over its processes, which step side by side."""
+        """Model-images a second and peak memory in bytes, summed over its processes, which step side by side."""
         at = time.time() + 0.1
         parts = [pool.submit(_measure, at, seconds) for pool in self.pools]
         speed, memory = map(sum, zip(*[part.result() for part in parts]))

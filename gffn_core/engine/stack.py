@@ -273,6 +273,24 @@ def fresh_state(run: Run, dataset: Dataset) -> dict:
     return {"weights": dict(model.state_dict()), "step": 0, **zeros}
 
 
+def _begin(runs, dataset, checkpoints, precision):
+    """Of each run its course, its state and where it is within an epoch: as in its checkpoint, else fresh."""
+    # Runs of one loss side by side, so that they form one branch.
+    pairs = sorted(zip(runs, checkpoints or [None] * len(runs)), key=lambda pair: _branch(pair[0]))
+    courses = [Course(run, dataset) for run, _ in pairs]
+    states, within = [], []
+    for course, (run, checkpoint) in zip(courses, pairs):
+        states.append(checkpoint["state"] if checkpoint else fresh_state(run, dataset))
+        within.append(checkpoint["within"] if checkpoint else {"position": 0})
+        vars(course).update(checkpoint["course"] if checkpoint else {})
+    if len({(course.epoch, epoch["position"]) for course, epoch in zip(courses, within)}) > 1:
+        raise ValueError("the checkpoints of a stack must have been taken at the same step")
+    begun = {checkpoint["precision"] for _, checkpoint in pairs if checkpoint}
+    if begun - {precision}:
+        raise ValueError(f"the checkpoints are of runs in {begun.pop()}, which cannot go on in {precision}")
+    return courses, states, within
+
+
 def _copy(tensor, row):
     return tensor.detach()[row].cpu().clone()
 
@@ -297,23 +315,8 @@ def train_stack(
     on_images: told after each epoch how many images were trained on. Raises as ``train``.
     """
     device = torch.device(device)
-    # Runs of one loss side by side, so that they form one branch.
-    pairs = sorted(zip(runs, checkpoints or [None] * len(runs)), key=lambda pair: _branch(pair[0]))
-    courses = [Course(run, dataset) for run, _ in pairs]
-    states, within = [], []
-    for course, (run, checkpoint) in zip(courses, pairs):
-        states.append(checkpoint["state"] if checkpoint else fresh_state(run, dataset))
-        within.append(checkpoint["within"] if checkpoint else {"position": 0})
-        vars(course).update(checkpoint["course"] if checkpoint else {})
-    if len({(course.epoch, epoch["position"]) for course, epoch in zip(courses, within)}) > 1:
-        raise ValueError("the checkpoints of a stack must have been taken at the same step")
-    begun = {checkpoint["precision"] for _, checkpoint in pairs if checkpoint}
-    if begun - {execution.precision}:
-        raise ValueError(
-            f"the checkpoints are of runs in {begun.pop()}, which cannot go on in {execution.precision}"
-        )
-
-    model = initial_model(pairs[0][0], dataset).to(device, memory_format=torch.channels_last)
+    courses, states, within = _begin(runs, dataset, checkpoints, execution.precision)
+    model = initial_model(courses[0].run, dataset).to(device, memory_format=torch.channels_last)
     prepare = Normalise(dataset.train_x, device)
     train_x, train_y = dataset.train_x.to(device), dataset.train_y.to(device)
     how = execution._asdict() | {"stack": len(courses)}

@@ -69,7 +69,7 @@ def first_step_again(
 def best_time(step: Callable[[], object], seconds: float = 0.5) -> float:
     """The shortest time of a call, in seconds, after a first one: of as many as fit, at least four.
 
-    Of calls much shorter than a millisecond the mean of some counts as one, as the clock is too coarse for each.
+    Of short calls the mean of some counts as one, as reading the clock takes time too.
     """
     timer = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
     found = timer.adaptive_autorange(threshold=math.inf, min_run_time=seconds, max_run_time=math.inf)

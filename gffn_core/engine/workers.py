@@ -19,15 +19,15 @@ from gffn_core.training.run import record_key
 class Workers:
     """This machine as an engine, with the interface of ``cluster.Cluster``.
 
-    count: of processes; 1 trains in this one. On a CPU each has one thread, because the order of sums, and so
-    the weights, depend on the threads. device: "cpu" or "cuda". root: where processes find the data sets again.
+    count: of processes; 1 trains in this one. On a CPU each has one thread, because the order of sums, and
+    so the weights, depend on the threads. device: "cpu" or "cuda". root: where processes find the data sets.
     """
 
     def __init__(self, count, device, datasets, root=None):
         self.count, self.device, self.datasets, self.root = count, device, datasets, root
 
     def stack_size(self, run, runs):
-        """How many runs like this one the free memory holds at once; one on a CPU, which gains nothing by more."""
+        """How many runs like this one the free memory holds; one on a CPU, which gains nothing by more."""
         if self.device == "cpu":
             return 1
         free, _ = torch.cuda.mem_get_info()
@@ -37,14 +37,15 @@ class Workers:
         """How to compute each stack, measured as it will run."""
         with settled(self.device):
             return [
-                fastest_execution(runs, self.datasets[runs[0].dataset], self.device, precision) for runs in stacks
+                fastest_execution(runs, self.datasets[runs[0].dataset], self.device, precision)
+                for runs in stacks
             ]
 
     def execute(self, jobs, store, report, checkpoint_seconds):
         """Train the jobs (runs, execution) into ``store``, in their order.
 
-        report(images) tells progress, report(images, True) that a run ended and so many images of its budget
-        were not used.
+        report(images) tells progress, report(images, True) that a run ended and so many images of its
+        budget were not used.
         """
         if self.count > 1:
             common = {"device": self.device, "store": store, "checkpoint_seconds": checkpoint_seconds}

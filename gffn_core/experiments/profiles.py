@@ -1,5 +1,4 @@
-"""The experiments as plain data: grids of runs.
-"""
+"""The experiments as plain data: grids of runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

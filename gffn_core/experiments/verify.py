@@ -31,7 +31,7 @@ def draw(records: Sequence[dict], count: int, seed: int) -> list[dict]:
 
 
 def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path | None = None) -> dict:
-    """Train the run of a record again, alone, in the precision it had, into another store; returns the new record.
+    """Train a record's run again, alone, in the precision it had, into another store; returns the new record.
 
     With a progress bar, like ``sweep``. What that store holds already is not trained again. On the machine,
     device and versions of the first time the weights are equal to the bit (``provenance.weights_sha256``) if
@@ -48,10 +48,10 @@ def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path
 
 
 def compare(first: dict, again: dict) -> dict:
-    """Two executions of a run as a row of plain data; what both have is a pair, first and again.
+    """Two executions of a run as a row of plain data.
 
-    ``run``, ``title`` of its data set, ``equal``: whether the weights are, to the bit; pairs ``hardware``, and of
-    the long scheme ``test_accuracy`` and ``ece`` (10 bins of equal width), both fractions.
+    ``run``, ``title`` of its data set, ``equal``: whether the weights are, to the bit; pairs, first and
+    again, of ``hardware`` and, of the long scheme, ``test_accuracy`` and ``ece`` (10 bins of equal width).
     """
     pair = (first, again)
     long = [record["evaluations"]["long"] for record in pair]
@@ -67,11 +67,11 @@ def compare(first: dict, again: dict) -> dict:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A record measured again: of its old values the number and the places of those that changed, places of new ones."""
+    """A record measured again; places of values are such as "long.ece.uniform10"."""
 
     record: dict
-    old: int
-    changed: list[str]
+    old: int  # how many values it had
+    changed: list[str]  # places of those that are others now, or gone
     added: list[str]
 
 
@@ -81,7 +81,8 @@ def evaluate_again(
     """Measure the kept nets of a record with today's code and rewrite its evaluations and logits in ``store``.
 
     What belongs to the training stays: curves, provenance, epoch, step and stopped_at of each scheme; the
-    provenance gains ``evaluated``, with what and when this was. Values are compared as records keep them, at 6 digits.
+    provenance gains ``evaluated``, with what and when this was. Values are compared as records keep them,
+    at 6 digits.
 
     FileNotFoundError if the weights are not here. ValueError if they are not those that the record names by
     their SHA-256, if the run diverged, or if the data set here is another one.
@@ -101,8 +102,8 @@ def evaluate_again(
             model.load_state_dict(weights[scheme])
             if weights_sha256(model) != record["provenance"]["weights_sha256"][scheme]:
                 raise ValueError(
-                    f"{store.runs / record['key']}.safetensors holds other weights of {scheme!r} than those that were "
-                    "measured (their SHA-256 differs); delete it and the record to train the run again"
+                    f"{store.runs / record['key']}.safetensors holds other weights of {scheme!r} than those "
+                    "that were measured (their SHA-256 differs); delete it and the record to train the run again"
                 )
             found, kept = evaluate(
                 model, run.label_space, dataset, prepare, datasets.get(OUT_OF_DISTRIBUTION.get(run.dataset))
@@ -133,7 +134,7 @@ def _run_and_data(record, root):
 
 
 def _values(tree, place=""):
-    """The leaves of nested dicts by their place, such as "long.ece.uniform10"."""
+    """The leaves of nested dicts by their place."""
     if not isinstance(tree, dict):
         return {place: tree}
     return {
