@@ -58,7 +58,7 @@ def test_mentions_of_equations_lead_to_them(html):
     assert f'href="theory.html#eq-theory-12">({theory}.12)</a>' in page
     assert 'id="eq-theory-12"' in (html / "notebooks/theory.html").read_text()
     tables = (html / "notebooks/theory.html").read_text()
-    assert f'<th>conditional, <a href="#eq-theory-5">({theory}.5)</a> [4.17]</th>' in tables  # a notebook's output
+    assert f'<td>conditional, <a href="#eq-theory-5">({theory}.5)</a> [4.17]</td>' in tables  # a notebook's output
 
 
 def test_buttons_follow_the_readers_fork(html):
