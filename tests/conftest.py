@@ -69,6 +69,19 @@ class Page(HTMLParser):
         self.text += data
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests stay in one process, as do those of all files that need the built book."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "book" if Path(file).stem in ("test_book", "test_browser", "test_explorer", "test_recipes") else file
+
+    return Files(config, log)
+
+
 @pytest.fixture(scope="session")
 def rendered():
     """Data of a notebook's output -> the page that the book makes of it."""

@@ -157,9 +157,9 @@ def test_a_stopped_sweep_leaves_no_worker(tmp_path, stop):
 
 SWEEP = """
 import sys
-from gffn_core.experiments.store import Store
-from gffn_core.experiments.sweep import sweep
-from gffn_core.training.run import Run
+from gffn_core.experiments import sweep
+from gffn_core.store import Store
+from gffn_core.training import Run
 runs = [Run("digits", loss, batch_size=16, epochs=4, seed=seed) for seed in (0, 1) for loss in ("conditional", "joint")]
 if __name__ == "__main__":
     sweep(runs, Store(sys.argv[1]), workers=2, device="cpu", checkpoint_seconds=0.05)
@@ -259,7 +259,8 @@ def test_a_run_goes_on_in_the_precision_it_began_in(store):
 
 def test_sweep_scores_the_partner_data_set(store):
     run = Run("digits_0_4", "joint", batch_size=256, epochs=1)
-    record = results([run], store, train_missing=True)[run]
+    sweep([run], store)
+    record = store.select([run])[run]
     assert record["evaluations"]["early"]["ood"]["data"]["name"] == "digits_5_9"
     assert "long_ood" in store.logits(record)
 
