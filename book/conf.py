@@ -14,8 +14,8 @@ book = yaml.safe_load((ROOT / "_config.yml").read_text())
 sys.path += [str(ROOT / folder) for folder in set(book["sphinx"]["local_extensions"].values())]
 
 globals().update(book["sphinx"]["config"])
-extensions = [name for name in extensions if name not in ("jupyter_book", "sphinx_comments")]  # noqa: F821
-html_static_path = [str(ROOT / folder) for folder in html_static_path]  # noqa: F821
+extensions = [name for name in extensions if name not in ("jupyter_book", "sphinx_comments")]
+html_static_path = [str(ROOT / folder) for folder in html_static_path]
 bibtex_bibfiles = [str(ROOT / file) for file in book["bibtex_bibfiles"]]
 
 project = html_title = book["title"]
@@ -26,7 +26,7 @@ external_toc_exclude_missing = book["only_build_toc_files"]
 
 html_theme = "sphinx_book_theme"
 html_sourcelink_suffix = ""  # the notebooks keep their names for download
-html_theme_options |= {  # noqa: F821
+html_theme_options |= {
     "launch_buttons": book["launch_buttons"],
     "repository_branch": book["repository"]["branch"],
     "path_to_docs": book["repository"]["path_to_book"],

@@ -34,7 +34,7 @@ def test_links_inside_the_book_lead_somewhere(html):
 def chapter_numbers(html):
     """Of the numbered chapters: page -> number, as the navigation says."""
     sidebar = (html / "book/intro.html").read_text()
-    return {page: number for page, number in re.findall(r'href="\.\./(notebooks/\w+)\.html">\s*(\d+)\. ', sidebar)}
+    return dict(re.findall(r'href="\.\./(notebooks/\w+)\.html">\s*(\d+)\. ', sidebar))
 
 
 def test_equations_have_the_number_of_their_chapter(html):

@@ -213,7 +213,7 @@ def test_a_claim_about_all_may_ask_for_no_loss_instead_of_a_gain():
     assert rules.everywhere(mixed, about=True).effect == 1
     assert rules.everywhere(none, about=True).p < 0.01 and rules.everywhere(none).p > 0.2
     beyond = rules.everywhere(cells([0.1] * 8 + [-0.02]), about=True)
-    assert beyond.p == 1 and beyond.effect == pytest.approx(8 / 9) and "against it: MNIST 256" == beyond.note
+    assert beyond.p == 1 and beyond.effect == pytest.approx(8 / 9) and beyond.note == "against it: MNIST 256"
     own = rules.everywhere(cells([0.1] * 8 + [-0.02]), margin=0.03, about=True)
     assert own.effect == 1 and own.p < 0.01 and not own.note  # the margin that is given, not the table's
 

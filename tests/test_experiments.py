@@ -246,11 +246,10 @@ def test_a_pair_is_of_one_precision(store, monkeypatch):
 def test_a_run_goes_on_in_the_precision_it_began_in(store):
     run = RUNS[0]
     key = record_key(run, datasets.load_dataset("digits").sha256)
-    for result in train_stack(
+    *_, result = train_stack(
         [run], datasets.load_dataset("digits"), execution=Execution("bfloat16"), checkpoint_seconds=0,
         save_checkpoint=lambda run, checkpoint: store.save_checkpoint(key, checkpoint),
-    ):
-        pass
+    )
     with pytest.raises(ValueError, match=f"begun in bfloat16.*--precision bfloat16, or delete .*{key}.checkpoint"):
         sweep([run], store)
     assert sweep([run], store, precision="bfloat16") == 1

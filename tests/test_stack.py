@@ -199,7 +199,7 @@ def test_a_stack_shares_its_time_among_its_runs(tiny, monkeypatch):
     whole = next(seconds)
     assert 0.5 * whole < sum(spent) <= whole and max(spent) < 0.3 * whole
     # What was spent before a checkpoint counts after it.
-    half = {run: checkpoint for run, checkpoint in kept[: 4 * 3]}
+    half = dict(kept[: 4 * 3])
     again = train_stack(runs, tiny, checkpoints=[half[run] for run in runs])
     before = half[runs[0]]["course"]["seconds"]
     assert before > 0 and all(result.provenance["seconds"] > before for result in again)

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from gffn_core import metrics
 from gffn_core.data.datasets import load_dataset
 from gffn_core.evaluation.standard import evaluate
-from gffn_core.training import course, loop, step
+from gffn_core.training import course, step
 from gffn_core.training.loop import train
 from gffn_core.training.provenance import weights_sha256
 from gffn_core.training.run import Normalise, Run, epoch_order, initial_model, record_key

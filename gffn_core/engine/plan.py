@@ -24,7 +24,7 @@ def datasets_of(runs, root) -> dict[str, Dataset]:
 
 
 # A worker trains many runs; reading and hashing takes a second each time.
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _load_dataset(name, root):
     dataset = load_dataset(name, root=root, report=tell)
     hand_back_freed_memory()

@@ -333,7 +333,7 @@ def train_stack(
         while not any(course.finished for course in courses):
             stack.begin_epoch(courses[0].epoch + 1)
             stack.go_on_within(within)
-            for position in range(within[0]["position"], stack.steps):
+            for _ in range(within[0]["position"], stack.steps):
                 stack.step()
                 if time.perf_counter() - saved >= checkpoint_seconds:
                     share_time()
