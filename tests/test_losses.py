@@ -1,5 +1,6 @@
 """The losses against PyTorch's own, the thesis's formulas, and what a user may pass wrongly."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -610,3 +611,70 @@ def test_refuses_what_cross_entropy_refuses(logits, target):
 def test_refuses_where_cross_entropy_would_give_nonsense(logits, target):
     with pytest.raises(ValueError):
         JointCrossEntropyLoss()(logits, target)
+
+
+# Stacks and parts of batches
+
+
+@both_losses
+def test_validation_looks_at_every_row_of_a_stack(loss):
+    logits, _ = batch(2, 3, 4)
+    target = logits.flip(1).softmax(-1)
+    close(loss(logits, target, validate=True), loss(logits, target))
+    target[1, 2] /= 2
+    with pytest.raises(ValueError, match="a row with sum 0.5"):
+        loss(logits, target, validate=True)
+
+
+def in_processes(calls, monkeypatch):
+    """What each of several processes gets: first all say what they send, then all receive it."""
+    sent = []
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda group: len(calls))
+
+    def received(parts, mine, group):
+        for part, there in zip(parts, sent if len(sent) == len(calls) else [mine] * len(parts), strict=True):
+            part.copy_(there)
+
+    def first(parts, mine, group):
+        received(parts, mine, group)
+        sent.append(mine)
+
+    monkeypatch.setattr(torch.distributed, "all_gather", first)
+    for call in calls:
+        with contextlib.suppress(ValueError):
+            call()
+    monkeypatch.setattr(torch.distributed, "all_gather", received)
+    return calls
+
+
+@both_spaces
+@pytest.mark.parametrize("validate", (False, True))
+def test_the_mean_over_processes_is_the_whole_batch(label_space, validate, monkeypatch):
+    """Value and gradient, of parts of unequal size."""
+    logits, target = batch(13, 4)
+    leaf = logits.clone().requires_grad_()
+    options = {"label_space": label_space, "kl_weight": 0.7}
+    module = JointCrossEntropyLoss(**options, validate=validate, group=object())
+    calls = [lambda f=f, y=y: module(f, y) for f, y in zip(leaf.split([5, 1, 7]), target.split([5, 1, 7]))]
+    found = sum(call() for call in in_processes(calls, monkeypatch)) / 3
+    whole = logits.clone().requires_grad_()
+    wanted = joint_nll(whole, target, **options)
+    close(found, wanted)
+    close(torch.autograd.grad(found, leaf)[0], torch.autograd.grad(wanted, whole)[0])
+
+
+@pytest.mark.parametrize("validate", (False, True))
+def test_every_process_hears_of_an_empty_part(validate, monkeypatch):
+    calls = [
+        lambda n=n: joint_nll(torch.zeros(n, 4), torch.zeros(n, dtype=torch.int64), validate=validate, group=object())
+        for n in (3, 0)
+    ]
+    for call in in_processes(calls, monkeypatch):
+        with pytest.raises(ValueError, match=r"\[3.0, 0.0\]: every process needs at least one"):
+            call()
+
+
+def test_a_class_may_be_impossible():
+    """A logit of -inf, where it is not the label's, as in cross-entropy; unvalidated."""
+    logits, target = torch.tensor([[0.5, -math.inf, 1.0]]), torch.tensor([2])
+    close(JointCrossEntropyLoss(validate=False)(logits, target), F.cross_entropy(logits, target), 1e-6)
