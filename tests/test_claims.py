@@ -473,3 +473,66 @@ def test_the_ledger_as_text_and_markdown(right):
     part = claims.markdown(table, "ood").splitlines()
     assert len(part) == 2 + sum(claim.chapter == "ood" for claim in ledger.CLAIMS)
     assert len({line.count("|") for line in part}) == 1
+
+
+# Sharper
+
+
+def both(svhn, mnist):
+    """Values of two data sets, with a seed each."""
+    return pd.concat([cells(svhn).rename(index={"mnist": "svhn"}, level="dataset"), cells(mnist)])
+
+
+def satterthwaite(variances, df):
+    """Half a 95 % interval of a sum with these variances, each known with so many degrees of freedom."""
+    variances, df = np.array(variances), np.array(df)
+    freedom = variances.sum() ** 2 / (variances**2 / df).sum()
+    return stats.t.ppf(0.975, freedom) * np.sqrt(variances.sum())
+
+
+@pytest.mark.parametrize("few, many, spread", ((3, 12, 0.01), (4, 12, 0.5), (4, 8, 0.3)))
+def test_the_interval_of_a_mean_over_two_data_sets_is_about_satterthwaites(few, many, spread):
+    """A few noisy cells and many quiet ones: the few decide how much is known."""
+    rng = np.random.default_rng(0)
+    parts = rng.standard_normal(few), spread * rng.standard_normal(many)
+    found = intervals.average(both(*parts))
+    assert found.effect == pytest.approx(np.concatenate(parts).mean())
+    share = [(len(part) / (few + many)) ** 2 * part.var(ddof=1) / len(part) for part in parts]
+    expected = 2 * satterthwaite(share, (few - 1, many - 1))
+    assert np.diff(interval(found)).item() == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("n_cells, seeds, tolerance", ((2, 1, 0.15), (3, 1, 0.06), (4, 1, 0.06), (1, 2, 0.15), (1, 3, 0.06)))
+def test_the_interval_of_a_mean_of_very_few_is_about_students(n_cells, seeds, tolerance):
+    values = cells(np.arange(n_cells) ** 1.5, seeds)
+    values["value"] += np.tile(np.arange(seeds) ** 1.5, n_cells)
+    expected = 2 * stats.t.ppf(0.975, len(values) - 1) * stats.sem(values["value"])
+    assert np.diff(interval(intervals.average(values))).item() == pytest.approx(expected, rel=tolerance)
+
+
+def test_the_slope_of_two_data_sets_is_their_mean():
+    y = [0.1, 0.3, 0.2, 0.6, 0.5], [0.0, 0.4, 0.1]
+    lines = [stats.linregress(range(len(part)), part) for part in y]
+    found = intervals.slope(both(*y))
+    assert found.effect == pytest.approx(np.mean([line.slope for line in lines]))
+    half = satterthwaite([line.stderr**2 / 4 for line in lines], (3, 1))
+    np.testing.assert_allclose(interval(found), [found.effect - half, found.effect + half], rtol=0.01)
+    assert intervals.slope(both(y[0][:2], y[1][:2])) is None
+
+
+def test_an_interval_refutes_only_from_outside():
+    """Its ends are those of the middle 95 %; one that holds the limit decides nothing."""
+    within = intervals.Estimate(0.5, np.linspace(0, 1, intervals.DRAWS))
+    found = rules.between(within)
+    assert (found.effect, found.low, found.high) == pytest.approx((0.5, 0.025, 0.975))
+    for limits in ({"low": 0.5}, {"high": 0.5}, {"low": 0.03}, {"high": 0.97}, {"relevant": 0.97}):
+        assert not rules.between(within, **limits).refuted
+    for limits in ({"low": 0.98}, {"high": 0.02}, {"relevant": 0.98}):
+        assert rules.between(within, **limits).refuted
+    assert rules.between(within, low=0.02).p == pytest.approx(0.02, abs=0.001)
+    assert rules.between(within, low=0.01, high=0.97).p == pytest.approx(0.03, abs=0.001)
+
+
+def test_a_cell_on_the_margin_is_no_loss():
+    on = rules.everywhere(cells([-0.01, 0.02, 0.03]), about=True)
+    assert on.effect == 1 and not on.note and not on.refuted
