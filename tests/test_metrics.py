@@ -393,3 +393,9 @@ def test_refused_scores(metric):
 def test_refused_tpr(level):
     with pytest.raises(ValueError, match=f"tpr={level}"):
         metrics.fpr_at_tpr([0.0], [1.0], level)
+
+
+def test_a_threshold_that_accepts_just_enough_is_enough():
+    inside, outside = [1.0, 2.0, 3.0, 4.0], [2.5, 3.5]
+    found = [metrics.fpr_at_tpr(inside, outside, tpr) for tpr in (0.25, 0.26, 0.5, 0.51, 0.75, 1)]
+    assert found == [0, 0.5, 0.5, 1, 1, 1]

@@ -286,3 +286,14 @@ def test_equal_stacks_give_equal_weights_on_cuda(digits):
         assert hashes(train_stack(MIXED, digits, "cuda")) == hashes(train_stack(MIXED, digits, "cuda"))
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_a_checkpoint_counts_the_time_up_to_it(tiny, monkeypatch):
+    """Also within the first epoch. On a clock that moves by a second whenever it is read."""
+    seconds, kept = itertools.count(), []
+    monkeypatch.setattr(stack.time, "perf_counter", lambda: float(next(seconds)))
+    list(train_stack(
+        [Run("digits", "joint", batch_size=50, epochs=1)], tiny, checkpoint_seconds=0,
+        save_checkpoint=lambda run, checkpoint: kept.append(checkpoint["course"]["seconds"]),
+    ))
+    assert 0 < kept[0] < kept[1]

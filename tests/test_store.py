@@ -5,6 +5,9 @@ import errno
 import gzip
 import json
 import math
+import os
+import tempfile
+import time
 import warnings
 
 import numpy as np
@@ -14,7 +17,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gffn_core.cli import main
-from gffn_core.data.files import sha256_of, write_atomically
+from gffn_core.data.files import check_writable, remove_orphans, sha256_of, write_atomically
 from gffn_core.experiments.store import Store
 from gffn_core.training.loop import train
 from gffn_core.training.run import Run, record_key
@@ -381,3 +384,42 @@ def test_a_damaged_checkpoint_is_a_warning_and_none(begun, damage, place, bit, b
 def test_keys_stay_what_they_are():
     """A changed default or a renamed field would orphan every stored result."""
     assert record_key(Run("mnist", "joint", 64, 30), "0") == "f34745cd6f24dab7"
+
+
+def test_what_was_not_trained_here_is_named(result, store):
+    record = store.save(result)
+    for path in store.runs.iterdir():
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match="npz is missing: logits are not published; train the run here"):
+        store.logits(record)
+    with pytest.raises(FileNotFoundError, match="safetensors is missing: weights are not published; train the run here"):
+        store.weights(record)
+
+
+def test_a_written_file_is_on_the_disk_and_everybody_may_read_it(tmp_path, monkeypatch):
+    """All of it, before it takes its name: after a power cut the file is whole or absent."""
+    path, synced = tmp_path / "file", []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append((os.fstat(handle).st_size, path.exists())))
+    write_atomically(path, lambda file: file.write(b"whole"))
+    assert synced == [(5, False)]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_killed_processes_left_goes_after_a_day(tmp_path):
+    ages = {".abcdefgh.tmp": 24.003, ".recently.tmp": 23.99, ".new-file.tmp": 0, "record.json": 99}
+    for name, hours in ages.items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - hours * 3600,) * 2)
+    remove_orphans(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == ages.keys() - {".abcdefgh.tmp"}
+
+
+def test_a_folder_that_takes_no_file_is_named(tmp_path, monkeypatch):
+    def refuse(dir):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    check_writable(tmp_path / "new")
+    assert not list((tmp_path / "new").iterdir())
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(OSError, match=f"Read-only file system: '{tmp_path}'"):
+        check_writable(tmp_path)
