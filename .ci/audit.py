@@ -1,6 +1,6 @@
 """Say what pip-audit found. Its JSON on standard input, exit status 1 unless all packages are known and clean.
 
-    pip-audit --format json ... | python .ci/audit.py
+pip-audit --format json ... | python .ci/audit.py
 """
 
 import json
@@ -15,7 +15,8 @@ def verdict(answer: TextIO) -> tuple[str, bool]:
     vulnerable = [package for package in packages if package.get("vulns")]
     lines = [
         f"{package['name']} {package['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'no version'}"
-        for package in vulnerable for found in package["vulns"]
+        for package in vulnerable
+        for found in package["vulns"]
     ]
     clean = len(packages) - len(vulnerable) - len(unknown)
     lines.append(f"Nothing known against {clean} of {len(packages)} packages.")

@@ -57,8 +57,14 @@ def execute(source: Path, target: Path, parameters: dict | None = None) -> None:
         path = Path(scratch) / target.name
         nbformat.write(notebook(source), path)
         done = papermill.execute_notebook(
-            path, path, parameters, cwd=source.parent, kernel_name="python3", progress_bar=False,
-            execution_timeout=3600, log_output=False,
+            path,
+            path,
+            parameters,
+            cwd=source.parent,
+            kernel_name="python3",
+            progress_bar=False,
+            execution_timeout=3600,
+            log_output=False,
             extra_arguments=["--IPKernelApp.log_level=40"],  # no warning that sockets are local
         )
     # What papermill notes (times, paths) would differ from run to run.

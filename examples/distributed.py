@@ -58,16 +58,24 @@ def train(run, data, normalisation, device, dtype):
         result["train_loss"].append(total.item() / WORLD / len(batches))
         result["val_accuracy"].append(metrics.accuracy(predict(net, data.val_x, prepare), data.val_y))
         if RANK == 0:
-            print(f"{normalisation}, epoch {epoch}: "
-                  + ", ".join(f"{name} {values[-1]:.4f}" for name, values in result.items()), flush=True)
+            print(
+                f"{normalisation}, epoch {epoch}: "
+                + ", ".join(f"{name} {values[-1]:.4f}" for name, values in result.items()),
+                flush=True,
+            )
 
     logits, target = predict(net, data.test_x, prepare).double(), data.test_y
-    result["test"] = {"accuracy": metrics.accuracy(logits, target),
-                      "ece": metrics.expected_calibration_error(logits.softmax(-1), target),
-                      "nll": metrics.negative_log_likelihood(logits, target)}
+    result["test"] = {
+        "accuracy": metrics.accuracy(logits, target),
+        "ece": metrics.expected_calibration_error(logits.softmax(-1), target),
+        "nll": metrics.negative_log_likelihood(logits, target),
+    }
     if RANK == 0:
-        print(f"{normalisation}, test: "
-              + ", ".join(f"{name} {value:.4f}" for name, value in result["test"].items()), flush=True)
+        print(
+            f"{normalisation}, test: "
+            + ", ".join(f"{name} {value:.4f}" for name, value in result["test"].items()),
+            flush=True,
+        )
     return result, net.state_dict()
 
 

@@ -36,7 +36,14 @@ def _parser():
     parser = argparse.ArgumentParser(prog="gffn", description="Generatively learned feed forward networks.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (
-        _add_data, _add_sweep, _add_status, _add_verify, _add_evaluate, _add_claims, _add_export, _add_bench,
+        _add_data,
+        _add_sweep,
+        _add_status,
+        _add_verify,
+        _add_evaluate,
+        _add_claims,
+        _add_export,
+        _add_bench,
         _add_publish,
     ):
         add(commands)
@@ -69,14 +76,19 @@ def _add_device(parser):
 
 def _add_results(parser):
     parser.add_argument(
-        "--results", default=os.environ.get("GFFN_RESULTS") or "results", metavar="DIR",
+        "--results",
+        default=os.environ.get("GFFN_RESULTS") or "results",
+        metavar="DIR",
         help="the store (default: $GFFN_RESULTS, else results)",
     )
 
 
 def _add_root(parser):
     parser.add_argument(
-        "--root", type=Path, metavar="DIR", help="folder of the data (default: $GFFN_DATA, else the user's cache)"
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="folder of the data (default: $GFFN_DATA, else the user's cache)",
     )
 
 
@@ -99,10 +111,15 @@ def _store(args):
 
 def _add_data(commands):
     parser = _add(
-        commands, "data", _data, "fetch data sets and print where they come from",
+        commands,
+        "data",
+        _data,
+        "fetch data sets and print where they come from",
         kept="data sets that were fetched whole are kept, the one on its way is not",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(datasets.DATASETS)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(datasets.DATASETS)}"
+    )
     parser.add_argument("--source", choices=datasets.SOURCES, default="auto")
     _add_root(parser)
 
@@ -126,7 +143,10 @@ def _data(args):
 
 def _add_sweep(commands):
     parser = _add(
-        commands, "sweep", _sweep, "train the runs that the store lacks",
+        commands,
+        "sweep",
+        _sweep,
+        "train the runs that the store lacks",
         kept="finished runs are in {results!r}; the same command goes on from them and from the last "
         "checkpoint of each unfinished run, of which there is one for every 60 seconds of training",
     )
@@ -135,16 +155,21 @@ def _add_sweep(commands):
     _add_device(parser)
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes of one thread each")
     parser.add_argument(
-        "--precision", choices=step.PRECISIONS, default="float32",
+        "--precision",
+        choices=step.PRECISIONS,
+        default="float32",
         help="of the training steps (default: float32)",
     )
     parser.add_argument(
-        "--stack", type=int, metavar="M",
+        "--stack",
+        type=int,
+        metavar="M",
         help="train at most M runs together (default: what fits a GPU's free memory; 1 on a CPU)",
     )
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="ray: on a Ray cluster")
     parser.add_argument(
-        "--address", metavar="HOST:PORT",
+        "--address",
+        metavar="HOST:PORT",
         help="of the Ray cluster's head, or auto (default: one that runs here, else a new one of this machine)",
     )
     _add_root(parser)
@@ -164,9 +189,15 @@ def _sweep(args):
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     runs = _runs(args)
     trained = sweep.sweep(
-        runs, Store(args.results), device=args.device, root=args.root,
-        workers=args.workers, precision=args.precision, stack_size=args.stack,
-        engine=args.engine, address=args.address,
+        runs,
+        Store(args.results),
+        device=args.device,
+        root=args.root,
+        workers=args.workers,
+        precision=args.precision,
+        stack_size=args.stack,
+        engine=args.engine,
+        address=args.address,
     )
     print(f"{args.profile}: trained {trained}, {len(runs) - trained} were in the store")
 
@@ -190,14 +221,21 @@ def _status(args):
 
 def _add_verify(commands):
     parser = _add(
-        commands, "verify", _verify, "train some of the profile's runs again and compare",
+        commands,
+        "verify",
+        _verify,
+        "train some of the profile's runs again and compare",
         kept="of the second executions, those that finished are kept with --keep DIR, else none",
     )
     _add_profile(parser)
-    parser.add_argument("--count", type=int, default=5, metavar="N", help="how many, drawn at random (default: 5)")
+    parser.add_argument(
+        "--count", type=int, default=5, metavar="N", help="how many, drawn at random (default: 5)"
+    )
     parser.add_argument("--draw", type=int, default=0, metavar="SEED", help="of the draw (default: 0)")
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR",
+        "--keep",
+        type=Path,
+        metavar="DIR",
         help="another store, for the second executions; those it holds are not trained again",
     )
     _add_device(parser)
@@ -242,7 +280,10 @@ def _name(run):
 
 def _add_evaluate(commands):
     parser = _add(
-        commands, "evaluate", _evaluate, "measure the kept nets again with today's code, without training",
+        commands,
+        "evaluate",
+        _evaluate,
+        "measure the kept nets again with today's code, without training",
         kept="the records of the runs that it has named are rewritten, the others are as they were",
     )
     _add_grid(parser)
@@ -278,7 +319,9 @@ def _evaluate(args):
 
 
 def _add_claims(commands):
-    parser = _add(commands, "claims", _claims, "test the thesis's claims on the profile's runs", kept="it only reads")
+    parser = _add(
+        commands, "claims", _claims, "test the thesis's claims on the profile's runs", kept="it only reads"
+    )
     _add_profile(parser)
     _add_results(parser)
 
@@ -296,7 +339,10 @@ def _claims(args):
 
 def _add_export(commands):
     parser = _add(
-        commands, "export", _export, "write the profile's results as a table, a row per run and scheme",
+        commands,
+        "export",
+        _export,
+        "write the profile's results as a table, a row per run and scheme",
         kept="{file} is written whole or not at all",
     )
     _add_profile(parser)
@@ -316,19 +362,26 @@ def _export(args):
         write_atomically(args.file, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
     else:
         if find_spec("pyarrow") is None:
-            raise ValueError(f"{args.file}: Parquet needs pyarrow; pip install 'gffn-core[parquet]', or write .csv")
+            raise ValueError(
+                f"{args.file}: Parquet needs pyarrow; pip install 'gffn-core[parquet]', or write .csv"
+            )
         write_atomically(args.file, lambda file: table.to_parquet(file, index=False))
     print(f"{len(table)} rows: {args.file}")
 
 
 def _add_bench(commands):
     parser = _add(
-        commands, "bench", _bench, "measure training speed here, beside plain PyTorch",
+        commands,
+        "bench",
+        _bench,
+        "measure training speed here, beside plain PyTorch",
         kept="what it measured is lost: it is written at the end",
     )
     _add_device(parser)
     parser.add_argument("--net", choices=model.WIDTHS, default="narrow")
-    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="per measurement (default: 1)")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, metavar="S", help="per measurement (default: 1)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything that was measured")
 
 
@@ -350,7 +403,10 @@ def _bench(args):
 
 def _add_publish(commands):
     parser = _add(
-        commands, "publish", _publish, "write the profile's records to results/published",
+        commands,
+        "publish",
+        _publish,
+        "write the profile's records to results/published",
         kept="the published file is replaced whole or not at all",
     )
     _add_profile(parser)
@@ -359,7 +415,5 @@ def _add_publish(commands):
 
 
 def _publish(args):
-    path, count = _store(args).publish(
-        args.profile, profiles.profile(args.profile).runs(), drop=args.drop
-    )
+    path, count = _store(args).publish(args.profile, profiles.profile(args.profile).runs(), drop=args.drop)
     print(f"{count} records, {path.stat().st_size / 1e6:.2f} MB: {path}")

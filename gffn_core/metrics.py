@@ -44,9 +44,7 @@ class CalibrationBins(NamedTuple):
     confidence: Tensor  # (M,) conf(B_m), thesis (5.3)
 
 
-def calibration_bins(
-    confidence, correct, *, n_bins: int = 10, strategy: str = "uniform"
-) -> CalibrationBins:
+def calibration_bins(confidence, correct, *, n_bins: int = 10, strategy: str = "uniform") -> CalibrationBins:
     """Group predictions by confidence, the table behind a reliability diagram (thesis 5.2.1).
 
     confidence: (N,) in [0, 1]; correct: (N,) booleans. strategy: "uniform", M bins of equal width
@@ -74,9 +72,7 @@ def calibration_bins(
     )
 
 
-def expected_calibration_error(
-    probs, target, *, n_bins: int = 10, strategy: str = "uniform"
-) -> float:
+def expected_calibration_error(probs, target, *, n_bins: int = 10, strategy: str = "uniform") -> float:
     """Mean over examples of |accuracy - confidence| of their bin, a fraction (thesis 5.4; Guo et al., 2017).
 
     probs: (N, K) rows that sum to 1; target: (N,) indices. Only the top prediction counts.

@@ -88,7 +88,14 @@ class BatchNorm(nn.Module):
 
 
 def batch_norm(
-    images: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, *, ghost: int | None, training: bool
+    images: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    ghost: int | None,
+    training: bool,
 ) -> Tensor:
     """``torch.nn.functional.batch_norm`` with PyTorch's defaults, in training over ``ghost`` images at a time.
 
@@ -98,7 +105,9 @@ def batch_norm(
     if not (training and ghost and len(images) > ghost):
         return F.batch_norm(images, mean, var, weight, bias, training)
     if len(images) % ghost:
-        raise ValueError(f"ghost batch normalisation takes {ghost} images at a time, which do not divide {len(images)}")
+        raise ValueError(
+            f"ghost batch normalisation takes {ghost} images at a time, which do not divide {len(images)}"
+        )
     groups = len(images) // ghost
     # Each group of images becomes channels of its own.
     apart = images.unflatten(0, (groups, ghost)).transpose(0, 1).flatten(1, 2)

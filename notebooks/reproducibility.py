@@ -162,7 +162,10 @@ for pair in (verify.compare(first[r["key"]], r) for r in again if r["key"] in fi
         ]
     )
     if not pair["equal"]:
-        apart += [abs(pair[number][1] - pair[number][0]) / deviation for number, deviation in zip(NUMBERS, deviations)]
+        apart += [
+            abs(pair[number][1] - pair[number][0]) / deviation
+            for number, deviation in zip(NUMBERS, deviations)
+        ]
 if rows:
     display(Markdown(words.markdown_table(["run", "machines", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
     display(

@@ -294,7 +294,7 @@ def dial(logits, target):
     difference = losses["joint"] - losses["conditional"]
     return (
         '<div id="gffn-dial"><p aria-live="polite">Conditional loss '
-        f'<output>{losses["conditional"]:.3f}</output>, joint loss <output>{losses["joint"]:.3f}</output>, '
+        f"<output>{losses['conditional']:.3f}</output>, joint loss <output>{losses['joint']:.3f}</output>, "
         f"difference <output>{difference:.3f}</output> nats.</p>"
         f"<table><thead><tr>{header}</tr></thead>{groups}</table></div>"
     )

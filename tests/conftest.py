@@ -60,8 +60,14 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        runs = tag in ("script", "iframe", "object", "embed") and dict(attributes).get("type") != "application/json"
-        runs |= any(name.startswith("on") or "javascript:" in (value or "") and name in ("href", "src") for name, value in attributes)
+        runs = (
+            tag in ("script", "iframe", "object", "embed")
+            and dict(attributes).get("type") != "application/json"
+        )
+        runs |= any(
+            name.startswith("on") or "javascript:" in (value or "") and name in ("href", "src")
+            for name, value in attributes
+        )
         if runs:
             self.active.append((tag, attributes))
 
@@ -77,7 +83,11 @@ def pytest_xdist_make_scheduler(config, log):
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            return "book" if Path(file).stem in ("test_book", "test_browser", "test_explorer", "test_recipes") else file
+            return (
+                "book"
+                if Path(file).stem in ("test_book", "test_browser", "test_explorer", "test_recipes")
+                else file
+            )
 
     return Files(config, log)
 
@@ -130,10 +140,20 @@ TESTED = """<testsuites><testsuite name="pytest" timestamp="2031-02-03T04:05:06+
 
 
 # What book/execute.py leaves behind after it has executed one notebook.
-EXECUTED = {"notebooks/ood": {
-    "code": "0123456789", "python": "3.12.1", "torch": "2.13.0", "device": "cpu", "hardware": "Some processor, 2 cores",
-    "threads": 2, "seconds": 61.2, "finished": "2031-02-01T04:05:06+00:00",
-}, "book/intro": dict.fromkeys(("hardware", "code", "torch", "python", "finished"), HOSTILE) | {"seconds": 1.0}}
+EXECUTED = {
+    "notebooks/ood": {
+        "code": "0123456789",
+        "python": "3.12.1",
+        "torch": "2.13.0",
+        "device": "cpu",
+        "hardware": "Some processor, 2 cores",
+        "threads": 2,
+        "seconds": 61.2,
+        "finished": "2031-02-01T04:05:06+00:00",
+    },
+    "book/intro": dict.fromkeys(("hardware", "code", "torch", "python", "finished"), HOSTILE)
+    | {"seconds": 1.0},
+}
 
 
 # A chapter of one's own, by the recipe in the README.
@@ -162,9 +182,22 @@ def html(tmp_path_factory):
     (folder / "_build/tests.xml").write_text(TESTED)
     (folder / "_build/executed.json").write_text(json.dumps(EXECUTED))
     done = subprocess.run(
-        [Path(sys.executable).with_name("jupyter-book"), "build", "--all", "-W", "--keep-going",
-         "--config", "_config.yml", "--toc", "book/_toc.yml", "."],
-        cwd=folder, capture_output=True, text=True, env=os.environ | {"GFFN_REPOSITORY": "reader/fork"},
+        [
+            Path(sys.executable).with_name("jupyter-book"),
+            "build",
+            "--all",
+            "-W",
+            "--keep-going",
+            "--config",
+            "_config.yml",
+            "--toc",
+            "book/_toc.yml",
+            ".",
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"GFFN_REPOSITORY": "reader/fork"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     html = folder / "_build/html"

@@ -7,14 +7,46 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CORE = ("losses", "metrics", "model", "evaluation.standard", "training.loop", "engine.stack", "engine.workers", "engine.tuning",
-        "engine.cluster", "engine.bench")
-PUBLIC = ("JointCrossEntropyLoss", "joint_nll", "conditional_nll", "log_partition", "ConvNet", "accuracy", "auroc", "brier_score",
-          "expected_calibration_error", "fit_temperature", "negative_log_likelihood", "typicality")
+CORE = (
+    "losses",
+    "metrics",
+    "model",
+    "evaluation.standard",
+    "training.loop",
+    "engine.stack",
+    "engine.workers",
+    "engine.tuning",
+    "engine.cluster",
+    "engine.bench",
+)
+PUBLIC = (
+    "JointCrossEntropyLoss",
+    "joint_nll",
+    "conditional_nll",
+    "log_partition",
+    "ConvNet",
+    "accuracy",
+    "auroc",
+    "brier_score",
+    "expected_calibration_error",
+    "fit_temperature",
+    "negative_log_likelihood",
+    "typicality",
+)
 # Everything that is installed for data, figures, notebooks and the command.
 OPTIONAL = (
-    "pandas", "matplotlib", "seaborn", "scipy", "sklearn", "torchvision", "tqdm", "platformdirs",
-    "IPython", "PIL", "ray", "safetensors",
+    "pandas",
+    "matplotlib",
+    "seaborn",
+    "scipy",
+    "sklearn",
+    "torchvision",
+    "tqdm",
+    "platformdirs",
+    "IPython",
+    "PIL",
+    "ray",
+    "safetensors",
 )
 
 
@@ -61,5 +93,7 @@ COMMANDS = ("lint-imports", "ruff check", "ruff format --check")
 def test_code_keeps_to_what_pyproject_says(command):
     """Imports run downwards only, and all code has one style: ``ruff format`` makes it."""
     program, *arguments = command.split()
-    done = subprocess.run([Path(sys.executable).with_name(program), *arguments], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [Path(sys.executable).with_name(program), *arguments], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr

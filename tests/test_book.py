@@ -27,7 +27,9 @@ def test_pages_load_nothing_from_elsewhere(html):
 
 def test_links_inside_the_book_lead_somewhere(html):
     for page in [*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]:
-        for link in re.findall(r'href="([^"#?:]+\.(?:html|ipynb|py|svg|csv|parquet|json|gz))["#?]', page.read_text()):
+        for link in re.findall(
+            r'href="([^"#?:]+\.(?:html|ipynb|py|svg|csv|parquet|json|gz))["#?]', page.read_text()
+        ):
             assert (page.parent / link).resolve().exists(), (page.name, link)
 
 
@@ -58,7 +60,9 @@ def test_mentions_of_equations_lead_to_them(html):
     assert f'href="theory.html#eq-theory-12">({theory}.12)</a>' in page
     assert 'id="eq-theory-12"' in (html / "notebooks/theory.html").read_text()
     tables = (html / "notebooks/theory.html").read_text()
-    assert f'<td>conditional, <a href="#eq-theory-5">({theory}.5)</a> [4.17]</td>' in tables  # a notebook's output
+    assert (
+        f'<td>conditional, <a href="#eq-theory-5">({theory}.5)</a> [4.17]</td>' in tables
+    )  # a notebook's output
 
 
 def test_buttons_follow_the_readers_fork(html):
@@ -72,7 +76,8 @@ def test_every_figure_leads_to_its_drawing_and_code(html):
     for page in [*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]:
         for figure in re.findall(r'<figure class="gffn-figure".*?</figure>', page.read_text(), re.DOTALL):
             (name,), (drawing,), (code,) = (
-                re.findall(pattern, figure) for pattern in ('^<figure [^>]*id="(.*?)"', 'href="([^"]*[.]svg)"', 'href="#(code-.*?)"')
+                re.findall(pattern, figure)
+                for pattern in ('^<figure [^>]*id="(.*?)"', 'href="([^"]*[.]svg)"', 'href="#(code-.*?)"')
             )
             assert code == f"code-{name}"
             assert f'id="{code}"' in page.read_text()
@@ -83,11 +88,17 @@ def test_every_figure_leads_to_its_drawing_and_code(html):
 
 def test_downloads_are_what_they_claim(html):
     page = (html / "book/downloads.html").read_text()
-    for path in [*html.glob("_static/chapters/*"), *html.glob("_static/data/*"), *html.glob("_static/figures/*")]:
+    for path in [
+        *html.glob("_static/chapters/*"),
+        *html.glob("_static/data/*"),
+        *html.glob("_static/figures/*"),
+    ]:
         assert f'href="../{path.relative_to(html)}" download' in page
     records = Store(ROOT / "results").select(profile("cpu").runs()).values()
     for read, name in ((pd.read_csv, "cpu.csv"), (pd.read_parquet, "cpu.parquet")):
-        pd.testing.assert_frame_equal(read(html / "_static/data" / name), tables.frame(records), check_dtype=False)
+        pd.testing.assert_frame_equal(
+            read(html / "_static/data" / name), tables.frame(records), check_dtype=False
+        )
     for name in tables.COLUMNS:
         assert f'<span class="pre">{name}</span>' in page
 
@@ -110,7 +121,10 @@ def test_status_page_of_a_fresh_clone(monkeypatch):
     monkeypatch.setattr(downloads, "chapters", lambda app: ["notebooks/theory"])
     monkeypatch.setattr(downloads, "_title", lambda app, chapter: chapter)
     app = types.SimpleNamespace(srcdir="/nowhere")
-    assert downloads._status(app).splitlines()[-1] == "| notebooks/theory | as committed |  |  |  |  | not tested |"
+    assert (
+        downloads._status(app).splitlines()[-1]
+        == "| notebooks/theory | as committed |  |  |  |  | not tested |"
+    )
 
 
 def test_status_page_runs_nothing_that_its_data_hold(html):
@@ -142,7 +156,9 @@ def test_plain_sphinx_builds_the_same_pages(html, tmp_path):
     folder = html.parents[1]
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", "book", ".", tmp_path],
-        cwd=folder, capture_output=True, text=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     pages = [{str(path.relative_to(root)) for path in root.rglob("*.html")} for root in (html, tmp_path)]
@@ -150,9 +166,16 @@ def test_plain_sphinx_builds_the_same_pages(html, tmp_path):
 
 
 OLD = {
-    "01_theory": "theory", "02_batch_size": "accuracy", "03_calibration": "calibration", "04_ood": "ood",
-    "05_distributed": "distributed", "06_speed": "speed", "07_cluster": "cluster",
-    "08_reproducibility": "reproducibility", "09_explorer": "explorer", "10_choices": "choices",
+    "01_theory": "theory",
+    "02_batch_size": "accuracy",
+    "03_calibration": "calibration",
+    "04_ood": "ood",
+    "05_distributed": "distributed",
+    "06_speed": "speed",
+    "07_cluster": "cluster",
+    "08_reproducibility": "reproducibility",
+    "09_explorer": "explorer",
+    "10_choices": "choices",
 }
 
 
@@ -160,7 +183,12 @@ def test_old_addresses_lead_to_the_new_ones(html):
     for old, new in OLD.items():
         page = (html / f"notebooks/{old}.html").read_text()
         assert (html / f"notebooks/{new}.html").exists()
-        for way in (f'url={new}.html"', f'rel="canonical" href="{new}.html"', f'<a href="{new}.html">', "location.hash"):
+        for way in (
+            f'url={new}.html"',
+            f'rel="canonical" href="{new}.html"',
+            f'<a href="{new}.html">',
+            "location.hash",
+        ):
             assert way in page, (old, way)
 
 

@@ -52,16 +52,25 @@ def seen(browser, html):
             page = context.new_page()
             wrong, loaded = [], set()
             page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-            page.on("console", lambda message: message.type == "error" and wrong.append(f"console: {message.text}"))
+            page.on(
+                "console",
+                lambda message: message.type == "error" and wrong.append(f"console: {message.text}"),
+            )
             page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
             page.on("request", lambda request: loaded.add(request.url))
             page.goto((html / f"{name}.html").as_uri())
             page.evaluate("window.MathJax && MathJax.startup.promise")
             page.evaluate("document.fonts.ready.then(() => null)")  # the last to come
-            page.evaluate("Promise.allSettled(document.getAnimations().map((a) => a.finished)).then(() => null)")  # colours in transition
+            page.evaluate(
+                "Promise.allSettled(document.getAnimations().map((a) => a.finished)).then(() => null)"
+            )  # colours in transition
             facts = page.evaluate(FACTS)
             page.evaluate(axe)
-            options = {"preload": False, "resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+            options = {
+                "preload": False,
+                "resultTypes": ["violations"],
+                "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"],
+            }
             faults = page.evaluate("(options) => axe.run(document, options)", options)["violations"]
             found[name, theme, width] = facts | {"wrong": wrong, "loaded": loaded, "faults": faults}
             page.close()
@@ -80,17 +89,24 @@ def local(url):
 
 def test_pages_load_whole_and_from_nowhere_else(seen):
     assert not of_all(seen, lambda facts: facts["wrong"])
-    assert not of_all(seen, lambda facts: [u for u in facts["loaded"] if not u.startswith(("file:", "data:", "blob:"))])
+    assert not of_all(
+        seen, lambda facts: [u for u in facts["loaded"] if not u.startswith(("file:", "data:", "blob:"))]
+    )
 
 
 @functools.cache
 def weight(path):
     """Bytes of a file as web servers send it."""
-    return len(gzip.compress(path.read_bytes(), 6)) if path.suffix in (".html", ".js", ".css", ".svg") else path.stat().st_size
+    return (
+        len(gzip.compress(path.read_bytes(), 6))
+        if path.suffix in (".html", ".js", ".css", ".svg")
+        else path.stat().st_size
+    )
 
 
 def test_pages_weigh_less_than_two_megabytes(seen):
     """With everything that they load, on a first visit."""
+
     def heavy(facts):
         size = sum(weight(local(url)) for url in facts["loaded"] if url.startswith("file:"))
         return [f"{size / 1e6:.2f} MB"] if size > 2e6 else []
@@ -105,7 +121,12 @@ def test_pages_follow_the_readers_theme_and_window(seen):
 
 def test_formulas_are_set(seen):
     assert not of_all(seen, lambda facts: [facts["formula_errors"]] if facts["formula_errors"] else [])
-    assert not of_all(seen, lambda facts: [] if facts["rendered"] == facts["formulas"] else [(facts["rendered"], facts["formulas"])])
+    assert not of_all(
+        seen,
+        lambda facts: (
+            [] if facts["rendered"] == facts["formulas"] else [(facts["rendered"], facts["formulas"])]
+        ),
+    )
     assert sum(facts["rendered"] for facts in seen.values()) > 100
 
 
@@ -140,10 +161,15 @@ def test_links_and_anchors_lead_somewhere(seen, html):
 
 
 def test_axe_finds_no_serious_fault(seen):
-    assert not of_all(seen, lambda facts: [
-        f"{fault['id']}: {node['html'][:120]} ({' '.join(node['failureSummary'].split())[:160]})"
-        for fault in facts["faults"] if fault["impact"] in ("serious", "critical") for node in fault["nodes"]
-    ])
+    assert not of_all(
+        seen,
+        lambda facts: [
+            f"{fault['id']}: {node['html'][:120]} ({' '.join(node['failureSummary'].split())[:160]})"
+            for fault in facts["faults"]
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ],
+    )
 
 
 @contextlib.contextmanager
@@ -153,7 +179,9 @@ def tab(browser):
     context.close()
 
 
-@pytest.mark.parametrize("word, page", [("typicality", "ood"), ("log-partition", "glossary"), ("Wilson", "calibration")])
+@pytest.mark.parametrize(
+    "word, page", [("typicality", "ood"), ("log-partition", "glossary"), ("Wilson", "calibration")]
+)
 def test_search_finds_terms(browser, html, word, page):
     with tab(browser) as here:
         here.goto(f"{(html / 'search.html').as_uri()}?q={word}")

@@ -23,18 +23,36 @@ TITLES = {"svhn": "SVHN subset (9 train / 9 test)"}
 
 def evaluation(rng, scheme, **truth):
     """What ``evaluate`` records, as far as the claims read it; ``truth`` overrides the defaults."""
-    found = {"train_accuracy": 1.0, "test_accuracy": 0.8, "ece": 0.1, "scaled_ece": 0.01, "nll": 1.0,
-             "brier": 0.3, "aurc": 0.1, "max_softmax": 0.8, "log_px": 0.55, "max_logit": 0.6,
-             "typicality": 0.6, "noise": 1e-4} | truth
+    found = {
+        "train_accuracy": 1.0,
+        "test_accuracy": 0.8,
+        "ece": 0.1,
+        "scaled_ece": 0.01,
+        "nll": 1.0,
+        "brier": 0.3,
+        "aurc": 0.1,
+        "max_softmax": 0.8,
+        "log_px": 0.55,
+        "max_logit": 0.6,
+        "typicality": 0.6,
+        "noise": 1e-4,
+    } | truth
     noise = found.pop("noise")
-    found = {key: value + noise * rng.standard_normal() * (key != "train_accuracy")
-             for key, value in found.items() if key not in ("count", "accuracy")}
+    found = {
+        key: value + noise * rng.standard_normal() * (key != "train_accuracy")
+        for key, value in found.items()
+        if key not in ("count", "accuracy")
+    }
     count = truth.get("count", [0, 0, 0, 1000, 1000, 1000, 1000, 1000, 1000, 4000])
     accuracy = truth.get("accuracy", [None, None, None, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.95])
     eces = {"uniform10": found["ece"], "uniform15": found["ece"], "quantile10": found["ece"]}
     return {
         **{key: found[key] for key in ("train_accuracy", "test_accuracy", "nll", "brier")},
-        "epoch": 1, "step": 1, "val_accuracy": 0.8, "mce": 0.2, "ece": eces,
+        "epoch": 1,
+        "step": 1,
+        "val_accuracy": 0.8,
+        "mce": 0.2,
+        "ece": eces,
         "confidence": found["test_accuracy"] + found["ece"],
         "scaled": {"ece": {"uniform10": found["scaled_ece"]}, "temperature": 2.0, "nll": 0.8},
         "risk_coverage": {"aurc": found["aurc"]},
@@ -48,18 +66,30 @@ def grid(truth=lambda **cell: {}, datasets=THESIS_DATASETS, sizes=SIZES, seeds=(
     rng = np.random.default_rng(1)
     records = []
     for dataset, size, seed, loss in itertools.product(datasets, sizes, seeds, OBJECTIVES):
-        run = {"dataset": dataset, "loss": loss, "label_space": "categorical", "batch_size": size,
-               "seed": seed, "epochs": 1}
+        run = {
+            "dataset": dataset,
+            "loss": loss,
+            "label_space": "categorical",
+            "batch_size": size,
+            "seed": seed,
+            "epochs": 1,
+        }
         cell = {"dataset": dataset, "batch_size": size, "loss": loss}
-        records.append({
-            "key": f"{dataset} {size} {seed} {loss}", "run": run, "diverged": None,
-            "data": {"title": TITLES.get(dataset, dataset), "official": dataset not in TITLES,
-                     "test": 10_000},
-            "evaluations": {
-                scheme: evaluation(rng, scheme, **truth(**cell, scheme=scheme))
-                for scheme in SCHEMES
-            },
-        })
+        records.append(
+            {
+                "key": f"{dataset} {size} {seed} {loss}",
+                "run": run,
+                "diverged": None,
+                "data": {
+                    "title": TITLES.get(dataset, dataset),
+                    "official": dataset not in TITLES,
+                    "test": 10_000,
+                },
+                "evaluations": {
+                    scheme: evaluation(rng, scheme, **truth(**cell, scheme=scheme)) for scheme in SCHEMES
+                },
+            }
+        )
     return records
 
 
@@ -88,8 +118,16 @@ def thesis(dataset, batch_size, loss, scheme):
         bins = {"count": [0, 0, 0, 0, 0, 0, 0, 0, 100, 9900], "accuracy": [None] * 8 + [0.5, 0.995]}
     elif not joint:
         bins["count"] = [0, 0, 0, 500, 500, 500, 500, 500, 500, 7000]
-    return {"test_accuracy": accuracy, "ece": ece, "nll": 1 - 0.1 * joint, "brier": 0.3 - 0.05 * joint,
-            "aurc": 0.1 - 0.02 * joint, "typicality": 0.9, "log_px": 0.55 - 0.02 * (not joint), **bins}
+    return {
+        "test_accuracy": accuracy,
+        "ece": ece,
+        "nll": 1 - 0.1 * joint,
+        "brier": 0.3 - 0.05 * joint,
+        "aurc": 0.1 - 0.02 * joint,
+        "typicality": 0.9,
+        "log_px": 0.55 - 0.02 * (not joint),
+        **bins,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +170,12 @@ def test_the_claims_that_cannot_hold_with_those():
         log_px = 0.4 + 0.01 * x
         if dataset == "cifar10":
             log_px = 0.79 if batch_size == 2048 else 0.6
-        return {"test_accuracy": accuracy, "train_accuracy": 0.9 + 0.05 * joint, "log_px": log_px,
-                "noise": 0.002 / (1 + x)}
+        return {
+            "test_accuracy": accuracy,
+            "train_accuracy": 0.9 + 0.05 * joint,
+            "log_px": log_px,
+            "noise": 0.002 / (1 + x),
+        }
 
     table = ledger.ledger(grid(world, seeds=range(5))).set_index("number")
     for number in "5d 8 17b 18 25 26".split():
@@ -148,6 +190,7 @@ MIRRORED = "4a 4b 5a 5b 5c 9a 9b 9c 9d 10a 10b 10c 10e 10f 11b 11d 15a 15d 15e B
 
 def test_with_the_losses_exchanged_claims_of_a_difference_are_not_reproduced(right):
     """Every sign, at once: the same records under the other loss's name."""
+
     def swapped(loss, **cell):
         return thesis(loss="joint" if loss == "conditional" else "conditional", **cell)
 
@@ -220,6 +263,7 @@ def test_a_claim_about_all_may_ask_for_no_loss_instead_of_a_gain():
 
 def test_margins_are_of_the_whole_range():
     """The slope times the thesis's nine doublings is compared with the margin."""
+
     def line(slope, noise=1e-6):
         return cells(slope * np.arange(6) + noise * np.array([1, -1, 0, 0, -1, 1]))
 
@@ -357,8 +401,13 @@ def test_holm_agrees_with_statsmodels():
 
 @pytest.mark.parametrize(
     "p, refuted, wanted",
-    [(0.01, False, "reproduced"), (0.2, False, "inconclusive"), (0.01, True, "not reproduced"),
-     (1.0, True, "not reproduced"), (np.nan, False, "no data")],
+    [
+        (0.01, False, "reproduced"),
+        (0.2, False, "inconclusive"),
+        (0.01, True, "not reproduced"),
+        (1.0, True, "not reproduced"),
+        (np.nan, False, "no data"),
+    ],
 )
 def test_the_rule(p, refuted, wanted):
     assert rules.verdict(p, refuted) == wanted
@@ -502,7 +551,9 @@ def test_the_interval_of_a_mean_over_two_data_sets_is_about_satterthwaites(few, 
     assert np.diff(interval(found)).item() == pytest.approx(expected, rel=0.05)
 
 
-@pytest.mark.parametrize("n_cells, seeds, tolerance", ((2, 1, 0.15), (3, 1, 0.06), (4, 1, 0.06), (1, 2, 0.15), (1, 3, 0.06)))
+@pytest.mark.parametrize(
+    "n_cells, seeds, tolerance", ((2, 1, 0.15), (3, 1, 0.06), (4, 1, 0.06), (1, 2, 0.15), (1, 3, 0.06))
+)
 def test_the_interval_of_a_mean_of_very_few_is_about_students(n_cells, seeds, tolerance):
     values = cells(np.arange(n_cells) ** 1.5, seeds)
     values["value"] += np.tile(np.arange(seeds) ** 1.5, n_cells)

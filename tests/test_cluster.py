@@ -41,7 +41,11 @@ def nodes(ray):
 
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     size = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    fast = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    fast = {
+        "health_check_initial_delay_ms": 1000,
+        "health_check_period_ms": 500,
+        "health_check_failure_threshold": 4,
+    }
     nodes = Nodes(initialize_head=True, head_node_args=size | {"_system_config": fast})
     nodes.second = nodes.add_node(**size)
     yield nodes
@@ -88,11 +92,16 @@ sweep(RUNS, Store(sys.argv[1]), device="cpu", engine="ray", address=sys.argv[2],
 """
 
 
-def test_a_killed_driver_starts_again_and_gives_the_same_store_as_the_local_engine(nodes, local, tmp_path, capsys):
+def test_a_killed_driver_starts_again_and_gives_the_same_store_as_the_local_engine(
+    nodes, local, tmp_path, capsys
+):
     store = Store(tmp_path)
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path), nodes.address], env=environment,
-                              stderr=subprocess.DEVNULL)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path), nodes.address],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
     until(lambda: len(list(store.runs.glob("*.checkpoint"))) == 2)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
@@ -131,7 +140,10 @@ def test_a_node_is_killed_and_nothing_is_lost(nodes, local, tmp_path, capsys):
 def test_an_unreachable_head_is_one_message(ray, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(PROFILES, "small", Profile("small", ("digits",), epochs={256: 1}))
     started = time.monotonic()
-    assert main(["sweep", "small", "--engine", "ray", "--address", "127.0.0.1:1", "--results", str(tmp_path)]) == 1
+    assert (
+        main(["sweep", "small", "--engine", "ray", "--address", "127.0.0.1:1", "--results", str(tmp_path)])
+        == 1
+    )
     assert time.monotonic() - started < 30
     error = capsys.readouterr().err
     assert error.startswith("gffn: no Ray cluster at 127.0.0.1:1") and "ray start --head" in error

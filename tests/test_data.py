@@ -123,7 +123,9 @@ def test_a_subset_differs_in_its_training_images_alone(monkeypatch, tmp_path):
     monkeypatch.setitem(datasets.SUBSETS, "cifar10_10000", ("digits", 100))
     few, all_of_it = load_dataset("cifar10_10000", root=tmp_path), load_dataset("digits")
     assert len(few.train_x) == len(few.train_y) == 100
-    assert torch.equal(few.train_x, all_of_it.train_x[:100]) and torch.equal(few.train_y, all_of_it.train_y[:100])
+    assert torch.equal(few.train_x, all_of_it.train_x[:100]) and torch.equal(
+        few.train_y, all_of_it.train_y[:100]
+    )
     assert torch.equal(few.val_x, all_of_it.val_x) and torch.equal(few.test_x, all_of_it.test_x)
     assert few.sha256 == all_of_it.sha256 and few.title == f"{all_of_it.title}, first 100 training images"
 
@@ -153,8 +155,14 @@ def test_own_file_is_recorded_as_such(arrays, tmp_path):
     assert not found.official
     assert found.title == "MNIST subset (40 train / 10 test)"
     assert found.provenance() == {
-        "name": "mnist", "title": found.title, "source": "own file mnist.npz", "official": False,
-        "sha256": found.sha256, "train": 36, "val": 4, "test": 10,
+        "name": "mnist",
+        "title": found.title,
+        "source": "own file mnist.npz",
+        "official": False,
+        "sha256": found.sha256,
+        "train": 36,
+        "val": 4,
+        "test": 10,
     }
     arrays["test_x"][0, 0, 0] ^= 1
     np.savez(tmp_path / "mnist.npz", **arrays)
@@ -280,7 +288,9 @@ def test_an_official_host_that_says_nothing_is_given_up(tmp_path, monkeypatch):
         seen.append(socket.getdefaulttimeout())
         raise TimeoutError
 
-    monkeypatch.setattr(sources, "import_torchvision", lambda: SimpleNamespace(datasets=SimpleNamespace(MNIST=mnist)))
+    monkeypatch.setattr(
+        sources, "import_torchvision", lambda: SimpleNamespace(datasets=SimpleNamespace(MNIST=mnist))
+    )
     before = socket.getdefaulttimeout()
     with pytest.raises(TimeoutError):
         sources.fetch_official("mnist", tmp_path)
@@ -381,7 +391,9 @@ def test_a_data_set_of_ones_own_has_no_source(arrays, tmp_path, monkeypatch):
     """A title makes it known; its file is never official, and the remedy is to put it there."""
     monkeypatch.setitem(datasets.TITLES, "stripes", "Stripes")
     monkeypatch.setattr(datasets, "DATASETS", ("stripes",))
-    with pytest.raises(FileNotFoundError, match="official: there is none for stripes(.|\n)*Remedy: put a file"):
+    with pytest.raises(
+        FileNotFoundError, match="official: there is none for stripes(.|\n)*Remedy: put a file"
+    ):
         load_dataset("stripes", root=tmp_path)
     np.savez(tmp_path / "stripes.npz", **arrays)
     found = load_dataset("stripes", root=tmp_path)

@@ -13,8 +13,16 @@ import torch
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples/distributed.py"
 LAUNCHERS = {
     1: [sys.executable],
-    2: [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1",
-        "--nproc-per-node", "2"],
+    2: [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--local-addr",
+        "127.0.0.1",
+        "--nproc-per-node",
+        "2",
+    ],
 }
 BOTH = ("global", "local")
 
@@ -25,9 +33,22 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("example")
     started = {
         processes: subprocess.Popen(
-            [*launcher, EXAMPLE, "--epochs", "1", "--float64", "--normalisation", *BOTH,
-             "--json", folder / f"{processes}.json", "--weights", folder / f"{processes}.pt"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [
+                *launcher,
+                EXAMPLE,
+                "--epochs",
+                "1",
+                "--float64",
+                "--normalisation",
+                *BOTH,
+                "--json",
+                folder / f"{processes}.json",
+                "--weights",
+                folder / f"{processes}.pt",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         )
         for processes, launcher in LAUNCHERS.items()

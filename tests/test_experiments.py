@@ -72,14 +72,14 @@ def test_part_of_a_profile():
     profile = PROFILES["thesis"]
     part = profile.runs(["mnist"], batch_sizes=[4, 64], losses=["joint"], seeds=[2])
     assert [(r.dataset, r.batch_size, r.loss, r.seed) for r in part] == [
-        ("mnist", 4, "joint", 2), ("mnist", 64, "joint", 2)
+        ("mnist", 4, "joint", 2),
+        ("mnist", 64, "joint", 2),
     ]
     assert set(part) < set(profile.runs())
 
 
 @pytest.mark.parametrize(
-    "axis, value",
-    (("datasets", "imagenet"), ("batch_sizes", 17), ("losses", "hinge"), ("seeds", 99)),
+    "axis, value", (("datasets", "imagenet"), ("batch_sizes", 17), ("losses", "hinge"), ("seeds", 99))
 )
 def test_unknown_axis_value(axis, value):
     with pytest.raises(ValueError, match=f"'digits' has no {axis} .*{value}.*; it has"):
@@ -139,7 +139,17 @@ def test_threads_of_the_machine_change_nothing(tmp_path):
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_sweep_leaves_no_worker(tmp_path, stop):
-    command = [sys.executable, "-m", "gffn_core", "sweep", "digits", "--workers", "2", "--results", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "gffn_core",
+        "sweep",
+        "digits",
+        "--workers",
+        "2",
+        "--results",
+        str(tmp_path),
+    ]
     sweep = psutil.Popen(command, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while len(sweep.children()) < 3 and time.monotonic() < until:  # two workers and Python's tracker
@@ -172,8 +182,11 @@ def test_killed_at_random_and_started_again_a_sweep_ends_the_same(tmp_path):
     root = Path(__file__).resolve().parents[1]
 
     def start(store):
-        return psutil.Popen([sys.executable, str(script), str(store)], stderr=subprocess.DEVNULL,
-                            env=os.environ | {"PYTHONPATH": str(root)})
+        return psutil.Popen(
+            [sys.executable, str(script), str(store)],
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": str(root)},
+        )
 
     assert start(tmp_path / "whole").wait(120) == 0
     whole = Store(tmp_path / "whole").records()
@@ -210,6 +223,7 @@ def test_killed_at_random_and_started_again_a_sweep_ends_the_same(tmp_path):
 
 def test_a_sweep_removes_what_killed_writers_left(store, monkeypatch):
     """But nothing that a process, perhaps of another machine, may still be writing."""
+
     def killed(file):
         raise KeyboardInterrupt
 
@@ -233,7 +247,9 @@ def test_a_pair_is_of_one_precision(store, monkeypatch):
         file.unlink()
     elsewhere = dataclasses.replace(joint, seed=1)
     with monkeypatch.context() as patch:
-        patch.setattr("gffn_core.experiments.sweep.Workers.execute", None)  # nothing may be trained before all is known
+        patch.setattr(
+            "gffn_core.experiments.sweep.Workers.execute", None
+        )  # nothing may be trained before all is known
         for run in (joint, dataclasses.replace(joint, options={"kl_weight": 3.0})):
             with pytest.raises(ValueError, match="'conditional' in bfloat16; use --precision bfloat16"):
                 sweep([elsewhere, run], store)
@@ -247,10 +263,15 @@ def test_a_run_goes_on_in_the_precision_it_began_in(store):
     run = RUNS[0]
     key = record_key(run, datasets.load_dataset("digits").sha256)
     *_, result = train_stack(
-        [run], datasets.load_dataset("digits"), execution=Execution("bfloat16"), checkpoint_seconds=0,
+        [run],
+        datasets.load_dataset("digits"),
+        execution=Execution("bfloat16"),
+        checkpoint_seconds=0,
         save_checkpoint=lambda run, checkpoint: store.save_checkpoint(key, checkpoint),
     )
-    with pytest.raises(ValueError, match=f"begun in bfloat16.*--precision bfloat16, or delete .*{key}.checkpoint"):
+    with pytest.raises(
+        ValueError, match=f"begun in bfloat16.*--precision bfloat16, or delete .*{key}.checkpoint"
+    ):
         sweep([run], store)
     assert sweep([run], store, precision="bfloat16") == 1
     assert hashes(store.select([run]))[run] == result.provenance["weights_sha256"]
@@ -341,8 +362,12 @@ def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsy
     assert sum("weights equal to the bit" in line for line in lines) == 2
     assert lines[-1] == "2 of 2 runs have equal weights"
     again = Store(tmp_path / "again")
-    assert {r["key"]: r["evaluations"] for r in again.records()} == {r["key"]: r["evaluations"] for r in store.records()}
-    monkeypatch.setattr("gffn_core.experiments.verify.Workers", None)  # those kept are compared, not trained again
+    assert {r["key"]: r["evaluations"] for r in again.records()} == {
+        r["key"]: r["evaluations"] for r in store.records()
+    }
+    monkeypatch.setattr(
+        "gffn_core.experiments.verify.Workers", None
+    )  # those kept are compared, not trained again
     assert main(verify) == 0
     assert main(["verify", *where, "--count", "3"]) == 1
     assert "count=3: there are 2 finished runs" in capsys.readouterr().err
@@ -381,7 +406,9 @@ def test_evaluate_measures_kept_nets_again_without_training(small, store, capsys
     assert all((store.logits(now)[key] == value).all() for key, value in logits.items())
     assert all(store.weights(now)["early"][key].equal(value) for key, value in weights["early"].items())
 
-    monkeypatch.setattr("gffn_core.experiments.verify.evaluate", lambda *args: (evaluate(*args)[0] | {"mce": 9.0}, {}))
+    monkeypatch.setattr(
+        "gffn_core.experiments.verify.evaluate", lambda *args: (evaluate(*args)[0] | {"mce": 9.0}, {})
+    )
     assert main([*command, "--losses", "joint"]) == 0
     assert " old values CHANGED (long.mce, long.novelty.half, " in capsys.readouterr().out
 
@@ -492,11 +519,27 @@ if __name__ == "__main__":
 def test_ctrl_c_keeps_what_it_says(tmp_path):
     script, store = tmp_path / "cli.py", Store(tmp_path / "results")
     script.write_text(CLI)
-    command = [sys.executable, str(script), "sweep", "digits", "--batch-sizes", "16",
-               "--precision", "float32", "--device", "cpu", "--results", str(store.root)]
+    command = [
+        sys.executable,
+        str(script),
+        "sweep",
+        "digits",
+        "--batch-sizes",
+        "16",
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+        "--results",
+        str(store.root),
+    ]
     with open(tmp_path / "stderr", "wb") as stderr:
-        sweep = psutil.Popen(command, stderr=stderr, start_new_session=True,
-                             env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])})
+        sweep = psutil.Popen(
+            command,
+            stderr=stderr,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        )
     until = time.monotonic() + 120
     while not list(store.runs.glob("*.checkpoint")) and time.monotonic() < until:
         time.sleep(0.05)
@@ -530,8 +573,14 @@ def test_an_interrupted_command_says_what_it_kept(command, kept, monkeypatch, ca
     assert kept in capsys.readouterr().err
 
 
-COMMANDS = (["status", "cpu"], ["claims", "cpu"], ["export", "cpu", "table.csv"], ["publish", "cpu"], ["verify", "cpu"],
-            ["evaluate", "cpu"])
+COMMANDS = (
+    ["status", "cpu"],
+    ["claims", "cpu"],
+    ["export", "cpu", "table.csv"],
+    ["publish", "cpu"],
+    ["verify", "cpu"],
+    ["evaluate", "cpu"],
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
@@ -552,20 +601,37 @@ def test_a_sweep_that_cannot_write_is_refused_before_training(folder, small, tmp
     Path("file").touch()
     monkeypatch.setattr("gffn_core.experiments.sweep.datasets_of", None)
     if folder == "closed":  # not to root, who runs some tests
+
         def refuse(dir):
             raise PermissionError(errno.EACCES, "Permission denied", str(dir / "scratch"))
 
         monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     assert main(["sweep", "small", "--results", folder]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("gffn: ") and f"'{folder}" in error and "scratch" not in error and error.count("\n") == 1
+    assert (
+        error.startswith("gffn: ")
+        and f"'{folder}" in error
+        and "scratch" not in error
+        and error.count("\n") == 1
+    )
 
 
-def test_verify_refuses_an_unwritable_second_store_before_training(small, store, tmp_path, monkeypatch, capsys):
+def test_verify_refuses_an_unwritable_second_store_before_training(
+    small, store, tmp_path, monkeypatch, capsys
+):
     assert sweep(small.runs(), store) == 2
     (tmp_path / "file").touch()
     monkeypatch.setattr("gffn_core.experiments.verify.repeat", None)
-    verify = ["verify", "small", "--count", "1", "--results", str(store.root), "--keep", str(tmp_path / "file")]
+    verify = [
+        "verify",
+        "small",
+        "--count",
+        "1",
+        "--results",
+        str(store.root),
+        "--keep",
+        str(tmp_path / "file"),
+    ]
     assert main(verify) == 1
     assert f"'{tmp_path / 'file'}" in capsys.readouterr().err
 
@@ -595,7 +661,9 @@ def test_help_needs_nothing_that_is_slow_to_import():
 from gffn_core.cli import main; main(["--help"])"""
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).resolve().parents[1], capture_output=True, text=True,
+        cwd=Path(__file__).resolve().parents[1],
+        capture_output=True,
+        text=True,
         env=os.environ | {"COLUMNS": "100"},
     )
     assert done.returncode == 0, done.stderr

@@ -50,9 +50,12 @@ def test_page_holds_the_numbers_of_the_published_records(records, embedded):
             cell, first = found[*key, scheme], seeds[min(seeds)][scheme]
             assert sorted(cell["seeds"]) == sorted(seeds)
             for name, value in {
-                "accuracy": lambda e: e["test_accuracy"], "ece": lambda e: e["ece"]["uniform10"]
+                "accuracy": lambda e: e["test_accuracy"],
+                "ece": lambda e: e["ece"]["uniform10"],
             }.items():
-                assert cell[name][0] == pytest.approx(np.mean([value(e[scheme]) for e in seeds.values()]), abs=1e-4)
+                assert cell[name][0] == pytest.approx(
+                    np.mean([value(e[scheme]) for e in seeds.values()]), abs=1e-4
+                )
                 assert (cell[name][1] is None) == (len(seeds) < tables.SEEDS)
             for score, (mean, _) in cell["auroc"].items():
                 aurocs = [e[scheme]["ood"]["scores"][score]["auroc"] for e in seeds.values()]
@@ -146,7 +149,9 @@ def says(tab):
 
 
 def drawings(tab):
-    tab.wait_for_function("[...document.querySelectorAll('#gffn-explorer figure')].every(f => f.querySelector('svg'))")
+    tab.wait_for_function(
+        "[...document.querySelectorAll('#gffn-explorer figure')].every(f => f.querySelector('svg'))"
+    )
     return tab.locator("#gffn-explorer figure svg").count()
 
 
@@ -189,7 +194,9 @@ def test_page_follows_results_that_are_not_there_yet(tab, visit, html, embedded)
     wanted = {"dataset": "cifar10", "batch": 256, "scheme": "long", "labels": "categorical"}
     conditional, joint = (c for c in data["cells"] if wanted.items() <= c.items())
     conditional |= {"seeds": [0, 1, 2], "accuracy": [0.6, 0.012], "ece": [0.2, 0.034]}
-    alone = {k: v for k, v in joint.items() if k not in ("auroc", "roc", "log_px", "outside")} | {"labels": "binary"}
+    alone = {k: v for k, v in joint.items() if k not in ("auroc", "roc", "log_px", "outside")} | {
+        "labels": "binary"
+    }
     data["cells"] = [conditional, joint, alone]
     text = (html / PAGE).read_text().replace(embedded, json.dumps(data))
     tab.route("**/explorer.html*", lambda route: route.fulfill(body=text, content_type="text/html"))
@@ -197,14 +204,26 @@ def test_page_follows_results_that_are_not_there_yet(tab, visit, html, embedded)
     assert "accuracy 60.0 ± 1.2 %, ECE 0.200 ± 0.034" in says(tab) and "3 runs, seeds 0, 1, 2" in says(tab)
     choice(tab, "label space").select_option("binary")
     tab.wait_for_function("location.hash.includes('binary')")
-    assert "no out-of-distribution data" in says(tab) and "no run with the conditional (standard) loss yet" in says(tab)
+    assert "no out-of-distribution data" in says(
+        tab
+    ) and "no run with the conditional (standard) loss yet" in says(tab)
     assert drawings(tab) == 2
     choice(tab, "label space").select_option("categorical")
     tab.wait_for_function("location.hash.includes('categorical')")
     assert drawings(tab) == 8
 
 
-@pytest.mark.parametrize("state", ["#dataset=imagenet", "#batch=7", "#batch=x", "#scheme=&loss=none", "#labels=%E0%A4%A", "#dataset=toString"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "#dataset=imagenet",
+        "#batch=7",
+        "#batch=x",
+        "#scheme=&loss=none",
+        "#labels=%E0%A4%A",
+        "#dataset=toString",
+    ],
+)
 def test_address_that_asks_for_what_is_not_there_says_so(tab, visit, state):
     visit(state)
     assert "The results do not hold" in says(tab) and "Shown instead" in says(tab)
@@ -306,7 +325,9 @@ def test_dial_answers_to_the_keyboard(tab, html):
     tab.get_by_role("slider", name="logit of example 3, class B").press("ArrowRight")
     check_dial(tab, [[2.0, 0.0], [2.0, 0.0], [-2.0, 0.1]])
     tab.get_by_role("slider", name="logit of example 1, class A").press("End")
-    tab.get_by_role("button", name="+1 to both logits of example 1").press("Enter")  # no room left: nothing moves
+    tab.get_by_role("button", name="+1 to both logits of example 1").press(
+        "Enter"
+    )  # no room left: nothing moves
     check_dial(tab, [[5.0, 0.0], [2.0, 0.0], [-2.0, 0.1]])
 
 

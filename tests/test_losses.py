@@ -11,13 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch.nn import functional as F
 
-from gffn_core.losses import (
-    LABEL_SPACES,
-    JointCrossEntropyLoss,
-    conditional_nll,
-    joint_nll,
-    log_partition,
-)
+from gffn_core.losses import LABEL_SPACES, JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
 
 both_losses = pytest.mark.parametrize("loss", (conditional_nll, joint_nll))
 both_spaces = pytest.mark.parametrize("label_space", LABEL_SPACES)
@@ -128,7 +122,9 @@ def test_joint_exceeds_conditional_by_a_divergence(label_space, logits, random):
 def test_weight_of_the_divergence_leads_from_one_loss_to_the_other(label_space):
     logits, target = batch(2, 7, 5)
     target = target[0].expand(2, 7)
-    conditional, joint = (loss(logits, target, label_space=label_space) for loss in (conditional_nll, joint_nll))
+    conditional, joint = (
+        loss(logits, target, label_space=label_space) for loss in (conditional_nll, joint_nll)
+    )
     for weight in (0, 0.3, 1, 10):
         options = {"label_space": label_space, "kl_weight": weight}
         found = joint_nll(logits, target, **options)
@@ -460,8 +456,7 @@ def test_module_takes_the_class_dimension_second(label_space, extra):
     close(module(logits.movedim(-1, 1), target), flat)
     soft = logits.flip(0).softmax(-1)
     close(
-        module(logits.movedim(-1, 1), soft.movedim(-1, 1)),
-        module(logits.reshape(-1, 5), soft.reshape(-1, 5)),
+        module(logits.movedim(-1, 1), soft.movedim(-1, 1)), module(logits.reshape(-1, 5), soft.reshape(-1, 5))
     )
 
 
@@ -504,10 +499,7 @@ def test_module_keeps_float64_and_accumulates_half():
 
 def test_sum_is_mean_times_positions():
     logits, target = batch(7, 5)
-    close(
-        JointCrossEntropyLoss(reduction="sum")(logits, target),
-        7 * JointCrossEntropyLoss()(logits, target),
-    )
+    close(JointCrossEntropyLoss(reduction="sum")(logits, target), 7 * JointCrossEntropyLoss()(logits, target))
 
 
 @pytest.mark.parametrize(
@@ -538,8 +530,10 @@ def test_ignore_index_is_for_indices(index):
         JointCrossEntropyLoss(ignore_index=index)(logits, logits.softmax(-1))
     with pytest.raises(RuntimeError):
         torch.nn.CrossEntropyLoss(ignore_index=index)(logits, logits.softmax(-1))
-    close(JointCrossEntropyLoss(ignore_index=-1)(logits, logits.softmax(-1)),
-          joint_nll(logits, logits.softmax(-1)))
+    close(
+        JointCrossEntropyLoss(ignore_index=-1)(logits, logits.softmax(-1)),
+        joint_nll(logits, logits.softmax(-1)),
+    )
 
 
 def ignored_loss(how, reduction):
@@ -666,7 +660,9 @@ def test_the_mean_over_processes_is_the_whole_batch(label_space, validate, monke
 @pytest.mark.parametrize("validate", (False, True))
 def test_every_process_hears_of_an_empty_part(validate, monkeypatch):
     calls = [
-        lambda n=n: joint_nll(torch.zeros(n, 4), torch.zeros(n, dtype=torch.int64), validate=validate, group=object())
+        lambda n=n: joint_nll(
+            torch.zeros(n, 4), torch.zeros(n, dtype=torch.int64), validate=validate, group=object()
+        )
         for n in (3, 0)
     ]
     for call in in_processes(calls, monkeypatch):

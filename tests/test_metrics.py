@@ -16,9 +16,7 @@ from gffn_core.data.sources import import_torchvision
 scores_with_ties = st.lists(st.integers(-3, 3), min_size=1, max_size=40)
 # (N, K) logits; the classes are dealt out in turn.
 logits_arrays = arrays(
-    np.float64,
-    array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=8),
-    elements=st.floats(-10, 10),
+    np.float64, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=8), elements=st.floats(-10, 10)
 ).map(torch.from_numpy)
 
 
@@ -62,8 +60,13 @@ def test_brier_score():
 
 
 @pytest.mark.parametrize(
-    "metric", (metrics.accuracy, metrics.negative_log_likelihood, metrics.brier_score,
-               metrics.expected_calibration_error)
+    "metric",
+    (
+        metrics.accuracy,
+        metrics.negative_log_likelihood,
+        metrics.brier_score,
+        metrics.expected_calibration_error,
+    ),
 )
 @pytest.mark.parametrize(
     "scores, target, message",
@@ -82,8 +85,7 @@ def test_refused_predictions(metric, scores, target, message):
 
 
 @pytest.mark.parametrize(
-    "metric",
-    (metrics.brier_score, metrics.expected_calibration_error, metrics.maximum_calibration_error),
+    "metric", (metrics.brier_score, metrics.expected_calibration_error, metrics.maximum_calibration_error)
 )
 def test_logits_are_not_taken_for_probabilities(metric):
     logits, target = predictions()
@@ -94,8 +96,7 @@ def test_logits_are_not_taken_for_probabilities(metric):
 
 
 @pytest.mark.parametrize(
-    "metric",
-    (metrics.brier_score, metrics.expected_calibration_error, metrics.maximum_calibration_error),
+    "metric", (metrics.brier_score, metrics.expected_calibration_error, metrics.maximum_calibration_error)
 )
 @pytest.mark.parametrize("total, taken", ((0.98, False), (0.995, True), (1.005, True), (1.02, False)))
 def test_rows_of_probabilities_sum_to_one_within_one_per_cent(metric, total, taken):
@@ -160,26 +161,19 @@ def test_calibration_errors_from_their_definition(n_bins):
     for row, label in zip(probs.tolist(), target.tolist()):
         confidence = max(row)
         bins[math.ceil(confidence * n_bins) - 1].append((confidence, row.index(confidence) == label))
-    gaps = [
-        (len(b), abs(sum(c for c, _ in b) - sum(hit for _, hit in b)) / len(b)) for b in bins if b
-    ]
+    gaps = [(len(b), abs(sum(c for c, _ in b) - sum(hit for _, hit in b)) / len(b)) for b in bins if b]
     close(
         metrics.expected_calibration_error(probs, target, n_bins=n_bins),
         sum(n * gap for n, gap in gaps) / len(target),
     )
-    close(
-        metrics.maximum_calibration_error(probs, target, n_bins=n_bins), max(gap for _, gap in gaps)
-    )
+    close(metrics.maximum_calibration_error(probs, target, n_bins=n_bins), max(gap for _, gap in gaps))
 
 
 def test_calibration_error_by_hand():
     """Five bins. 0.8 and 0.6 lie on edges and belong below: (0.6, 0.8] and (0.4, 0.6]."""
     probs = two_class([0.9, 0.8, 0.6, 0.55])
     target = torch.tensor([0, 1, 0, 1])  # right, wrong, right, wrong
-    close(
-        metrics.expected_calibration_error(probs, target, n_bins=5),
-        (0.1 + 0.8 + 2 * (0.575 - 0.5)) / 4,
-    )
+    close(metrics.expected_calibration_error(probs, target, n_bins=5), (0.1 + 0.8 + 2 * (0.575 - 0.5)) / 4)
     close(metrics.maximum_calibration_error(probs, target, n_bins=5), 0.8)
 
 
@@ -336,10 +330,7 @@ def test_detection_is_that_of_scikit_learn(inside, outside):
     """Scores are few integers, so almost all of them are tied."""
     label, score = [1] * len(inside) + [0] * len(outside), inside + outside
     close(metrics.auroc(inside, outside), sklearn_metrics.roc_auc_score(label, score))
-    close(
-        metrics.average_precision(inside, outside),
-        sklearn_metrics.average_precision_score(label, score),
-    )
+    close(metrics.average_precision(inside, outside), sklearn_metrics.average_precision_score(label, score))
     curve = metrics.roc_curve(inside, outside)
     fpr, tpr, threshold = sklearn_metrics.roc_curve(label, score, drop_intermediate=False)
     for ours, theirs in zip(curve, (fpr, tpr, threshold)):
@@ -353,10 +344,7 @@ def test_detection_without_ties():
     inside, outside = torch.randn(700, generator=generator) + 1, torch.randn(500, generator=generator)
     label, score = [1] * 700 + [0] * 500, torch.cat([inside, outside])
     close(metrics.auroc(inside, outside), sklearn_metrics.roc_auc_score(label, score))
-    close(
-        metrics.average_precision(inside, outside),
-        sklearn_metrics.average_precision_score(label, score),
-    )
+    close(metrics.average_precision(inside, outside), sklearn_metrics.average_precision_score(label, score))
 
 
 @given(scores_with_ties, scores_with_ties)
@@ -377,8 +365,7 @@ def test_constant_scores_are_chance():
 
 
 @pytest.mark.parametrize(
-    "metric",
-    (metrics.auroc, metrics.roc_curve, metrics.average_precision, metrics.fpr_at_tpr),
+    "metric", (metrics.auroc, metrics.roc_curve, metrics.average_precision, metrics.fpr_at_tpr)
 )
 def test_refused_scores(metric):
     with pytest.raises(ValueError, match="scores_in holds NaN"):

@@ -54,7 +54,9 @@ def statistics(channels=4):
 def test_batch_normalisation_is_pytorchs():
     images, (mean, var, weight, bias) = 3 + 2 * torch.randn(20, 4, 6, 6), statistics()
     reference = torch.nn.BatchNorm2d(4)
-    reference.load_state_dict({"weight": weight, "bias": bias, "running_mean": mean, "running_var": var}, strict=False)
+    reference.load_state_dict(
+        {"weight": weight, "bias": bias, "running_mean": mean, "running_var": var}, strict=False
+    )
     for ghost in (None, 20, 32):  # no more images than a group holds are one group
         moved = [mean.clone(), var.clone()]
         found = batch_norm(images, *moved, weight, bias, ghost=ghost, training=True)

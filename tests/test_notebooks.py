@@ -41,13 +41,22 @@ def test_stored_notebook_ran_through(source):
     stored = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     code = [cell for cell in stored.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert not [o for cell in code for o in cell.outputs if o.output_type in ("error", "stream") and o.get("name") != "stdout"]
+    assert not [
+        o
+        for cell in code
+        for o in cell.outputs
+        if o.output_type in ("error", "stream") and o.get("name") != "stdout"
+    ]
 
 
 @pytest.mark.parametrize("source", execute.SOURCES, ids=lambda path: path.stem)
 def test_every_output_can_be_had_again(source):
     """None is a live measurement, which is noise and would change the file with every rebuild."""
-    assert not [cell for cell in execute.notebook(source).cells if "nbval-ignore-output" in cell.metadata.get("tags", [])]
+    assert not [
+        cell
+        for cell in execute.notebook(source).cells
+        if "nbval-ignore-output" in cell.metadata.get("tags", [])
+    ]
 
 
 def test_sources_are_in_the_order_of_the_book_and_fit_a_screen():
@@ -106,7 +115,9 @@ def test_data_under_figures_are_those_of_the_records():
     for record in records:
         here = tuple(record["run"][key] for key in (*cell, "seed"))
         if here in curves.index:
-            np.testing.assert_allclose(curves.loc[[here], "value"], record["curves"]["val_accuracy"], rtol=1e-5)
+            np.testing.assert_allclose(
+                curves.loc[[here], "value"], record["curves"]["val_accuracy"], rtol=1e-5
+            )
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +130,12 @@ def live_store(tmp_path_factory):
         record = json.loads(path.read_text())["record"]
         ood = [found["ood"]["data"] for found in record["evaluations"].values() if "ood" in found]
         for data in (record["data"], *ood):
-            data |= {"title": data["title"] + HOSTILE, "source": HOSTILE, "sha256": HOSTILE, "official": False}
+            data |= {
+                "title": data["title"] + HOSTILE,
+                "source": HOSTILE,
+                "sha256": HOSTILE,
+                "official": False,
+            }
         record["provenance"] |= dict.fromkeys(("hardware", "code", "torch", "python", "finished"), HOSTILE)
         path.write_text(json.dumps({"sha256": sha256_of(record), "record": record}))
     shutil.copytree(folder / "runs", folder / "again/runs")
@@ -127,14 +143,18 @@ def live_store(tmp_path_factory):
 
 
 # Chapters about the runs of a profile; the others are executed as they are by nbval.
-PROFILED = [source for source in execute.SOURCES[1:] + execute.SOURCES[:1] if "\nPROFILE = " in source.read_text()]
+PROFILED = [
+    source for source in execute.SOURCES[1:] + execute.SOURCES[:1] if "\nPROFILE = " in source.read_text()
+]
 
 
 @pytest.mark.parametrize("source", PROFILED, ids=lambda path: path.stem)
 def test_chapter_runs_live_on_the_digits(source, live_store, tmp_path, rendered):
     target = tmp_path / f"{source.stem}.ipynb"
     execute.execute(
-        source, target, {"PROFILE": "digits", "RESULTS": str(live_store), "TRAIN_MISSING": True, "DEVICE": "cpu"}
+        source,
+        target,
+        {"PROFILE": "digits", "RESULTS": str(live_store), "TRAIN_MISSING": True, "DEVICE": "cpu"},
     )
     outputs = [o for c in nbformat.read(target, as_version=4).cells for o in c.get("outputs", [])]
     figures = [o["data"]["text/html"] for o in outputs if "<svg" in o.get("data", {}).get("text/html", "")]
@@ -167,7 +187,9 @@ def test_hostile_measurements_are_shown_as_text(chapter, tmp_path, rendered):
         path.write_text(json.dumps(found))
     target = tmp_path / "chapter.ipynb"
     execute.execute(ROOT / f"notebooks/{chapter}.py", target, {"RESULTS": str(tmp_path)})
-    check_harmless([o for c in nbformat.read(target, as_version=4).cells for o in c.get("outputs", [])], rendered)
+    check_harmless(
+        [o for c in nbformat.read(target, as_version=4).cells for o in c.get("outputs", [])], rendered
+    )
 
 
 def test_failing_notebook_leaves_the_old_one(tmp_path):
@@ -194,30 +216,46 @@ def test_executing_all_records_one_code_version_and_changes_only_notebooks(tmp_p
     assert written == [source.with_suffix(".ipynb") for source in sources]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "_build/executed.json"]
     status = json.loads((tmp_path / "_build/executed.json").read_text())
-    assert {chapter: where["code"] for chapter, where in status.items()} == {"notebooks/a": "abc", "notebooks/b": "abc"}
+    assert {chapter: where["code"] for chapter, where in status.items()} == {
+        "notebooks/a": "abc",
+        "notebooks/b": "abc",
+    }
 
 
 class Colab:
     """A machine with a folder ``content``, a repository to clone and a notebook opened from its branch ``topic/one``."""
 
     def __init__(self, folder, monkeypatch):
-        self.content, self.origin, self.monkeypatch, self.installs = folder / "content", folder / "origin", monkeypatch, 0
+        self.content, self.origin, self.monkeypatch, self.installs = (
+            folder / "content",
+            folder / "origin",
+            monkeypatch,
+            0,
+        )
         self.content.mkdir()
         self.git("init", "-q", "-b", "main", self.origin)
         self.commit("main")
         self.git("-C", self.origin, "checkout", "-q", "-b", "topic/one")
         self.commit("one")
         page = "fileId=https%3A//github.com/reader/fork/blob/topic/one/notebooks/theory.ipynb"
-        monkeypatch.setattr("urllib.request.urlopen", lambda address: io.StringIO(json.dumps([{"path": page}])))
+        monkeypatch.setattr(
+            "urllib.request.urlopen", lambda address: io.StringIO(json.dumps([{"path": page}]))
+        )
         monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
         monkeypatch.delenv("GFFN_REPOSITORY", raising=False)
         for name, value in {
-            "COLAB_JUPYTER_IP": "172.28.0.2", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_VALUE_0": "https://github.com/reader/fork",
+            "COLAB_JUPYTER_IP": "172.28.0.2",
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_VALUE_0": "https://github.com/reader/fork",
             "GIT_CONFIG_KEY_0": f"url.{self.origin}.insteadOf",
         }.items():
             monkeypatch.setenv(name, value)
         run = subprocess.run
-        monkeypatch.setattr(subprocess, "run", lambda command, **how: self.install() if "pip" in command else run(command, **how))
+        monkeypatch.setattr(
+            subprocess,
+            "run",
+            lambda command, **how: self.install() if "pip" in command else run(command, **how),
+        )
 
     def install(self):
         self.installs += 1
@@ -230,7 +268,19 @@ class Colab:
             (self.origin / folder).mkdir(exist_ok=True)
             (self.origin / folder / "text").write_text(text)
         self.git("-C", self.origin, "add", ".")
-        self.git("-C", self.origin, "-c", "user.name=n", "-c", "user.email=n@n", "commit", "-q", "--amend" if text == "other" else "-q", "-m", text)
+        self.git(
+            "-C",
+            self.origin,
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=n@n",
+            "commit",
+            "-q",
+            "--amend" if text == "other" else "-q",
+            "-m",
+            text,
+        )
 
     def restart(self):
         """Run the cell in a fresh kernel; what it finds of the package there."""
@@ -275,6 +325,14 @@ def test_colab_cell_mends_a_clone_that_was_killed(colab, left):
         for name in ("index.lock", "shallow.lock", "HEAD.lock", "config.lock"):
             (clone / ".git" / name).touch()
     else:
-        colab.git("clone", "-q", "-b", "main", *(["--no-checkout"] if left == "no checkout" else []), colab.origin, clone)
+        colab.git(
+            "clone",
+            "-q",
+            "-b",
+            "main",
+            *(["--no-checkout"] if left == "no checkout" else []),
+            colab.origin,
+            clone,
+        )
     assert colab.restart() == "one"
     assert colab.restart() == "one"

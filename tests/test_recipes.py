@@ -37,7 +37,9 @@ def copy(tmp_path):
     """A folder to which ``git ls-files`` of a pattern can be copied."""
 
     def copy(*patterns):
-        listed = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, check=True, capture_output=True, text=True)
+        listed = subprocess.run(
+            ["git", "ls-files", *patterns], cwd=ROOT, check=True, capture_output=True, text=True
+        )
         for name in listed.stdout.splitlines():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
@@ -54,12 +56,19 @@ def add(file, line, after):
 
 
 def add_profile(folder, dataset, losses=("conditional", "joint")):
-    add(folder / "gffn_core/experiments/profiles.py", TINY.format(dataset=dataset, losses=losses), after="for profile in (\n")
+    add(
+        folder / "gffn_core/experiments/profiles.py",
+        TINY.format(dataset=dataset, losses=losses),
+        after="for profile in (\n",
+    )
 
 
 def run(folder, code, **environment):
     done = subprocess.run(
-        [sys.executable, "-c", USE.format(results=str(ROOT / "results")) + code], cwd=folder, capture_output=True, text=True,
+        [sys.executable, "-c", USE.format(results=str(ROOT / "results")) + code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
         env=ENVIRONMENT | {"PYTHONPATH": str(folder)} | environment,
     )
     assert done.returncode == 0, done.stderr
@@ -79,11 +88,14 @@ def focal_nll(logits, target, *, label_space="categorical", gamma=2.0):
 ''')
     add(folder / "gffn_core/training/step.py", '"focal": losses.focal_nll, ', after="OBJECTIVES = {")
     add_profile(folder, "digits", losses=("joint", "focal"))
-    losses, unchanged, verdicts = run(folder, """
+    losses, unchanged, verdicts = run(
+        folder,
+        """
 others = [record | {"run": record["run"] | {"loss": "focal"}} for record in old] + new
 before, after = ledger(old), ledger([*old, *others])
 print(json.dumps([[one["run"]["loss"] for one in new], before.equals(after), int((after["verdict"] != "no data").sum())]))
-""")
+""",
+    )
     assert sorted(losses) == ["focal", "joint"]
     assert unchanged and verdicts > 20
 
@@ -98,16 +110,26 @@ def entropy(probs):
     """Mean entropy in nats of probabilities ``(N, K)``."""
     return torch.special.entr(probs).sum(-1).mean().item()
 ''')
-    add(folder / "gffn_core/evaluation/standard.py", '        "entropy": metrics.entropy(probs),\n', after="    out = {\n")
-    add(folder / "gffn_core/experiments/tables.py", '\n    "entropy": ("mean entropy, test images", "nats", ".entropy"),',
-        after="COLUMNS = {")
+    add(
+        folder / "gffn_core/evaluation/standard.py",
+        '        "entropy": metrics.entropy(probs),\n',
+        after="    out = {\n",
+    )
+    add(
+        folder / "gffn_core/experiments/tables.py",
+        '\n    "entropy": ("mean entropy, test images", "nats", ".entropy"),',
+        after="COLUMNS = {",
+    )
     add_profile(folder, "digits")
-    found, older, verdicts, exported = run(folder, """
+    found, older, verdicts, exported = run(
+        folder,
+        """
 both = tables.frame([*old, *new])["entropy"]
 verdicts = ledger(old)["verdict"]
 print(json.dumps([both[-2 * len(new):].tolist(), bool(both[:-2 * len(new)].isna().all()), int((verdicts != "no data").sum()),
                   open("tiny.csv").readline().strip().split(",")]))
-""")
+""",
+    )
     assert len(found) == 4 and all(0 < value < np.log(10) for value in found)
     assert older and verdicts > 20 and "entropy" in exported
 
@@ -119,10 +141,14 @@ def test_a_data_set(copy, arrays):
     np.savez(folder / "data/stripes.npz", **arrays)
     add(folder / "gffn_core/data/datasets.py", '\n    "stripes": "Stripes",', after="TITLES = {")
     add_profile(folder, "stripes")
-    titles, verdicts = run(folder, """
+    titles, verdicts = run(
+        folder,
+        """
 assert cli.main(["data", "stripes"]) == 0
 print(json.dumps([tables.frame(new)["title"].tolist(), int((ledger([*old, *new])["verdict"] != "no data").sum())]))
-""", GFFN_DATA=str(folder / "data"))
+""",
+        GFFN_DATA=str(folder / "data"),
+    )
     assert titles == ["Stripes, own file (40 train / 10 test)"] * 4
     assert verdicts > 20
 

@@ -72,7 +72,11 @@ def test_a_table_that_cannot_be_exported_says_why(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr("gffn_core.cli.find_spec", lambda name: None)
     assert main(["export", "cpu", str(tmp_path / "table.parquet"), "--results", str(ROOT / "results")]) == 1
     said = capsys.readouterr().err
-    assert "must end in .csv or .parquet" in said and "name a folder that `gffn sweep` has filled" in said and "gffn-core[parquet]" in said
+    assert (
+        "must end in .csv or .parquet" in said
+        and "name a folder that `gffn sweep` has filled" in said
+        and "gffn-core[parquet]" in said
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -106,17 +110,25 @@ def test_too_few_seeds_have_no_interval_and_say_so(records):
 
 
 def test_a_run_without_its_partner_is_in_no_pair(records):
-    lonely = [r for r in records if (r["run"]["seed"], r["run"]["loss"], r["run"]["batch_size"]) != (2, "joint", 64)]
+    lonely = [
+        r for r in records if (r["run"]["seed"], r["run"]["loss"], r["run"]["batch_size"]) != (2, "joint", 64)
+    ]
     pairs = tables.paired_difference(tables.frame(lonely), "ece")
     assert pairs.set_index(["scheme", "batch_size"])["n"].to_dict() == {
-        ("early", 64): 2, ("long", 64): 2, ("early", 256): 3, ("long", 256): 3
+        ("early", 64): 2,
+        ("long", 64): 2,
+        ("early", 256): 3,
+        ("long", 256): 3,
     }
     with pytest.raises(ValueError, match="both losses"):
         tables.paired_difference(tables.frame([r for r in records if r["run"]["loss"] == "joint"]), "ece")
 
 
 def test_partial_data_is_named_under_every_figure(records):
-    own = [r | {"data": r["data"] | {"official": False, "title": "SVHN subset (9 train / 9 test)"}} for r in records]
+    own = [
+        r | {"data": r["data"] | {"official": False, "title": "SVHN subset (9 train / 9 test)"}}
+        for r in records
+    ]
     assert "SVHN subset (9 train / 9 test)" in words.basis(own, "small")
 
 
@@ -129,14 +141,19 @@ def test_pair_near_takes_the_nearest_batch_on_a_log_scale(records):
     for wanted, found in ((2048, 256), (4, 64), (127, 64), (129, 256)):
         pair = chapter.pair_near(records, "digits_0_4", wanted)
         assert [(r["run"]["loss"], r["run"]["batch_size"], r["run"]["seed"]) for r in pair] == [
-            ("conditional", found, 0), ("joint", found, 0)
+            ("conditional", found, 0),
+            ("joint", found, 0),
         ]
     assert chapter.pair_near(records, "cifar10", 64)[0]["run"]["dataset"] == "digits_0_4"
 
 
 FIGURES = {
-    "by_batch_size": lambda records, table: figures.by_batch_size(table[table["scheme"] == "long"], "ece", "ECE"),
-    "difference": lambda records, table: figures.difference_by_batch_size(table[table["scheme"] == "early"], "ece", "gap"),
+    "by_batch_size": lambda records, table: figures.by_batch_size(
+        table[table["scheme"] == "long"], "ece", "ECE"
+    ),
+    "difference": lambda records, table: figures.difference_by_batch_size(
+        table[table["scheme"] == "early"], "ece", "gap"
+    ),
     "curves": lambda records, table: figures.curves(records[:4], "val_accuracy", "accuracy"),
     "reliability": lambda records, table: figures.reliability(chapter.pair_near(records, "digits_0_4", 64)),
     "density_and_roc": lambda records, table: figures.density_and_roc(records[0]),
@@ -150,14 +167,20 @@ FIGURES = {
 def test_figures_take_the_pages_colour_and_speak(name, records, table, monkeypatch):
     shown = []
     monkeypatch.setattr(publish, "display", lambda data, raw: shown.append(data))
-    publish.show(FIGURES[name](records, table), name="a-figure", data=table, alt='4 < 5 & "so on"', caption="Basis <here>")
+    publish.show(
+        FIGURES[name](records, table),
+        name="a-figure",
+        data=table,
+        alt='4 < 5 & "so on"',
+        caption="Basis <here>",
+    )
     (data,) = shown
     page = data["text/html"]
     root = ET.fromstring(page.replace("xlink:", ""))  # well-formed
     svg = root.find("{http://www.w3.org/2000/svg}svg")
     assert svg.get("aria-label") == '4 < 5 & "so on"' and svg.get("role") == "img" and svg.get("viewBox")
     assert root.find("figcaption").text == "Basis <here>"
-    assert "currentColor" in page and style._INK not in page
+    assert "currentColor" in page and style.INK not in page
     # Nothing paints the page's background: that would be white on a dark page.
     assert not re.search(r"fill: #ffffff", page)
     assert '4 < 5 & "so on"' in data["text/plain"]
@@ -170,7 +193,9 @@ def test_a_figure_carries_its_data(records, monkeypatch):
     shown = []
     monkeypatch.setattr(publish, "display", lambda data, raw: shown.append(data["text/html"]))
     points = tables.curve_points(records, "val_accuracy").assign(note='a "quoted", <b>; 5 %\nü')
-    publish.show(figures.curves(records, "val_accuracy", "accuracy"), name="curves", data=points, alt="", caption="")
+    publish.show(
+        figures.curves(records, "val_accuracy", "accuracy"), name="curves", data=points, alt="", caption=""
+    )
     link = ET.fromstring(shown[0].replace("xlink:", "")).find(".//a[@download='curves.csv']").get("href")
     with urlopen(link) as answer:
         read = pd.read_csv(answer)
@@ -212,8 +237,21 @@ def test_text_of_a_record_is_nothing_but_text(rendered, text):
     page = rendered({"text/markdown": f"Shown: {shown}. And: {shown}."})
     wanted = " ".join(text.split())
     assert page.tags == ["p"] and page.text == f"Shown: {wanted}. And: {wanted}.\n"
-    page = rendered({"text/markdown": words.markdown_table(["a", "b", "c"], [[shown, f"`a{shown}`", f"**a{shown}a**"]])})
-    assert page.tags == ["table", "thead", *["tr", *["th"] * 3], "tbody", "tr", "td", "td", "code", "td", "strong"]
+    page = rendered(
+        {"text/markdown": words.markdown_table(["a", "b", "c"], [[shown, f"`a{shown}`", f"**a{shown}a**"]])}
+    )
+    assert page.tags == [
+        "table",
+        "thead",
+        *["tr", *["th"] * 3],
+        "tbody",
+        "tr",
+        "td",
+        "td",
+        "code",
+        "td",
+        "strong",
+    ]
     assert rendered({"text/html": f'<a title="{shown}">{shown}</a>'}).text == wanted
 
 
@@ -229,12 +267,20 @@ def test_figures_show_a_hostile_title_as_text(name, records, rendered, monkeypat
             found["ood"]["data"]["title"] = HOSTILE
     table = tables.frame(hostile)
     publish.show(
-        FIGURES[name](hostile, table), name="a-figure", data=table,
-        alt=words.describe(table, "ece"), caption=words.basis(hostile, "small"),
+        FIGURES[name](hostile, table),
+        name="a-figure",
+        data=table,
+        alt=words.describe(table, "ece"),
+        caption=words.basis(hostile, "small"),
     )
     page = rendered(shown[0])
     assert not page.active and "img" not in page.tags
-    assert ET.fromstring(shown[0]["text/html"].replace("xlink:", "")).find("figcaption").text.count("<script>alert(1)") == 3
+    assert (
+        ET.fromstring(shown[0]["text/html"].replace("xlink:", ""))
+        .find("figcaption")
+        .text.count("<script>alert(1)")
+        == 3
+    )
     if name != "reliability":
         assert "$\\undefined$" in page.text[: page.text.index("Profile small")]
 

@@ -11,14 +11,7 @@ import torch
 
 from gffn_core.data.datasets import load_dataset
 from gffn_core.engine import process, stack, tuning, workers
-from gffn_core.engine.stack import (
-    CONVOLUTIONS,
-    Execution,
-    Stack,
-    fresh_state,
-    stacked_logits,
-    train_stack,
-)
+from gffn_core.engine.stack import CONVOLUTIONS, Execution, Stack, fresh_state, stacked_logits, train_stack
 from gffn_core.engine.tuning import bytes_per_run, fastest_execution
 from gffn_core.experiments.profiles import PROFILES
 from gffn_core.experiments.store import Store
@@ -74,7 +67,10 @@ def test_steps_in_float64_agree_with_the_plain_loop(digits, runs, steps, executi
     states = [fresh_state(run, digits) for run in runs]
     for state in states:
         for key in ("weights", *stack.MOMENTS):
-            state[key] = {name: value.double() if value.is_floating_point() else value for name, value in state[key].items()}
+            state[key] = {
+                name: value.double() if value.is_floating_point() else value
+                for name, value in state[key].items()
+            }
     model = initial_model(runs[0], digits).double()
     found = Stack(runs, states, model, prepare, digits.train_x, digits.train_y, execution)
     found.begin_epoch(1)
@@ -124,17 +120,24 @@ def test_denormal_numbers_count_as_zero_and_no_weight_differs(digits):
             for _ in range(20):
                 stack.step()
         found[settled] = stack.state(0)
-    tiniest = {settled: min(m[m != 0].abs().min() for m in state["exp_avg"].values()) for settled, state in found.items()}
+    tiniest = {
+        settled: min(m[m != 0].abs().min() for m in state["exp_avg"].values())
+        for settled, state in found.items()
+    }
     assert tiniest[False] < tiny <= tiniest[True]
-    assert all(torch.equal(found[False]["weights"][name], value) for name, value in found[True]["weights"].items())
+    assert all(
+        torch.equal(found[False]["weights"][name], value) for name, value in found[True]["weights"].items()
+    )
 
 
 def test_models_of_a_stack_have_their_own_images():
     digits = load_dataset("digits")
     run = Run("digits", "joint", batch_size=5, epochs=1)
     models = [initial_model(dataclasses.replace(run, seed=seed), digits) for seed in range(3)]
-    parameters = {name: torch.stack([dict(m.named_parameters())[name] for m in models])
-                  for name, _ in models[0].named_parameters()}
+    parameters = {
+        name: torch.stack([dict(m.named_parameters())[name] for m in models])
+        for name, _ in models[0].named_parameters()
+    }
     images = torch.rand(3, 5, 1, 8, 8)
     for convolution in CONVOLUTIONS:
         found = stacked_logits(models[0], parameters, images, convolution)
@@ -162,12 +165,18 @@ def test_runs_leave_the_stack_when_they_end_and_the_others_go_on(tiny):
 
 def test_goes_on_from_any_checkpoint_to_the_same_weights(tiny, tmp_path):
     """Checkpoints after every step, through files as a sweep writes them."""
-    runs = [Run("digits", loss, batch_size=30, epochs=2, seed=1, norm="batch", dropout=0.4) for loss in OBJECTIVES]
+    runs = [
+        Run("digits", loss, batch_size=30, epochs=2, seed=1, norm="batch", dropout=0.4) for loss in OBJECTIVES
+    ]
     kept = []
-    results = list(train_stack(
-        runs, tiny, checkpoint_seconds=0,
-        save_checkpoint=lambda run, checkpoint: kept.append((run, copy.deepcopy(checkpoint))),
-    ))
+    results = list(
+        train_stack(
+            runs,
+            tiny,
+            checkpoint_seconds=0,
+            save_checkpoint=lambda run, checkpoint: kept.append((run, copy.deepcopy(checkpoint))),
+        )
+    )
     whole, curves = hashes(results), {run: result.curves for run, result in by_run(results).items()}
     assert len(kept) == 2 * 6
     store = Store(tmp_path)
@@ -191,10 +200,14 @@ def test_a_stack_shares_its_time_among_its_runs(tiny, monkeypatch):
     monkeypatch.setattr(stack.time, "perf_counter", lambda: float(next(seconds)))
     runs = [Run("digits", "joint", batch_size=50, epochs=3, seed=seed) for seed in range(4)]
     kept = []
-    results = list(train_stack(
-        runs, tiny, checkpoint_seconds=0,
-        save_checkpoint=lambda run, checkpoint: kept.append((run, copy.deepcopy(checkpoint))),
-    ))
+    results = list(
+        train_stack(
+            runs,
+            tiny,
+            checkpoint_seconds=0,
+            save_checkpoint=lambda run, checkpoint: kept.append((run, copy.deepcopy(checkpoint))),
+        )
+    )
     spent = [result.provenance["seconds"] for result in results]
     whole = next(seconds)
     assert 0.5 * whole < sum(spent) <= whole and max(spent) < 0.3 * whole
@@ -205,7 +218,11 @@ def test_a_stack_shares_its_time_among_its_runs(tiny, monkeypatch):
     assert before > 0 and all(result.provenance["seconds"] > before for result in again)
 
 
-@pytest.mark.parametrize("layer", (torch.nn.Dropout(), torch.nn.BatchNorm1d(512), torch.nn.Tanh(), torch.nn.Linear(512, 512, bias=False)), ids=str)
+@pytest.mark.parametrize(
+    "layer",
+    (torch.nn.Dropout(), torch.nn.BatchNorm1d(512), torch.nn.Tanh(), torch.nn.Linear(512, 512, bias=False)),
+    ids=str,
+)
 def test_a_layer_that_a_stack_cannot_compute_is_refused(digits, layer):
     net = initial_model(Run("digits", "joint", batch_size=5, epochs=1), digits)
     net.head.insert(3, layer)
@@ -292,8 +309,12 @@ def test_a_checkpoint_counts_the_time_up_to_it(tiny, monkeypatch):
     """Also within the first epoch. On a clock that moves by a second whenever it is read."""
     seconds, kept = itertools.count(), []
     monkeypatch.setattr(stack.time, "perf_counter", lambda: float(next(seconds)))
-    list(train_stack(
-        [Run("digits", "joint", batch_size=50, epochs=1)], tiny, checkpoint_seconds=0,
-        save_checkpoint=lambda run, checkpoint: kept.append(checkpoint["course"]["seconds"]),
-    ))
+    list(
+        train_stack(
+            [Run("digits", "joint", batch_size=50, epochs=1)],
+            tiny,
+            checkpoint_seconds=0,
+            save_checkpoint=lambda run, checkpoint: kept.append(checkpoint["course"]["seconds"]),
+        )
+    )
     assert 0 < kept[0] < kept[1]

@@ -56,6 +56,7 @@ def damages(intact, step):
 
 def test_a_full_disk_under_torch_save_is_named(tmp_path):
     """torch.save itself answers with an internal error about positions in the file."""
+
     class Full:
         def write(self, content):
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -93,9 +94,7 @@ def test_floats_keep_six_digits_and_nan_becomes_none(result, store):
     """JSON has no NaN; an empty calibration bin has no accuracy."""
     curves = {"val_nll": [1 / 3, 123456789.0, math.nan, math.inf], "count": [123456789]}
     record = store.save(dataclasses.replace(result, curves=curves))
-    assert record["curves"] == {
-        "val_nll": [0.333333, 123457000.0, None, None], "count": [123456789]
-    }
+    assert record["curves"] == {"val_nll": [0.333333, 123457000.0, None, None], "count": [123456789]}
     text = next(store.runs.glob("*.json")).read_text()
     assert "NaN" not in text and "Infinity" not in text
     assert store.select([result.run])[result.run] == record
@@ -209,7 +208,9 @@ def test_a_published_file_that_lacks_a_line_is_noticed(result, store):
             store.publish("grid", runs)
 
 
-@pytest.mark.parametrize("change", ({"loss": "hinge"}, {"momentum": 0.9}, {"seed": None}, {"batch_size": "4"}))
+@pytest.mark.parametrize(
+    "change", ({"loss": "hinge"}, {"momentum": 0.9}, {"seed": None}, {"batch_size": "4"})
+)
 def test_a_record_of_an_unknown_run_is_left_out_by_name(change, result, store, monkeypatch):
     """As another version of the package may write it: one record more, and the rest stays usable."""
     record = store.save(result)
@@ -362,7 +363,9 @@ def begun(tmp_path_factory):
 
 @given(
     damage=st.sampled_from(("flipped bit", "zeroed block", "truncation")),
-    place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), block=st.sampled_from((1, 64, 512)),
+    place=st.floats(0, 1, exclude_max=True),
+    bit=st.integers(0, 7),
+    block=st.sampled_from((1, 64, 512)),
 )
 def test_a_damaged_checkpoint_is_a_warning_and_none(begun, damage, place, bit, block):
     store, content = begun
@@ -390,9 +393,13 @@ def test_what_was_not_trained_here_is_named(result, store):
     record = store.save(result)
     for path in store.runs.iterdir():
         path.unlink()
-    with pytest.raises(FileNotFoundError, match="npz is missing: logits are not published; train the run here"):
+    with pytest.raises(
+        FileNotFoundError, match="npz is missing: logits are not published; train the run here"
+    ):
         store.logits(record)
-    with pytest.raises(FileNotFoundError, match="safetensors is missing: weights are not published; train the run here"):
+    with pytest.raises(
+        FileNotFoundError, match="safetensors is missing: weights are not published; train the run here"
+    ):
         store.weights(record)
 
 

@@ -112,9 +112,7 @@ def test_training_learns(digits, loss, label_space):
     ((1, 3, 5), (12, 3, 6), (100, 7, None)),
     ids=("epochs decide", "steps decide", "never"),
 )
-def test_early_is_the_best_epoch_until_patience_ran_out(
-    tiny, monkeypatch, patience_steps, early, stopped_at
-):
+def test_early_is_the_best_epoch_until_patience_ran_out(tiny, monkeypatch, patience_steps, early, stopped_at):
     """On a given validation curve, four steps an epoch: 0.7 comes at epochs 3 and 4, and 0.9 too late."""
     curve = [0.5, 0.4, 0.7, 0.7, 0.6, 0.6, 0.9, 0.9]
     values = iter(curve)
@@ -138,9 +136,7 @@ def test_curves_tell_what_was_measured(tiny):
     assert {len(values) for values in result.curves.values()} == {3}
     logits, y = torch.from_numpy(result.logits["long_val"]).float(), tiny.val_y
     # The kept logits are float16.
-    assert result.curves["val_nll"][-1] == pytest.approx(
-        metrics.negative_log_likelihood(logits, y), rel=1e-3
-    )
+    assert result.curves["val_nll"][-1] == pytest.approx(metrics.negative_log_likelihood(logits, y), rel=1e-3)
     assert result.curves["val_confidence"][-1] == pytest.approx(
         metrics.max_softmax(logits).mean().item(), rel=1e-3
     )
@@ -269,7 +265,8 @@ def test_long_ends_once_flat_and_fitted(tiny, monkeypatch, fitted_epochs, ends):
     right = iter([100, 99, 10, 98, 99, 99, 50, 100])
     add_epoch = course.Course.add_epoch
     monkeypatch.setattr(
-        course.Course, "add_epoch",
+        course.Course,
+        "add_epoch",
         lambda course, losses, correct, *rest: add_epoch(course, losses, torch.tensor(next(right)), *rest),
     )
     run = Run("digits", "joint", batch_size=25, epochs=8, patience_steps=1, fitted_epochs=fitted_epochs)

@@ -27,12 +27,17 @@ def test_workflow_runs_commands_that_exist(path):
             assert step["uses"].startswith("actions/")
         else:
             program, name = step["run"].split()[:2]
-            assert (program == "make" and name in targets) or (program == "bash" and (ROOT / name).exists()), step
+            assert (program == "make" and name in targets) or (
+                program == "bash" and (ROOT / name).exists()
+            ), step
 
 
 def test_actions_are_pinned_to_one_commit_each_that_a_comment_names():
     used = [line for path in WORKFLOWS for line in path.read_text().splitlines() if "uses:" in line]
-    pins = [re.fullmatch(r" *(?:- )?uses: (actions/[\w-]+)@([0-9a-f]{40})  # v\d+\.\d+\.\d+", line) for line in used]
+    pins = [
+        re.fullmatch(r" *(?:- )?uses: (actions/[\w-]+)@([0-9a-f]{40})  # v\d+\.\d+\.\d+", line)
+        for line in used
+    ]
     assert all(pins), used  # a tag can be moved to other code
     assert len({pin.groups() for pin in pins}) == len({pin[1] for pin in pins})
 
@@ -57,15 +62,26 @@ def test_both_ways_to_install_take_the_same_versions():
 
 FINE = {"name": "numpy", "version": "2.1", "vulns": []}
 BAD = {"name": "jinja2", "version": "1.0", "vulns": [{"id": "GHSA-1", "fix_versions": ["1.1"]}]}
-UNKNOWN = {"name": "torch", "skip_reason": "Dependency not found on PyPI and could not be audited: torch (9.9)"}
+UNKNOWN = {
+    "name": "torch",
+    "skip_reason": "Dependency not found on PyPI and could not be audited: torch (9.9)",
+}
 
 
 @pytest.mark.parametrize(
     ("found", "says", "fails"),
     [
         ([FINE], "Nothing known against 1 of 1 packages.", False),
-        ([FINE, UNKNOWN], "Nothing known against 1 of 2 packages.\nNOT LOOKED UP torch: Dependency not found", True),
-        ([BAD, UNKNOWN], "jinja2 1.0: GHSA-1, fixed in 1.1\nNothing known against 0 of 2 packages.\nNOT LOOKED UP torch", True),
+        (
+            [FINE, UNKNOWN],
+            "Nothing known against 1 of 2 packages.\nNOT LOOKED UP torch: Dependency not found",
+            True,
+        ),
+        (
+            [BAD, UNKNOWN],
+            "jinja2 1.0: GHSA-1, fixed in 1.1\nNothing known against 0 of 2 packages.\nNOT LOOKED UP torch",
+            True,
+        ),
     ],
     ids=["clean", "unknown", "vulnerable"],
 )

@@ -23,7 +23,9 @@ from gffn_core.experiments.tables import COLUMNS
 from gffn_core.pages import words
 
 # Permissive licences, and the Mozilla licence, which covers changed files of its own only.
-COMPATIBLE = r"\b(MIT|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|Mozilla|MPL|Zlib|CC0|HPND|Public Domain)\b"
+COMPATIBLE = (
+    r"\b(MIT|BSD|0BSD|Apache|ISC|PSF|Python Software Foundation|Mozilla|MPL|Zlib|CC0|HPND|Public Domain)\b"
+)
 
 
 def tables(app, config):
@@ -32,7 +34,10 @@ def tables(app, config):
         "data_files": _data_files(app),
         "data_dictionary": words.markdown_table(
             ["column", "meaning", "unit", "in the record"],
-            ([f"`{name}`", meaning, unit, f"`{place}`" if isinstance(place, str) else "computed"] for name, (meaning, unit, place) in COLUMNS.items()),
+            (
+                [f"`{name}`", meaning, unit, f"`{place}`" if isinstance(place, str) else "computed"]
+                for name, (meaning, unit, place) in COLUMNS.items()
+            ),
         ),
         "status": _status(app),
         "licences": _licences(),
@@ -46,7 +51,9 @@ def _chapters(app):
         (
             [
                 _title(app, chapter),
-                ", ".join(_file(f"chapters/{Path(chapter).name}{suffix}", suffix) for suffix in (".ipynb", ".py")),
+                ", ".join(
+                    _file(f"chapters/{Path(chapter).name}{suffix}", suffix) for suffix in (".ipynb", ".py")
+                ),
                 ", ".join(_file(f"figures/{name}.svg", name) for name in figures[chapter]),
             ]
             for chapter in chapters(app)
@@ -63,12 +70,24 @@ def _data_files(app):
     for path in _published(app):
         name = path.name.removesuffix(".jsonl.gz")
         if name != path.name:
-            tables = ", ".join(_file(f"data/{name}{suffix}", f"{name}{suffix}") for suffix in (".csv", ".parquet"))
+            tables = ", ".join(
+                _file(f"data/{name}{suffix}", f"{name}{suffix}") for suffix in (".csv", ".parquet")
+            )
             rows.append([tables, f"results of profile `{name}`, a row per run and scheme"])
-            rows.append([_file(f"data/{path.name}", path.name), "the records whole: curves, bins, histograms, provenance"])
+            rows.append(
+                [
+                    _file(f"data/{path.name}", path.name),
+                    "the records whole: curves, bins, histograms, provenance",
+                ]
+            )
         else:
-            rows.append([_file(f"data/{path.name}", path.name), "measured times" + (
-                ": training speed" if name.startswith("bench") else ": the sweep on several workers")])
+            rows.append(
+                [
+                    _file(f"data/{path.name}", path.name),
+                    "measured times"
+                    + (": training speed" if name.startswith("bench") else ": the sweep on several workers"),
+                ]
+            )
     return words.markdown_table(["file", "what"], rows)
 
 
@@ -79,12 +98,26 @@ def _status(app):
     rows = []
     for chapter in chapters(app):
         when = executed.get(chapter)
-        rows.append([_title(app, chapter), *(
-            [words.escape(when["finished"][:16].replace("T", " ")), f"{when['seconds']:.0f} s", words.escape(when["hardware"]),
-             words.escape(f"Python {when['python']}, torch {when['torch']}"), f"`{words.escape(when['code'])}`"]
-            if when else ["as committed", "", "", "", ""]
-        ), tested.get(chapter, "not tested")])
-    return words.markdown_table(["page", "executed (UTC)", "took", "on", "with", "code", "cells the same"], rows)
+        rows.append(
+            [
+                _title(app, chapter),
+                *(
+                    [
+                        words.escape(when["finished"][:16].replace("T", " ")),
+                        f"{when['seconds']:.0f} s",
+                        words.escape(when["hardware"]),
+                        words.escape(f"Python {when['python']}, torch {when['torch']}"),
+                        f"`{words.escape(when['code'])}`",
+                    ]
+                    if when
+                    else ["as committed", "", "", "", ""]
+                ),
+                tested.get(chapter, "not tested"),
+            ]
+        )
+    return words.markdown_table(
+        ["page", "executed (UTC)", "took", "on", "with", "code", "cells the same"], rows
+    )
 
 
 def _tested(app):
@@ -106,7 +139,8 @@ def _licences():
     command = [sys.executable, "-m", "piplicenses", "--from=mixed", "--format=json"]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     other = [
-        f"{package['Name']} ({package['License']})" for package in found
+        f"{package['Name']} ({package['License']})"
+        for package in found
         if "GPL" in package["License"] or not re.search(COMPATIBLE, package["License"])
     ]
     return (
@@ -139,7 +173,9 @@ def write(app, error):
         shutil.copy(path, static / "data")
         name = path.name.removesuffix(".jsonl.gz")
         for suffix in (".csv", ".parquet") if name != path.name else ():
-            if cli.main(["export", name, str(static / f"data/{name}{suffix}"), "--results", str(path.parents[1])]):
+            if cli.main(
+                ["export", name, str(static / f"data/{name}{suffix}"), "--results", str(path.parents[1])]
+            ):
                 raise ExtensionError(f"the results of {path} could not be written as {suffix}")
     _write_one_page(app)
 
@@ -148,7 +184,9 @@ def _write_one_page(app):
     with tempfile.TemporaryDirectory() as scratch:
         done = subprocess.run(
             [sys.executable, "-m", "sphinx", "-q", "-b", "singlehtml", "-c", "book", ".", scratch],
-            cwd=app.srcdir, capture_output=True, text=True,
+            cwd=app.srcdir,
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             raise ExtensionError(f"the book on one page could not be built:\n{done.stderr}")

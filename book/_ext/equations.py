@@ -11,7 +11,15 @@ from sphinx.errors import ExtensionError
 
 TAG = re.compile(r"\\tag\{([a-z_]+)\.(\d+)\}")
 MENTION = re.compile(r"(\([a-z_]+\.\d+\))")
-NOT_PROSE = (nodes.math, nodes.math_block, nodes.literal, nodes.literal_block, nodes.reference, nodes.title, nodes.raw)
+NOT_PROSE = (
+    nodes.math,
+    nodes.math_block,
+    nodes.literal,
+    nodes.literal_block,
+    nodes.reference,
+    nodes.title,
+    nodes.raw,
+)
 
 
 def collect(app, doctree):
@@ -21,7 +29,9 @@ def collect(app, doctree):
     for node in doctree.findall(nodes.math_block):
         for name, equation in TAG.findall(node.astext()):
             if name != page.split("/")[-1] or f"({name}.{equation})" in app.env.gffn_equations:
-                raise ExtensionError(f"{page} holds \\tag{{{name}.{equation}}}: use the page's own name, and each number once")
+                raise ExtensionError(
+                    f"{page} holds \\tag{{{name}.{equation}}}: use the page's own name, and each number once"
+                )
             node["ids"].append(f"eq-{name}-{equation}")
             app.env.gffn_equations[f"({name}.{equation})"] = (page, equation)
 
@@ -37,7 +47,9 @@ def number(app, doctree, page):
         target = app.env.gffn_equations[f"({name}.{equation})"][0]
         chapter = app.env.toc_secnumbers.get(target, {}).get("")
         if chapter is None:
-            raise ExtensionError(f"{target} has equations but no number: `numbered` its part in book/_toc.yml")
+            raise ExtensionError(
+                f"{target} has equations but no number: `numbered` its part in book/_toc.yml"
+            )
         return f"{chapter[0]}.{equation}"
 
     def link(mention):
@@ -64,11 +76,15 @@ def number(app, doctree, page):
     for text in [node for node in doctree.findall(nodes.Text) if not isinstance(node.parent, NOT_PROSE)]:
         parts = MENTION.split(text.astext())
         if any(part in app.env.gffn_equations for part in parts):
-            text.parent.replace(text, [
-                nodes.reference("", link(part)[0], refuri=link(part)[1], internal=True)
-                if part in app.env.gffn_equations else nodes.Text(part)
-                for part in parts
-            ])
+            text.parent.replace(
+                text,
+                [
+                    nodes.reference("", link(part)[0], refuri=link(part)[1], internal=True)
+                    if part in app.env.gffn_equations
+                    else nodes.Text(part)
+                    for part in parts
+                ],
+            )
 
 
 def setup(app):

@@ -27,11 +27,17 @@ def drawings(app):
     found, pages = {}, {}
     for chapter in chapters(app):
         cells = nbformat.read(Path(app.srcdir) / f"{chapter}.ipynb", as_version=4).cells
-        outputs = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.get("outputs", [])]
+        outputs = [
+            output.get("data", {}).get("text/html", "")
+            for cell in cells
+            for output in cell.get("outputs", [])
+        ]
         found[chapter] = publish.drawings("\n".join(outputs))
         for name in found[chapter]:
             if name in pages:
-                raise ExtensionError(f"figures in {pages[name]} and {chapter} are both named {name!r}; rename one")
+                raise ExtensionError(
+                    f"figures in {pages[name]} and {chapter} are both named {name!r}; rename one"
+                )
             pages[name] = chapter
     return found
 
@@ -47,8 +53,10 @@ def link(app, doctree, page):
             for name in publish.drawings(output.astext()):
                 cell["ids"].append(f"code-{name}")
                 start, end = output.astext().split(LINKS_END)
-                links = (f' · <a href="{static}/figures/{name}.svg" download>drawing (SVG)</a>'
-                         f' · <a href="#code-{name}">code</a>')
+                links = (
+                    f' · <a href="{static}/figures/{name}.svg" download>drawing (SVG)</a>'
+                    f' · <a href="#code-{name}">code</a>'
+                )
                 output.children[0] = nodes.Text(start + links + LINKS_END + end)
 
 

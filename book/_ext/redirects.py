@@ -3,9 +3,16 @@
 from pathlib import Path
 
 MOVED = {
-    "01_theory": "theory", "02_batch_size": "accuracy", "03_calibration": "calibration", "04_ood": "ood",
-    "05_distributed": "distributed", "06_speed": "speed", "07_cluster": "cluster",
-    "08_reproducibility": "reproducibility", "09_explorer": "explorer", "10_choices": "choices",
+    "01_theory": "theory",
+    "02_batch_size": "accuracy",
+    "03_calibration": "calibration",
+    "04_ood": "ood",
+    "05_distributed": "distributed",
+    "06_speed": "speed",
+    "07_cluster": "cluster",
+    "08_reproducibility": "reproducibility",
+    "09_explorer": "explorer",
+    "10_choices": "choices",
 }
 # The script comes first, as it alone keeps what follows "#" and "?": a figure, a view of the explorer.
 PAGE = """<!DOCTYPE html>

@@ -36,14 +36,16 @@ def find_repository(folder, environ=os.environ):
         if name in environ:
             address = parse_address(environ[name])
             if address is None and environ[name].strip():
-                raise ValueError(
-                    f"{name}={environ[name]!r} is no GitHub repository; use 'owner/name'"
-                )
+                raise ValueError(f"{name}={environ[name]!r} is no GitHub repository; use 'owner/name'")
             return address
     try:
         remote = subprocess.run(
             ["git", "remote", "get-url", "origin"],
-            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         ).stdout
     except (OSError, subprocess.SubprocessError):  # no git, no repository or no remote
         return None

@@ -102,7 +102,10 @@ class Dataset:
 
 
 def load_dataset(
-    name: str, *, root: str | Path | None = None, source: str = "auto",
+    name: str,
+    *,
+    root: str | Path | None = None,
+    source: str = "auto",
     report: Callable[[str], object] = lambda line: None,
 ) -> Dataset:
     """Load a data set, fetching it on first use.
@@ -130,8 +133,11 @@ def load_dataset(
         whole, n = SUBSETS[name]
         found = load_dataset(whole, root=root, source=source, report=report)
         return replace(
-            found, name=name, title=f"{found.title}, first {n:,} training images",
-            train_x=found.train_x[:n], train_y=found.train_y[:n],
+            found,
+            name=name,
+            title=f"{found.title}, first {n:,} training images",
+            train_x=found.train_x[:n],
+            train_y=found.train_y[:n],
         )
     if name.startswith("digits"):
         arrays = _digits(name)
@@ -192,9 +198,7 @@ def _fetch(name, path, source, report):
             tried.append(f"{kind}: {type(error).__name__}: {' '.join(str(error).split())}")
             report(f"{name}: {tried[-1]}")
             continue
-        write_atomically(
-            path, lambda file: np.savez(file, source=origin, sha256=digest, **arrays)
-        )
+        write_atomically(path, lambda file: np.savez(file, source=origin, sha256=digest, **arrays))
         return _split(name, arrays, origin, True, digest)
     raise FileNotFoundError(
         f"{name} could not be loaded.\n  " + "\n  ".join(tried) + "\n"
@@ -246,9 +250,7 @@ def _canonical(arrays, where):
         if x.shape[1] not in (1, 3) or x.shape[2] != x.shape[3]:
             raise ValueError(f"{where}: {part}_x must be square with 1 or 3 channels, got {x.shape}")
         if not np.issubdtype(y.dtype, np.integer) or y.shape != x.shape[:1]:
-            raise ValueError(
-                f"{where}: {part}_y must be {len(x)} integer labels, got {y.dtype} {y.shape}"
-            )
+            raise ValueError(f"{where}: {part}_y must be {len(x)} integer labels, got {y.dtype} {y.shape}")
         out[f"{part}_x"], out[f"{part}_y"] = np.require(x, requirements="CW"), y.astype(np.int64)
     classes = np.unique(out["train_y"])
     if classes[0] != 0 or classes[-1] != len(classes) - 1:
@@ -319,6 +321,4 @@ def _digits(name):
     elif name == "digits_5_9":
         x, y = x[y >= 5], y[y >= 5] - 5
     test = np.arange(len(x)) % 5 == 0
-    return _canonical(
-        {"train_x": x[~test], "train_y": y[~test], "test_x": x[test], "test_y": y[test]}, name
-    )
+    return _canonical({"train_x": x[~test], "train_y": y[~test], "test_x": x[test], "test_y": y[test]}, name)

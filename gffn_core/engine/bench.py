@@ -26,7 +26,12 @@ STACKS = (1, 2, 4, 8, 16, 32)
 
 
 def bench(
-    device: str, width: int, *, seconds: float = 1.0, rounds: int = 3, stack: int = 20,
+    device: str,
+    width: int,
+    *,
+    seconds: float = 1.0,
+    rounds: int = 3,
+    stack: int = 20,
     report: Callable[[str], object] = lambda line: None,
 ) -> dict:
     """Measure everything, as plain data: contenders, overhead, growth, floor, precision, provenance.
@@ -118,7 +123,10 @@ def _contend(device, width, batch_size, seconds, rounds, stack, report=lambda li
                 continue
             ready[name] = contender
             row[name] = {
-                "models": contender.models, "processes": contender.processes, "how": how, "images_a_second": 0.0
+                "models": contender.models,
+                "processes": contender.processes,
+                "how": how,
+                "images_a_second": 0.0,
             }
         for number in range(rounds):
             report(f"  all in turns, round {number + 1} of {rounds}")
@@ -158,13 +166,17 @@ def _floor(device, width):
         operations, moved = _work(run, dataset, device)
         execution = fastest_execution([run], dataset, device, *PRECISIONS)
         step = first_step_again([run], dataset, device, execution)
-        steps.append({
-            "batch_size": batch_size, "operations": operations, "bytes": moved,
-            "precision": execution.precision,
-            "seconds_operations": operations / peak[execution.precision],
-            "seconds_bytes": moved / bandwidth,
-            "seconds": best_time(step, 1),
-        })
+        steps.append(
+            {
+                "batch_size": batch_size,
+                "operations": operations,
+                "bytes": moved,
+                "precision": execution.precision,
+                "seconds_operations": operations / peak[execution.precision],
+                "seconds_bytes": moved / bandwidth,
+                "seconds": best_time(step, 1),
+            }
+        )
     return {"peak": peak, "bandwidth": bandwidth, "steps": steps}
 
 
@@ -197,20 +209,30 @@ def _work(run, dataset, device):
 def _precision(device, width):
     """Nets trained in bfloat16 against the same in float32: test metrics on the digits, ten pairs."""
     digits = load_dataset("digits")
-    runs = [Run("digits", loss, 64, epochs=20, seed=seed, width=width)
-            for loss in ("conditional", "joint") for seed in range(5)]
+    runs = [
+        Run("digits", loss, 64, epochs=20, seed=seed, width=width)
+        for loss in ("conditional", "joint")
+        for seed in range(5)
+    ]
     found = {}
     for precision in ("float32", "bfloat16"):
         for result in train_stack(runs, digits, device, execution=Execution(precision)):
             long = result.evaluations["long"]
             found[precision, result.run] = long["test_accuracy"], long["nll"], long["ece"]["uniform10"]
-    full, half = (torch.tensor([found[name, run] for run in runs]).double() for name in ("float32", "bfloat16"))
+    full, half = (
+        torch.tensor([found[name, run] for run in runs]).double() for name in ("float32", "bfloat16")
+    )
     difference = half - full
     # Spread over seeds within each loss, and of the paired differences; ten pairs, Student's t.
     spread = full.view(2, 5, -1).var(1).mean(0).sqrt()
     bound = 2.262 * difference.std(0) / len(runs) ** 0.5
     return [
-        {"metric": metric, "float32": full[:, i].mean().item(), "difference": difference[:, i].mean().item(),
-         "half": bound[i].item(), "seed_spread": spread[i].item()}
+        {
+            "metric": metric,
+            "float32": full[:, i].mean().item(),
+            "difference": difference[:, i].mean().item(),
+            "half": bound[i].item(),
+            "seed_spread": spread[i].item(),
+        }
         for i, metric in enumerate(("test accuracy", "NLL", "ECE"))
     ]

@@ -93,10 +93,12 @@ class Cluster:
     def tune(self, stacks, precision):
         """How to compute each stack, measured there."""
         task = self.ray.remote(_tune)
-        return self.ray.get([
-            task.options(**self.request(runs)).remote(runs, self.placed, self.device, precision)
-            for runs in stacks
-        ])
+        return self.ray.get(
+            [
+                task.options(**self.request(runs)).remote(runs, self.placed, self.device, precision)
+                for runs in stacks
+            ]
+        )
 
     def execute(self, jobs, store, report, checkpoint_seconds):
         """As ``Workers.execute``: train the jobs there into ``store`` here, longest first."""
@@ -219,9 +221,10 @@ def _gpu_memory():
 
 def _arrays(dataset):
     """A data set as NumPy arrays, which processes of a node share in Ray's memory."""
-    return dataclasses.replace(dataset, **{
-        name: value.numpy() for name, value in vars(dataset).items() if isinstance(value, torch.Tensor)
-    })
+    return dataclasses.replace(
+        dataset,
+        **{name: value.numpy() for name, value in vars(dataset).items() if isinstance(value, torch.Tensor)},
+    )
 
 
 def _fetched(placed):

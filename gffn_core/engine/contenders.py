@@ -79,8 +79,10 @@ def _start(name, device, width, batch_size, models, threads, warm_up):
     torch.set_num_threads(threads)
     _device, _images_a_step, how = device, models * batch_size, ""
     dataset = made_up(batch_size)
-    runs = [Run("random", ("joint", "conditional")[i % 2], batch_size, epochs=1, seed=i // 2, width=width)
-            for i in range(models)]
+    runs = [
+        Run("random", ("joint", "conditional")[i % 2], batch_size, epochs=1, seed=i // 2, width=width)
+        for i in range(models)
+    ]
     if name == "gffn":
         if device == "cpu":
             settle()

@@ -124,8 +124,14 @@ class Stack:
     """
 
     def __init__(
-        self, runs: Sequence[Run], states: Sequence[dict], model: ConvNet, prepare: Callable,
-        train_x: Tensor, train_y: Tensor, execution: Execution = Execution(),
+        self,
+        runs: Sequence[Run],
+        states: Sequence[dict],
+        model: ConvNet,
+        prepare: Callable,
+        train_x: Tensor,
+        train_y: Tensor,
+        execution: Execution = Execution(),
     ):
         if len({shape_key(run) for run in runs}) != 1:
             raise ValueError(
@@ -140,8 +146,10 @@ class Stack:
         self.steps = len(train_x) // batch_size
 
         def stacked(key, rows):
-            return {name: torch.stack([state[key][name] for state in states[rows]]).to(self.device)
-                    for name in states[0][key]}
+            return {
+                name: torch.stack([state[key][name] for state in states[rows]]).to(self.device)
+                for name in states[0][key]
+            }
 
         self.branches, groups = [], []
         for _, indices in groupby(
@@ -181,7 +189,9 @@ class Stack:
         branch, row = self._find(i)
         states = {name: self.optimizer.state[value] for name, value in branch.parameters.items()}
         return {
-            "weights": {name: _copy(value, row) for name, value in (branch.parameters | branch.buffers).items()},
+            "weights": {
+                name: _copy(value, row) for name, value in (branch.parameters | branch.buffers).items()
+            },
             **{key: {name: _copy(state[key], row) for name, state in states.items()} for key in MOMENTS},
             "step": int(next(iter(states.values()))["step"]),
         }
@@ -269,7 +279,9 @@ class Stack:
 def fresh_state(run: Run, dataset: Dataset) -> dict:
     """The state of a run before its first step."""
     model = initial_model(run, dataset)
-    zeros = {key: {name: torch.zeros_like(value) for name, value in model.named_parameters()} for key in MOMENTS}
+    zeros = {
+        key: {name: torch.zeros_like(value) for name, value in model.named_parameters()} for key in MOMENTS
+    }
     return {"weights": dict(model.state_dict()), "step": 0, **zeros}
 
 
@@ -338,10 +350,15 @@ def train_stack(
                 if time.perf_counter() - saved >= checkpoint_seconds:
                     share_time()
                     for i, course in enumerate(courses):
-                        save_checkpoint(course.run, {
-                            "course": course.state(), "state": stack.state(i), "within": stack.within(i),
-                            "precision": execution.precision,
-                        })
+                        save_checkpoint(
+                            course.run,
+                            {
+                                "course": course.state(),
+                                "state": stack.state(i),
+                                "within": stack.within(i),
+                                "precision": execution.precision,
+                            },
+                        )
                     saved = time.perf_counter()
             on_images((stack.steps - within[0]["position"]) * stack.order[0].numel())
             within = [{"position": 0}] * len(courses)

@@ -66,7 +66,9 @@ def train_into(store, runs, execution, datasets, device, report, checkpoint_seco
     left = list(runs)
     try:
         for result in train_stack(
-            runs, dataset, device,
+            runs,
+            dataset,
+            device,
             execution=execution,
             out_of_distribution=datasets.get(OUT_OF_DISTRIBUTION.get(dataset.name)),
             checkpoints=list(checkpoints.values()),
@@ -121,8 +123,11 @@ def _in_processes(count, jobs, root, common, report):
 
 def _in_worker(runs, execution, root, common):
     train_into(
-        runs=runs, execution=execution, datasets=datasets_of(runs, root),
-        report=lambda *message: _messages.put(message), **common,
+        runs=runs,
+        execution=execution,
+        datasets=datasets_of(runs, root),
+        report=lambda *message: _messages.put(message),
+        **common,
     )
 
 

@@ -38,8 +38,7 @@ def evaluate(
     Probabilities are softmax(logits) for both label spaces: p(y|x) over the K one-hot labels.
     ``out_of_distribution``: its test images are scored against ``dataset``'s, normalised like them.
     """
-    train, val, test = (predict(model, x, prepare)
-                        for x in (dataset.train_x, dataset.val_x, dataset.test_x))
+    train, val, test = (predict(model, x, prepare) for x in (dataset.train_x, dataset.val_x, dataset.test_x))
     probs = test.double().softmax(-1)
     confidence, predicted = probs.max(-1)
     confidence = confidence.clamp(max=1)  # rounding of the softmax can exceed 1 by one bit

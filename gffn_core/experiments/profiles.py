@@ -60,8 +60,7 @@ class Profile:
                 **settings,
             )
             for seed, batch_size, dataset, settings, loss in product(
-                chosen["seeds"], chosen["batch_sizes"], chosen["datasets"], self.settings,
-                chosen["losses"],
+                chosen["seeds"], chosen["batch_sizes"], chosen["datasets"], self.settings, chosen["losses"]
             )
         ]
 
@@ -75,30 +74,15 @@ _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
 PROFILES = {
     profile.name: profile
     for profile in (
+        Profile("digits", ("digits", "digits_0_4"), epochs={16: 20, 64: 40, 256: 60}, seeds=(0, 1, 2)),
+        Profile("colab", THESIS_DATASETS, epochs={64: 3, 512: 6, 2048: 12}, epoch_factor=SUBSET_FACTOR),
         Profile(
-            "digits",
-            ("digits", "digits_0_4"),
-            epochs={16: 20, 64: 40, 256: 60},
-            seeds=(0, 1, 2),
-        ),
-        Profile(
-            "colab",
-            THESIS_DATASETS,
-            epochs={64: 3, 512: 6, 2048: 12},
-            epoch_factor=SUBSET_FACTOR,
-        ),
-        Profile(
-            "cpu",
-            THESIS_DATASETS,
-            epochs=CPU_EPOCHS,
-            seeds=(0, 1, 2, 3, 4, 5),
-            epoch_factor=SUBSET_FACTOR,
+            "cpu", THESIS_DATASETS, epochs=CPU_EPOCHS, seeds=(0, 1, 2, 3, 4, 5), epoch_factor=SUBSET_FACTOR
         ),
         Profile(
             "thesis",
             THESIS_DATASETS,
-            epochs={4: 10, 8: 12, 16: 15, 32: 20, 64: 25, 128: 30, 256: 40, 512: 60, 1024: 80,
-                    2048: 100},
+            epochs={4: 10, 8: 12, 16: 15, 32: 20, 64: 25, 128: 30, 256: 40, 512: 60, 1024: 80, 2048: 100},
             seeds=(0, 1, 2, 3, 4),
             epoch_factor=SUBSET_FACTOR,
             settings=({"width": WIDTHS["wide"], "patience": 5},),
@@ -118,7 +102,10 @@ PROFILES = {
             ("cifar10_10000",),
             **_CHOICE,
             losses=("joint",),
-            settings=tuple({"options": {"kl_weight": weight}} for weight in (0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)),
+            settings=tuple(
+                {"options": {"kl_weight": weight}}
+                for weight in (0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+            ),
         ),
         Profile("wide", ("cifar10",), **_CHOICE, settings=({"width": WIDTHS["wide"]},)),
     )

@@ -58,8 +58,14 @@ class Store:
         path = self.runs / f"{record['key']}.json"
         # Logits and weights go first: a record that exists has them.
         write_atomically(path.with_suffix(".npz"), lambda file: np.savez(file, **result.logits))
-        tensors = {f"{scheme}.{name}": value.contiguous() for scheme, state in result.weights.items() for name, value in state.items()}
-        write_atomically(path.with_suffix(".safetensors"), lambda file: file.write(safetensors.torch.save(tensors)))
+        tensors = {
+            f"{scheme}.{name}": value.contiguous()
+            for scheme, state in result.weights.items()
+            for name, value in state.items()
+        }
+        write_atomically(
+            path.with_suffix(".safetensors"), lambda file: file.write(safetensors.torch.save(tensors))
+        )
         text = json.dumps({"sha256": sha256_of(record), "record": record})
         write_atomically(path, lambda file: file.write(text.encode()))
         path.with_suffix(".checkpoint").unlink(missing_ok=True)
@@ -126,7 +132,9 @@ class Store:
         try:
             tensors = safetensors.torch.load(path.read_bytes())
         except safetensors.SafetensorError as error:
-            raise ValueError(f"{path} is damaged ({error}); delete it and the record to train the run again") from error
+            raise ValueError(
+                f"{path} is damaged ({error}); delete it and the record to train the run again"
+            ) from error
         found = {}
         for name, value in tensors.items():
             scheme, name = name.split(".", 1)

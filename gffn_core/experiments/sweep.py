@@ -98,8 +98,11 @@ def _refuse_another_precision(runs, precision, store, records, datasets):
     def pair(run, data_sha256):
         return replace(run, loss="conditional", options=()), data_sha256
 
-    done = {pair(Run.of(record["run"]), record["data"]["sha256"]): record for record in records
-            if record["provenance"].get("precision", "float32") != precision}
+    done = {
+        pair(Run.of(record["run"]), record["data"]["sha256"]): record
+        for record in records
+        if record["provenance"].get("precision", "float32") != precision
+    }
     for run in runs:
         data_sha256 = datasets[run.dataset].sha256
         key = record_key(run, data_sha256)
@@ -122,8 +125,9 @@ def progress(runs, datasets, device):
     """A bar over all images, and the function that moves it."""
     from tqdm import tqdm
 
-    with tqdm(total=sum(images_of(run, datasets) for run in runs), unit=" images",
-              unit_scale=True, smoothing=0) as bar:
+    with tqdm(
+        total=sum(images_of(run, datasets) for run in runs), unit=" images", unit_scale=True, smoothing=0
+    ) as bar:
         done = 0
 
         def report(images, ended=False):

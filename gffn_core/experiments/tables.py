@@ -25,7 +25,11 @@ COLUMNS = {
     "seed": ("of initialisation and order of the images", "integer", "run.seed"),
     "width": ("of the net: channels of its first layer", "channels", "run.width"),
     "learning_rate": ("of Adam, constant", "1", "run.learning_rate"),
-    "kl_weight": ("of the KL term in the joint loss; 1, which is the thesis's, where a record lacks it", "factor", "run.kl_weight"),
+    "kl_weight": (
+        "of the KL term in the joint loss; 1, which is the thesis's, where a record lacks it",
+        "factor",
+        "run.kl_weight",
+    ),
     "key": ("the run's own hash", "16 hexadecimal digits", "key"),
     "title": ("data set, with the number of images where it is a subset", "text", "data.title"),
     "scheme": ("early: weights of the best validation accuracy; long: of the last epoch", "name", "scheme"),
@@ -42,17 +46,31 @@ COLUMNS = {
     "ece_uniform15": ("the same with 15 bins", "fraction", ".ece.uniform15"),
     "ece_quantile10": ("the same with 10 bins of equal mass", "fraction", ".ece.quantile10"),
     "aurc": ("area under the risk-coverage curve, test images", "fraction", ".risk_coverage.aurc"),
-    "temperature": ("that minimises the negative log-likelihood on validation images", "factor", ".scaled.temperature"),
+    "temperature": (
+        "that minimises the negative log-likelihood on validation images",
+        "factor",
+        ".scaled.temperature",
+    ),
     "scaled_nll": ("nll of logits divided by the temperature", "nats", ".scaled.nll"),
     "scaled_ece": ("ece of logits divided by the temperature", "fraction", ".scaled.ece.uniform10"),
     "official": ("whether the data set is whole and as published", "true or false", "data.official"),
-    "overconfidence": ("confidence minus test_accuracy", "fraction",
-                       lambda row: row["confidence"] - row["test_accuracy"]),
-    "underfit": (f"long scheme with train_accuracy below {FITTED}", "true or false",
-                 lambda row: row["scheme"] == "long" and row["train_accuracy"] < FITTED),
+    "overconfidence": (
+        "confidence minus test_accuracy",
+        "fraction",
+        lambda row: row["confidence"] - row["test_accuracy"],
+    ),
+    "underfit": (
+        f"long scheme with train_accuracy below {FITTED}",
+        "true or false",
+        lambda row: row["scheme"] == "long" and row["train_accuracy"] < FITTED,
+    ),
 } | {
-    f"auroc_{score}": (f"area under the ROC curve of {score}, test images against those of a foreign data set; "
-                       "empty where there is none", "fraction", f".ood.scores.{score}.auroc")
+    f"auroc_{score}": (
+        f"area under the ROC curve of {score}, test images against those of a foreign data set; "
+        "empty where there is none",
+        "fraction",
+        f".ood.scores.{score}.auroc",
+    )
     for score in SCORES
 }
 
@@ -136,7 +154,9 @@ def bins(records: Iterable[dict], scheme: str = "long", binning: str = "uniform1
         found = record["evaluations"][scheme]["calibration"][binning]
         part = pd.DataFrame({"low": found["edges"][:-1], "high": found["edges"][1:]})
         part = part.assign(**{key: found[key] for key in ("count", "confidence", "accuracy")})
-        parts.append(part.assign(**{key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")}))
+        parts.append(
+            part.assign(**{key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")})
+        )
     return pd.concat(parts)
 
 
@@ -148,8 +168,11 @@ def short_title(title: str) -> str:
 def risk_points(records: Iterable[dict], scheme: str = "long") -> pd.DataFrame:
     """Error rate (``risk``) among the most confident share (``coverage``) of the test images, a row per share."""
     return pd.concat(
-        pd.DataFrame({"coverage": COVERAGES, "risk": record["evaluations"][scheme]["risk_coverage"]["risk"]}).assign(
-            title=record["data"]["title"], **{key: record["run"][key] for key in ("batch_size", "loss", "seed")}
+        pd.DataFrame(
+            {"coverage": COVERAGES, "risk": record["evaluations"][scheme]["risk_coverage"]["risk"]}
+        ).assign(
+            title=record["data"]["title"],
+            **{key: record["run"][key] for key in ("batch_size", "loss", "seed")},
         )
         for record in records
     )
@@ -164,12 +187,15 @@ def score_points(record: dict, score: str = "log_px", scheme: str = "long") -> p
     found = record["evaluations"][scheme]["ood"]["scores"]
     histogram = found[score]["histogram"]
     edges = np.linspace(histogram["low"], histogram["high"], HISTOGRAM_BINS + 1)
-    series = {("histogram", part): (edges[:-1], np.array(histogram[part]) / np.sum(histogram[part]))
-              for part in ("inside", "outside")}
+    series = {
+        ("histogram", part): (edges[:-1], np.array(histogram[part]) / np.sum(histogram[part]))
+        for part in ("inside", "outside")
+    }
     grid = np.linspace(0, 1, ROC_POINTS)
     series |= {("roc", name): (grid, one["tpr_on_fpr_grid"]) for name, one in found.items()}
     return pd.concat(
-        pd.DataFrame({"panel": panel, "series": name, "x": x, "y": y}) for (panel, name), (x, y) in series.items()
+        pd.DataFrame({"panel": panel, "series": name, "x": x, "y": y})
+        for (panel, name), (x, y) in series.items()
     )
 
 

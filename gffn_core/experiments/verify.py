@@ -112,10 +112,18 @@ def evaluate_again(
             evaluations[scheme] = found | training
             logits |= {f"{scheme}_{part}": value.half().numpy() for part, value in kept.items()}
         evaluated = provenance(device, time.perf_counter() - started)
-    now = store.save(Result(
-        run, record["data"], record["curves"], evaluations, None,
-        record["provenance"] | {"evaluated": evaluated}, logits, weights,
-    ))
+    now = store.save(
+        Result(
+            run,
+            record["data"],
+            record["curves"],
+            evaluations,
+            None,
+            record["provenance"] | {"evaluated": evaluated},
+            logits,
+            weights,
+        )
+    )
     old, new = (_values(one["evaluations"]) for one in (record, now))
     changed = [place for place in old if place not in new or old[place] != new[place]]
     return Evaluated(now, len(old), changed, [place for place in new if place not in old])

@@ -64,9 +64,13 @@ class Chapter:
 
     def variant(self, name: str) -> list[dict]:
         """The stored records of profile ``name``, which changes one choice of ``cpu``; none for another profile."""
-        return list(self.store.select(profiles.profile(name).runs()).values()) if self.profile == "cpu" else []
+        return (
+            list(self.store.select(profiles.profile(name).runs()).values()) if self.profile == "cpu" else []
+        )
 
-    def by_batch_size(self, table: pd.DataFrame, metric: str, label: str, *, name: str, lead: str = "") -> None:
+    def by_batch_size(
+        self, table: pd.DataFrame, metric: str, label: str, *, name: str, lead: str = ""
+    ) -> None:
         """Draw ``figures.by_batch_size`` of one scheme, describe it and show it; ``lead`` opens the caption."""
         publish.show(
             figures.by_batch_size(table, metric, label),
@@ -115,8 +119,7 @@ def pair_near(records: Iterable[dict], dataset: str, batch_size: int) -> list[di
     dataset = dataset if dataset in names else names[0]
     candidates = [r for r in records if r["run"]["dataset"] == dataset]
     nearest = min(
-        candidates,
-        key=lambda r: (abs(np.log2(r["run"]["batch_size"] / batch_size)), r["run"]["seed"]),
+        candidates, key=lambda r: (abs(np.log2(r["run"]["batch_size"] / batch_size)), r["run"]["seed"])
     )["run"]
     same = ("batch_size", "seed", "label_space")
     pair = [r for r in candidates if all(r["run"][key] == nearest[key] for key in same)]

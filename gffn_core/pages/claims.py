@@ -11,8 +11,11 @@ def markdown(table: pd.DataFrame, chapter: str) -> str:
     return words.markdown_table(
         ["claim and test", "verdict", "effect, 95 % interval"],
         (
-            (f"**{row.number}** {row.statement} [{row.section}]<br>*Test:* {row.test}", f"**{row.verdict}**",
-             "<br>".join(filter(None, (_effect(row), _runs(row), words.escape(row.note)))))
+            (
+                f"**{row.number}** {row.statement} [{row.section}]<br>*Test:* {row.test}",
+                f"**{row.verdict}**",
+                "<br>".join(filter(None, (_effect(row), _runs(row), words.escape(row.note)))),
+            )
             for row in table[table["chapter"] == chapter].itertuples()
         ),
     )

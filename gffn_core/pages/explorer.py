@@ -60,7 +60,9 @@ def cells(records: Iterable[dict]) -> list[dict]:
 def _pooled_bins(evaluations):
     """Rows of ``cells``' bins: counts add up over seeds, accuracy and confidence weigh by them."""
     bins = [e["calibration"]["uniform10"] for e in evaluations]
-    count, accuracy, confidence = (np.array([b[k] for b in bins], float) for k in ("count", "accuracy", "confidence"))
+    count, accuracy, confidence = (
+        np.array([b[k] for b in bins], float) for k in ("count", "accuracy", "confidence")
+    )
     total = count.sum(0)
     full = total > 0
     means = [np.nansum(count * value, axis=0)[full] / total[full] for value in (accuracy, confidence)]

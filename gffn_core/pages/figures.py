@@ -12,18 +12,18 @@ from gffn_core.evaluation.scores import HISTOGRAM_BINS, ROC_POINTS
 from gffn_core.experiments import tables
 from gffn_core.pages import words
 from gffn_core.pages.style import (
-    _INK,
+    INK,
     INSIDE,
     LOSS_STYLE,
     OUTSIDE,
     SCORE_STYLE,
     STYLE,
-    _batch_axis,
-    _label,
-    _legend,
-    _line,
-    _literal,
-    _panels,
+    batch_axis,
+    draw_legend,
+    draw_line,
+    label_axes,
+    literal,
+    panels,
 )
 
 
@@ -34,14 +34,14 @@ def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
     """
     cells = tables.summary(table, metric)
     with matplotlib.rc_context(STYLE):
-        figure, axes = _panels(cells["title"].unique())
+        figure, axes = panels(cells["title"].unique())
         for title, axis in axes.items():
             for loss, style in LOSS_STYLE.items():
                 part = cells[(cells["title"] == title) & (cells["loss"] == loss)]
-                _line(axis, part, style)
-            _batch_axis(axis, cells["batch_size"])
-        _label(figure, "batch size", label)
-        _legend(figure, LOSS_STYLE, underfit=cells["underfit"].any())
+                draw_line(axis, part, style)
+            batch_axis(axis, cells["batch_size"])
+        label_axes(figure, "batch size", label)
+        draw_legend(figure, LOSS_STYLE, underfit=cells["underfit"].any())
     return figure
 
 
@@ -52,14 +52,14 @@ def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> pl
     """
     cells = tables.paired_difference(table, metric)
     with matplotlib.rc_context(STYLE):
-        figure, axes = _panels(cells["title"].unique())
+        figure, axes = panels(cells["title"].unique())
         for title, axis in axes.items():
-            axis.axhline(0, color=_INK, linewidth=1)
-            _line(axis, cells[cells["title"] == title], LOSS_STYLE["joint"])
-            _batch_axis(axis, cells["batch_size"])
-        _label(figure, "batch size", label)
+            axis.axhline(0, color=INK, linewidth=1)
+            draw_line(axis, cells[cells["title"] == title], LOSS_STYLE["joint"])
+            batch_axis(axis, cells["batch_size"])
+        label_axes(figure, "batch size", label)
         if cells["underfit"].any():
-            _legend(figure, {}, underfit=True)
+            draw_legend(figure, {}, underfit=True)
     return figure
 
 
@@ -71,7 +71,9 @@ def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.
     batches = sorted({batch for table in choices.values() for batch in table["batch_size"]})
     cells = {
         (choice, batch): table[table["batch_size"] == batch]
-        for batch in batches for choice, table in choices.items() if batch in set(table["batch_size"])
+        for batch in batches
+        for choice, table in choices.items()
+        if batch in set(table["batch_size"])
     }
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
@@ -83,14 +85,20 @@ def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.
                     style = LOSS_STYLE[found["loss"]]
                     half = None if np.isnan(found["half"]) else found["half"]  # too few seeds
                     axis.errorbar(
-                        found["mean"], row, xerr=half, color=style["color"], marker=style["marker"],
-                        capsize=3, markersize=6.5, markeredgewidth=1.6,
+                        found["mean"],
+                        row,
+                        xerr=half,
+                        color=style["color"],
+                        marker=style["marker"],
+                        capsize=3,
+                        markersize=6.5,
+                        markeredgewidth=1.6,
                         markerfacecolor="none" if found["underfit"] else style["color"],
                     )
             axis.set_xlabel(label)
         axes[0].set_yticks(range(len(cells)), [f"{choice}, B = {batch}" for choice, batch in cells])
         axes[0].invert_yaxis()
-        _legend(figure, LOSS_STYLE, underfit=any(table["underfit"].any() for table in cells.values()))
+        draw_legend(figure, LOSS_STYLE, underfit=any(table["underfit"].any() for table in cells.values()))
     return figure
 
 
@@ -105,27 +113,43 @@ def curves(records: list[dict], metric: str | Callable[[dict], list], label: str
     batches = sorted({r["run"]["batch_size"] for r in records})
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
-            len(titles), len(batches), figsize=(9, 0.6 + 2.0 * len(titles)),
-            squeeze=False, sharey="row", layout="constrained",
+            len(titles),
+            len(batches),
+            figsize=(9, 0.6 + 2.0 * len(titles)),
+            squeeze=False,
+            sharey="row",
+            layout="constrained",
         )
         for record in records:
             run = record["run"]
             axis = axes[titles.index(record["data"]["title"]), batches.index(run["batch_size"])]
             values = metric(record) if callable(metric) else record["curves"][metric]
             style = LOSS_STYLE[run["loss"]]
-            axis.plot(range(1, len(values) + 1), values, color=style["color"],
-                      linestyle=style["linestyle"], linewidth=1.5)
+            axis.plot(
+                range(1, len(values) + 1),
+                values,
+                color=style["color"],
+                linestyle=style["linestyle"],
+                linewidth=1.5,
+            )
             early = record["evaluations"]["early"]["epoch"]
             axis.plot(early, values[early - 1], style["marker"], color=style["color"], markersize=6)
             if tables.underfit(record, "long"):
-                axis.plot(len(values), values[-1], style["marker"], color=style["color"],
-                          markerfacecolor="none", markersize=6.5, markeredgewidth=1.6)
+                axis.plot(
+                    len(values),
+                    values[-1],
+                    style["marker"],
+                    color=style["color"],
+                    markerfacecolor="none",
+                    markersize=6.5,
+                    markeredgewidth=1.6,
+                )
         for axis, batch in zip(axes[0], batches):
             axis.set_title(f"batch size {batch}")
         for axis, title in zip(axes[:, 0], titles):
-            axis.set_ylabel(_literal(tables.short_title(title)))
-        _label(figure, "epoch", label)
-        _legend(figure, LOSS_STYLE, underfit=any(tables.underfit(record, "long") for record in records))
+            axis.set_ylabel(literal(tables.short_title(title)))
+        label_axes(figure, "epoch", label)
+        draw_legend(figure, LOSS_STYLE, underfit=any(tables.underfit(record, "long") for record in records))
     return figure
 
 
@@ -137,8 +161,14 @@ def reliability(records: list[dict], scheme: str = "long", binning: str = "unifo
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
-            2, len(records), figsize=(4.4 * len(records), 4.8), squeeze=False, sharex=True,
-            sharey="row", height_ratios=(3, 1.2), layout="constrained",
+            2,
+            len(records),
+            figsize=(4.4 * len(records), 4.8),
+            squeeze=False,
+            sharex=True,
+            sharey="row",
+            height_ratios=(3, 1.2),
+            layout="constrained",
         )
         for (top, bottom), record in zip(axes.T, records):
             found = record["evaluations"][scheme]
@@ -152,21 +182,53 @@ def reliability(records: list[dict], scheme: str = "long", binning: str = "unifo
                 for n, p in zip(count, share)
             ]
             low, high = np.array(interval).T
-            top.bar(left, share, width, align="edge", color=style["color"], alpha=0.75,
-                    edgecolor=_INK, linewidth=0.5)
-            top.errorbar(left + width / 2, share, [share - low, high - share], fmt="none",
-                         ecolor=_INK, elinewidth=1, capsize=2)
-            top.plot(bins["confidence"][full], bins["confidence"][full], "_", color=_INK,
-                     markersize=13, markeredgewidth=2)
-            top.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=":")
+            top.bar(
+                left,
+                share,
+                width,
+                align="edge",
+                color=style["color"],
+                alpha=0.75,
+                edgecolor=INK,
+                linewidth=0.5,
+            )
+            top.errorbar(
+                left + width / 2,
+                share,
+                [share - low, high - share],
+                fmt="none",
+                ecolor=INK,
+                elinewidth=1,
+                capsize=2,
+            )
+            top.plot(
+                bins["confidence"][full],
+                bins["confidence"][full],
+                "_",
+                color=INK,
+                markersize=13,
+                markeredgewidth=2,
+            )
+            top.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
             top.set(xlim=(0, 1), ylim=(0, 1.02))
-            top.set_title(f"{style['label']}\nECE {found['ece'][binning]:.3f}, "
-                          f"accuracy {words.percent(found['test_accuracy'])}{_underfit(record, scheme)}")
-            bottom.bar(left, count / count.sum(), width, align="edge", color=style["color"],
-                       alpha=0.75, edgecolor=_INK, linewidth=0.5)
+            top.set_title(
+                f"{style['label']}\nECE {found['ece'][binning]:.3f}, "
+                f"accuracy {words.percent(found['test_accuracy'])}{_underfit(record, scheme)}"
+            )
+            bottom.bar(
+                left,
+                count / count.sum(),
+                width,
+                align="edge",
+                color=style["color"],
+                alpha=0.75,
+                edgecolor=INK,
+                linewidth=0.5,
+            )
             for x, n in zip(left + width / 2, count):
-                bottom.text(x, n / count.sum() + 0.02, f"{n:.0f}", ha="center", va="bottom",
-                            fontsize=7.5, rotation=90)
+                bottom.text(
+                    x, n / count.sum() + 0.02, f"{n:.0f}", ha="center", va="bottom", fontsize=7.5, rotation=90
+                )
             bottom.set(ylim=(0, 1.45), yticks=(0, 0.5, 1), xlabel="confidence")
         axes[0, 0].set_ylabel("accuracy")
         axes[1, 0].set_ylabel("share")
@@ -180,23 +242,39 @@ def risk_coverage(points: pd.DataFrame) -> plt.Figure:
     """
     means = tables.interval(points.groupby(["title", "loss", "coverage"], sort=False)["risk"]).reset_index()
     with matplotlib.rc_context(STYLE):
-        figure, axes = _panels(points["title"].unique())
+        figure, axes = panels(points["title"].unique())
         for title, axis in axes.items():
             for loss, style in LOSS_STYLE.items():
                 part = means[(means["title"] == title) & (means["loss"] == loss)]
                 half = part["half"].fillna(0)
-                axis.plot(part["coverage"], part["mean"], color=style["color"], linestyle=style["linestyle"], linewidth=1.6)
-                axis.fill_between(part["coverage"], part["mean"] - half, part["mean"] + half, color=style["color"], alpha=0.2, linewidth=0)
+                axis.plot(
+                    part["coverage"],
+                    part["mean"],
+                    color=style["color"],
+                    linestyle=style["linestyle"],
+                    linewidth=1.6,
+                )
+                axis.fill_between(
+                    part["coverage"],
+                    part["mean"] - half,
+                    part["mean"] + half,
+                    color=style["color"],
+                    alpha=0.2,
+                    linewidth=0,
+                )
             axis.set(xlim=(0, 1), ylim=(0, None))
-        _label(figure, "share of the images that is answered", "error rate among them")
-        _legend(figure, {loss: style | {"marker": ""} for loss, style in LOSS_STYLE.items()})
+        label_axes(figure, "share of the images that is answered", "error rate among them")
+        draw_legend(figure, {loss: style | {"marker": ""} for loss, style in LOSS_STYLE.items()})
     return figure
 
 
 def density_and_roc(record: dict, score: str = "log_px", scheme: str = "long") -> plt.Figure:
     """Left: distribution of a score in and out of distribution. Right: the ROC curves of all scores."""
     ood = record["evaluations"][scheme]["ood"]
-    names = {"inside": (record["data"]["title"], INSIDE, "-"), "outside": (ood["data"]["title"], OUTSIDE, "--")}
+    names = {
+        "inside": (record["data"]["title"], INSIDE, "-"),
+        "outside": (ood["data"]["title"], OUTSIDE, "--"),
+    }
     histogram = ood["scores"][score]["histogram"]
     edges = np.linspace(histogram["low"], histogram["high"], HISTOGRAM_BINS + 1)
     with matplotlib.rc_context(STYLE):
@@ -204,19 +282,32 @@ def density_and_roc(record: dict, score: str = "log_px", scheme: str = "long") -
         for part, (title, color, dash) in names.items():
             share = np.array(histogram[part]) / np.sum(histogram[part])
             left.stairs(share, edges, color=color, fill=True, alpha=0.25)
-            left.stairs(share, edges, color=color, linestyle=dash, linewidth=1.5,
-                        label=f"{_literal(tables.short_title(title))} ({'in' if part == 'inside' else 'out of'} distribution)")
-        left.set(xlabel=SCORE_STYLE[score]["label"] + (", unnormalised" if score == "log_px" else ""),
-                 ylabel="share of test images")
+            left.stairs(
+                share,
+                edges,
+                color=color,
+                linestyle=dash,
+                linewidth=1.5,
+                label=f"{literal(tables.short_title(title))} ({'in' if part == 'inside' else 'out of'} distribution)",
+            )
+        left.set(
+            xlabel=SCORE_STYLE[score]["label"] + (", unnormalised" if score == "log_px" else ""),
+            ylabel="share of test images",
+        )
         left.set_title(LOSS_STYLE[record["run"]["loss"]]["label"] + _underfit(record, scheme))
         left.set_ylim(top=left.get_ylim()[1] * 1.3)
         left.legend(loc="upper left")
         grid = np.linspace(0, 1, ROC_POINTS)
         for name, style in SCORE_STYLE.items():
             found = ood["scores"][name]
-            right.plot(grid, found["tpr_on_fpr_grid"], color=style["color"], linestyle=style["linestyle"],
-                       label=f"{style['label']}, AUROC {found['auroc']:.3f}")
-        right.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=(0, (1, 3)))
+            right.plot(
+                grid,
+                found["tpr_on_fpr_grid"],
+                color=style["color"],
+                linestyle=style["linestyle"],
+                label=f"{style['label']}, AUROC {found['auroc']:.3f}",
+            )
+        right.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (1, 3)))
         right.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1))
         right.legend(loc="lower right")
     return figure
@@ -227,23 +318,30 @@ def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.
     sets = list(dict.fromkeys(zip(table["dataset"], table["title"])))
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
-            2, len(sets), figsize=(max(5.0, 2.5 * len(sets)), 5.2), squeeze=False, sharey=True,
-            sharex=True, layout="constrained",
+            2,
+            len(sets),
+            figsize=(max(5.0, 2.5 * len(sets)), 5.2),
+            squeeze=False,
+            sharey=True,
+            sharex=True,
+            layout="constrained",
         )
         for row, loss in zip(axes, LOSS_STYLE):
             for axis, (dataset, title) in zip(row, sets):
                 part = table[(table["dataset"] == dataset) & (table["loss"] == loss)]
-                axis.axhline(0.5, color=_INK, linewidth=1, linestyle=(0, (1, 3)))
+                axis.axhline(0.5, color=INK, linewidth=1, linestyle=(0, (1, 3)))
                 for score, style in SCORE_STYLE.items():
-                    _line(axis, tables.summary(part, f"auroc_{score}"), style)
-                _batch_axis(axis, table["batch_size"])
+                    draw_line(axis, tables.summary(part, f"auroc_{score}"), style)
+                batch_axis(axis, table["batch_size"])
                 if loss == "conditional":
-                    against = f"{tables.short_title(title)}\nagainst {tables.short_title(out_titles[dataset])}"
-                    axis.set_title(_literal(against))
+                    against = (
+                        f"{tables.short_title(title)}\nagainst {tables.short_title(out_titles[dataset])}"
+                    )
+                    axis.set_title(literal(against))
             row[0].set_ylabel(f"AUROC, {loss} loss")
             row[0].set_ylim(0, 1.03)
         figure.supxlabel("batch size", fontsize=10)
-        _legend(figure, SCORE_STYLE, underfit=table["underfit"].any())
+        draw_legend(figure, SCORE_STYLE, underfit=table["underfit"].any())
     return figure
 
 

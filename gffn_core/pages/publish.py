@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import display
 
-from gffn_core.pages.style import _INK, STYLE
+from gffn_core.pages.style import INK, STYLE
 
 
 def show(figure: plt.Figure, *, name: str, data: pd.DataFrame, alt: str, caption: str) -> None:
@@ -21,21 +21,24 @@ def show(figure: plt.Figure, *, name: str, data: pd.DataFrame, alt: str, caption
     see it must know. caption: what it rests on (``words.basis``).
     """
     if not re.fullmatch("[a-z][a-z0-9-]*", name):
-        raise ValueError(f"figure name {name!r}: use lower-case letters, digits and hyphens, such as 'ece-long'")
+        raise ValueError(
+            f"figure name {name!r}: use lower-case letters, digits and hyphens, such as 'ece-long'"
+        )
     buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     width, height = figure.get_size_inches() * 96
     plt.close(figure)
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # not unique on a page with several figures
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (width|height)="[^"]*pt"', "", svg, count=2)
     svg = svg.replace(
         "<svg ",
         f'<svg role="img" aria-label="{html.escape(alt)}" width="{width:.0f}" height="{height:.0f}" '
-        'style="max-width:100%;height:auto" ', 1,
+        'style="max-width:100%;height:auto" ',
+        1,
     )
     # In the page itself, so that it is there in Jupyter and Colab and from file:// alike.
     csv = quote(data.to_csv(index=False, float_format="%.6g", lineterminator="\n"), safe=",")
@@ -43,9 +46,7 @@ def show(figure: plt.Figure, *, name: str, data: pd.DataFrame, alt: str, caption
         f'<p class="gffn-links"><a href="#{name}">link</a> · '
         f'<a href="data:text/csv;charset=utf-8,{csv}" download="{name}.csv">data (CSV)</a></p>'
     )
-    markup = (
-        f'<figure class="gffn-figure" id="{name}">\n{svg}<figcaption>{html.escape(caption)}{links}</figcaption>\n</figure>'
-    )
+    markup = f'<figure class="gffn-figure" id="{name}">\n{svg}<figcaption>{html.escape(caption)}{links}</figcaption>\n</figure>'
     display({"text/html": markup, "text/plain": f"Figure: {alt}\n{caption}"}, raw=True)
 
 

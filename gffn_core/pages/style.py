@@ -18,12 +18,23 @@ SCORE_STYLE = {
 }
 INSIDE, OUTSIDE = "#3B8BC2", "#D55E00"
 # Stands for the text colour of the page: ``show`` replaces it by currentColor.
-_INK = "#0a0b0c"
+INK = "#0a0b0c"
 STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.transparent": True,
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color", "grid.color"), _INK),
+    **dict.fromkeys(
+        (
+            "text.color",
+            "axes.edgecolor",
+            "axes.labelcolor",
+            "axes.titlecolor",
+            "xtick.color",
+            "ytick.color",
+            "grid.color",
+        ),
+        INK,
+    ),
     "grid.alpha": 0.2,
     "axes.grid": True,
     "axes.spines.top": False,
@@ -37,7 +48,7 @@ STYLE = {
 }
 
 
-def _panels(titles):
+def panels(titles):
     columns = min(2, len(titles))
     rows = -(-len(titles) // columns)
     figure, axes = plt.subplots(
@@ -47,22 +58,37 @@ def _panels(titles):
     for axis in axes.flat[len(titles) :]:
         axis.remove()
     for axis, title in zip(axes.flat, titles):
-        axis.set_title(_literal(title))
+        axis.set_title(literal(title))
     return figure, dict(zip(titles, axes.flat))
 
 
-def _line(axis, cells, style):
+def draw_line(axis, cells, style):
     """Mean with interval; hollow markers where underfit."""
     cells = cells.sort_values("batch_size")
-    axis.errorbar(cells["batch_size"], cells["mean"], cells["half"].fillna(0), color=style["color"],
-                  linestyle=style["linestyle"], linewidth=1.6, elinewidth=1.2, capsize=3)
+    axis.errorbar(
+        cells["batch_size"],
+        cells["mean"],
+        cells["half"].fillna(0),
+        color=style["color"],
+        linestyle=style["linestyle"],
+        linewidth=1.6,
+        elinewidth=1.2,
+        capsize=3,
+    )
     hollow = cells["underfit"]
     for part, face in ((cells[~hollow], style["color"]), (cells[hollow], "none")):
-        axis.plot(part["batch_size"], part["mean"], style["marker"], color=style["color"],
-                  markerfacecolor=face, markersize=6.5, markeredgewidth=1.6)
+        axis.plot(
+            part["batch_size"],
+            part["mean"],
+            style["marker"],
+            color=style["color"],
+            markerfacecolor=face,
+            markersize=6.5,
+            markeredgewidth=1.6,
+        )
 
 
-def _batch_axis(axis, batch_sizes):
+def batch_axis(axis, batch_sizes):
     ticks = sorted(set(batch_sizes), reverse=True)
     named = []  # from the largest on, what has room: labels of neighbours would overlap
     for tick in ticks:
@@ -74,21 +100,21 @@ def _batch_axis(axis, batch_sizes):
     axis.margins(x=0.08)
 
 
-def _label(figure, x, y):
+def label_axes(figure, x, y):
     figure.supxlabel(x, fontsize=10)
     figure.supylabel(y, fontsize=10)
 
 
-def _legend(figure, styles, underfit=False):
+def draw_legend(figure, styles, underfit=False):
     handles = [Line2D([], [], **style) for style in styles.values()]
     if underfit:
         label = f"hollow: underfit (train accuracy < {100 * course.FITTED:.0f} %)"
         handles.append(
-            Line2D([], [], color=_INK, marker="o", markerfacecolor="none", linestyle="none", label=label)
+            Line2D([], [], color=INK, marker="o", markerfacecolor="none", linestyle="none", label=label)
         )
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
-def _literal(text):
+def literal(text):
     """Text of a record, whose dollars begin no formula."""
     return text.replace("$", r"\$")

@@ -26,7 +26,11 @@ def basis(records: Iterable[dict], profile: str) -> str:
     parts = [
         f"Profile {profile}, {len(records)} {'run' if len(records) == 1 else 'runs'}",
         f"{'seed' if len(seeds) == 1 else 'seeds'} {named}"
-        + (f", bars: 95 % interval of cells with {SEEDS} seeds" if len(seeds) >= SEEDS else ", too few for intervals"),
+        + (
+            f", bars: 95 % interval of cells with {SEEDS} seeds"
+            if len(seeds) >= SEEDS
+            else ", too few for intervals"
+        ),
         f"{' and '.join(sorted({nets.get(run['width'], str(run['width'])) for run in runs}))} net",
         *partial,
         "; ".join(sorted({r["provenance"]["hardware"] for r in records})),
@@ -77,7 +81,9 @@ def escape(text: str) -> str:
     The functions here return text as it is: ``publish.show`` escapes it, and what puts it into Markdown has to.
     """
     # As character references, which both read, and in which Markdown sees no markup.
-    return re.sub(r"""[\\`*_{}\[\]<>&|$~#!^"']""", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+    return re.sub(
+        r"""[\\`*_{}\[\]<>&|$~#!^"']""", lambda found: f"&#{ord(found[0])};", " ".join(text.split())
+    )
 
 
 def text(found: dict) -> str:
@@ -103,10 +109,15 @@ def text(found: dict) -> str:
     lines += ["", "Time of a step, joint over conditional loss:"]
     lines += [f"{row['batch_size']:6} {row['joint_over_conditional']:8.3f}" for row in found["overhead"]]
     lines += ["", "Growth: model-images a second by batch size and stack:"]
-    lines += [f"{row['batch_size']:6} {row['stack']:4} {row['images_a_second']:12,.0f}" for row in found["growth"]]
+    lines += [
+        f"{row['batch_size']:6} {row['stack']:4} {row['images_a_second']:12,.0f}" for row in found["growth"]
+    ]
     floor = found["floor"]
     peaks = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in floor["peak"].items())
-    lines += ["", f"Floor of one model's step at the measured peaks ({peaks}, {floor['bandwidth'] / 1e9:.0f} GB/s):"]
+    lines += [
+        "",
+        f"Floor of one model's step at the measured peaks ({peaks}, {floor['bandwidth'] / 1e9:.0f} GB/s):",
+    ]
     for row in floor["steps"]:
         least = max(row["seconds_operations"], row["seconds_bytes"])
         lines.append(
@@ -114,6 +125,8 @@ def text(found: dict) -> str:
             f"at least {1e3 * least:8.3f} ms, takes {1e3 * row['seconds']:8.3f} ms ({row['precision']})"
         )
     lines += ["", "bfloat16 minus float32, trained on the digits, and the spread over seeds:"]
-    lines += [f"{row['metric']:>14} {row['difference']:+.4f} +- {row['half']:.4f}  {row['seed_spread']:.4f}"
-              for row in found["precision"]]
+    lines += [
+        f"{row['metric']:>14} {row['difference']:+.4f} +- {row['half']:.4f}  {row['seed_spread']:.4f}"
+        for row in found["precision"]
+    ]
     return "\n".join(lines)

@@ -51,8 +51,17 @@ class Course:
                 f"batch_size={run.batch_size} exceeds the {len(dataset.train_x)} training images"
             )
         self.epoch = 0  # completed ones
-        self.curves = {key: [] for key in ("train_loss", "train_accuracy", "val_accuracy",
-                                           "val_nll", "val_ece", "val_confidence")}
+        self.curves = {
+            key: []
+            for key in (
+                "train_loss",
+                "train_accuracy",
+                "val_accuracy",
+                "val_nll",
+                "val_ece",
+                "val_confidence",
+            )
+        }
         self.early = {"epoch": 0, "val_accuracy": -1.0, "weights": {}}
         self.flattened = None  # the epoch at which patience ran out
         self.diverged = None
@@ -126,6 +135,12 @@ class Course:
             hashes[scheme] = weights_sha256(model)
         where = provenance(next(model.parameters()).device, self.seconds + time.perf_counter() - started)
         return Result(
-            self.run, self.dataset.provenance(), self.curves, evaluations, self.diverged,
-            where | how | {"weights_sha256": hashes}, logits, weights,
+            self.run,
+            self.dataset.provenance(),
+            self.curves,
+            evaluations,
+            self.diverged,
+            where | how | {"weights_sha256": hashes},
+            logits,
+            weights,
         )

@@ -54,9 +54,7 @@ def train(
         for step, batch in enumerate(order.split(run.batch_size)[:steps]):
             loss_of_step[step], right = take_step(train_x[batch], train_y[batch])
             correct += right
-        course.add_epoch(
-            loss_of_step, correct, predict(model, dataset.val_x, prepare), model.state_dict()
-        )
+        course.add_epoch(loss_of_step, correct, predict(model, dataset.val_x, prepare), model.state_dict())
         on_epoch(course.epoch)
     course.seconds = time.perf_counter() - started
     return course.result(model, prepare, out_of_distribution, {"precision": precision})

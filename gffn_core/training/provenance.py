@@ -51,7 +51,11 @@ def code_version() -> str:
         try:
             return subprocess.run(
                 ["git", "describe", "--always", "--dirty", "--abbrev=10"],
-                cwd=checkout, check=True, capture_output=True, text=True, timeout=10,
+                cwd=checkout,
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=10,
             ).stdout.strip()
         except (OSError, subprocess.SubprocessError):
             pass

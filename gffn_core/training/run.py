@@ -47,9 +47,7 @@ class Run:
 
     def __post_init__(self):
         if self.label_space not in losses.LABEL_SPACES:
-            raise ValueError(
-                f"label_space={self.label_space!r} is unknown; use one of {losses.LABEL_SPACES}"
-            )
+            raise ValueError(f"label_space={self.label_space!r} is unknown; use one of {losses.LABEL_SPACES}")
         counts = ("batch_size", "epochs", "patience", "patience_steps", "fitted_epochs", "width")
         for field in (*counts, "seed"):
             if not isinstance(getattr(self, field), int):
@@ -93,7 +91,11 @@ def record_key(run: Run, data_sha256: str) -> str:
     Fields at their default are left out, so a field that is added later leaves old keys alone.
     """
     defaults = {field.name: field.default for field in fields(run)}
-    named = {name: value for name, value in run.settings().items() if name not in defaults or value != defaults[name]}
+    named = {
+        name: value
+        for name, value in run.settings().items()
+        if name not in defaults or value != defaults[name]
+    }
     return sha256_of([named, data_sha256])[:16]
 
 

@@ -59,5 +59,20 @@ def ledger(records: Iterable[dict], step_ratios: Sequence[float] = ()) -> pd.Dat
     out = pd.DataFrame(rows)
     out["p_holm"] = holm(out.pop("p").to_numpy())
     out["verdict"] = [verdict(p, refuted) for p, refuted in zip(out["p_holm"], out.pop("refuted"))]
-    return out[["number", "chapter", "section", "statement", "test", "verdict", "effect", "low", "high",
-                "unit", "runs", "p_holm", "note"]]
+    return out[
+        [
+            "number",
+            "chapter",
+            "section",
+            "statement",
+            "test",
+            "verdict",
+            "effect",
+            "low",
+            "high",
+            "unit",
+            "runs",
+            "p_holm",
+            "note",
+        ]
+    ]

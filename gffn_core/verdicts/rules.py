@@ -34,6 +34,7 @@ def verdict(p: float, refuted: bool) -> str:
 
 # Measurements
 
+
 def between(
     estimate: Estimate, low: float = -np.inf, high: float = np.inf, relevant: float = -np.inf
 ) -> Measured:
@@ -63,9 +64,7 @@ def below(values: pd.DataFrame, limit: float) -> Measured | None:
     return None if values.empty else between(average(values), high=limit)
 
 
-def equal(
-    values: pd.DataFrame, margin: float | None = None, image_noise: float = 0.0
-) -> Measured | None:
+def equal(values: pd.DataFrame, margin: float | None = None, image_noise: float = 0.0) -> Measured | None:
     """The mean over cells is zero within the margin."""
     if values.empty:
         return None
@@ -94,9 +93,7 @@ def each(*parts: Measured | None) -> Measured | None:
     return max(refuted or parts, key=lambda part: part.p)
 
 
-def everywhere(
-    values: pd.DataFrame, margin: float | None = None, about: bool = False
-) -> Measured | None:
+def everywhere(values: pd.DataFrame, margin: float | None = None, about: bool = False) -> Measured | None:
     """The value is positive in every cell; with ``about``, positive or zero within the margin.
 
     The effect is the share of cells where it holds (Clopper-Pearson interval), p is that of the mean

@@ -19,9 +19,25 @@ from gffn_core.verdicts.rules import Measured, each, everywhere, positive
 NETS = ("conditional", "joint")  # of a pair; other losses have chapters of their own
 SMALL = 64  # the largest batch size of the lower half of the thesis's range, on a log scale
 LUCK = 0.01  # of an area under the ROC curve, with the images
-METRICS = ("key", "title", "official", "margin", "train_accuracy", "test_accuracy", "overconfidence",
-           "ece", "ece_uniform15", "ece_quantile10", "scaled_ece", "nll", "scaled_nll", "brier", "aurc", "bins",
-           *(f"auroc_{score}" for score in SCORES))
+METRICS = (
+    "key",
+    "title",
+    "official",
+    "margin",
+    "train_accuracy",
+    "test_accuracy",
+    "overconfidence",
+    "ece",
+    "ece_uniform15",
+    "ece_quantile10",
+    "scaled_ece",
+    "nll",
+    "scaled_nll",
+    "brier",
+    "aurc",
+    "bins",
+    *(f"auroc_{score}" for score in SCORES),
+)
 
 
 def pairs_of(records: Iterable[dict]) -> pd.DataFrame:

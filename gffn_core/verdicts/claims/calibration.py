@@ -11,26 +11,8 @@ from gffn_core.data.datasets import TITLES
 from gffn_core.experiments.profiles import THESIS_DATASETS
 from gffn_core.verdicts.claim import BEYOND, CIFAR, DOUBLING, FASHION, MNIST, SVHN, Claim
 from gffn_core.verdicts.intervals import DRAWS, Estimate, average, minus
-from gffn_core.verdicts.rules import (
-    Measured,
-    between,
-    constant,
-    each,
-    equal,
-    everywhere,
-    positive,
-    rises,
-)
-from gffn_core.verdicts.values import (
-    LUCK,
-    NETS,
-    apart,
-    best_at_small,
-    lower,
-    net,
-    nets,
-    stands_out,
-)
+from gffn_core.verdicts.rules import Measured, between, constant, each, equal, everywhere, positive, rises
+from gffn_core.verdicts.values import LUCK, NETS, apart, best_at_small, lower, net, nets, stands_out
 
 
 def rank_agreement(pairs: pd.DataFrame) -> Measured | None:
@@ -50,6 +32,7 @@ def rank_agreement(pairs: pd.DataFrame) -> Measured | None:
 
 
 # Reliability diagrams: counts and correct answers per bin
+
 
 def diagram(pairs: pd.DataFrame, loss: str, statistic: Callable) -> Estimate:
     """A statistic of the reliability diagram (long scheme) of the nets of one loss, all seeds together.
@@ -131,87 +114,140 @@ def not_monotone(pairs: pd.DataFrame) -> Measured:
 
 CLAIMS = [
     Claim(
-        "9a", "calibration", "5.2.2", "The ECE of the GFFN is lower for all models.",
-        "Share of cells in which the GFFN's ECE is lower, long: no cell in which it is higher by the "
-        "margin.",
-        "of the cells", lambda pairs: everywhere(lower(pairs, "ece")),
+        "9a",
+        "calibration",
+        "5.2.2",
+        "The ECE of the GFFN is lower for all models.",
+        "Share of cells in which the GFFN's ECE is lower, long: no cell in which it is higher by the margin.",
+        "of the cells",
+        lambda pairs: everywhere(lower(pairs, "ece")),
     ),
     Claim(
-        "9b", "calibration", "5.2.2", "The ECE of the GFFN is lower for all models (fitted nets).",
+        "9b",
+        "calibration",
+        "5.2.2",
+        "The ECE of the GFFN is lower for all models (fitted nets).",
         "As 9a, over the pairs whose nets both fit their training images.",
-        "of the cells", lambda pairs: everywhere(lower(pairs, "ece")), fitted=True,
+        "of the cells",
+        lambda pairs: everywhere(lower(pairs, "ece")),
+        fitted=True,
     ),
     Claim(
-        "9c", "calibration", "5.2.2", "Overall the GFFN's ECE is significantly lower.",
+        "9c",
+        "calibration",
+        "5.2.2",
+        "Overall the GFFN's ECE is significantly lower.",
         "ECE, standard minus GFFN, long, mean over cells: positive.",
-        "ECE saved", lambda pairs: positive(lower(pairs, "ece")),
+        "ECE saved",
+        lambda pairs: positive(lower(pairs, "ece")),
     ),
     Claim(
-        "9d", "calibration", "5.2.2", "Overall the GFFN's ECE is significantly lower (fitted nets).",
+        "9d",
+        "calibration",
+        "5.2.2",
+        "Overall the GFFN's ECE is significantly lower (fitted nets).",
         "As 9c, over the pairs whose nets both fit their training images.",
-        "ECE saved", lambda pairs: positive(lower(pairs, "ece")), fitted=True,
+        "ECE saved",
+        lambda pairs: positive(lower(pairs, "ece")),
+        fitted=True,
     ),
     *(
         Claim(
-            f"10{letter}", "calibration", "5.2.2", "The difference in ECE grows with the batch size on "
-            f"{TITLES[name]}.",
+            f"10{letter}",
+            "calibration",
+            "5.2.2",
+            f"The difference in ECE grows with the batch size on {TITLES[name]}.",
             "Slope of ECE, standard minus GFFN, against log2 B, long: positive.",
-            f"ECE saved {DOUBLING}", lambda pairs: rises(lower(pairs, "ece")), datasets=(name,),
+            f"ECE saved {DOUBLING}",
+            lambda pairs: rises(lower(pairs, "ece")),
+            datasets=(name,),
         )
         for letter, name in zip("abc", ("mnist", "fashion_mnist", "cifar10"))
     ),
     Claim(
-        "10d", "calibration", "5.2.2", "On SVHN it is about constant.",
+        "10d",
+        "calibration",
+        "5.2.2",
+        "On SVHN it is about constant.",
         "Slope of ECE, standard minus GFFN, against log2 B, long: within the margin.",
-        f"ECE saved {DOUBLING}", lambda pairs: constant(lower(pairs, "ece")), datasets=SVHN,
+        f"ECE saved {DOUBLING}",
+        lambda pairs: constant(lower(pairs, "ece")),
+        datasets=SVHN,
     ),
     Claim(
-        "10e", "calibration", "5.2.2", "On SVHN the GFFN is slightly better.",
+        "10e",
+        "calibration",
+        "5.2.2",
+        "On SVHN the GFFN is slightly better.",
         "ECE, standard minus GFFN, long, mean over batch sizes: positive.",
-        "ECE saved", lambda pairs: positive(lower(pairs, "ece")), datasets=SVHN,
+        "ECE saved",
+        lambda pairs: positive(lower(pairs, "ece")),
+        datasets=SVHN,
     ),
     Claim(
-        "10f", "calibration", "5.2.2", "The difference in ECE grows with the batch size on MNIST, "
-        "Fashion-MNIST and CIFAR-10 (fitted nets).",
+        "10f",
+        "calibration",
+        "5.2.2",
+        "The difference in ECE grows with the batch size on MNIST, Fashion-MNIST and CIFAR-10 (fitted nets).",
         "Slope of ECE, standard minus GFFN, against log2 B, long, mean of the data sets that have three "
         "batch sizes with fitted pairs: positive.",
-        f"ECE saved {DOUBLING}", lambda pairs: rises(lower(pairs, "ece")),
-        datasets=MNIST + FASHION + CIFAR, fitted=True,
+        f"ECE saved {DOUBLING}",
+        lambda pairs: rises(lower(pairs, "ece")),
+        datasets=MNIST + FASHION + CIFAR,
+        fitted=True,
     ),
     *(
         claim
         for letters, fitted, which in (("ab", False, ""), ("cd", True, " (fitted nets)"))
         for claim in (
             Claim(
-                f"11{letters[0]}", "calibration", "5.2.2", f"The ECE grows with the batch size{which}.",
+                f"11{letters[0]}",
+                "calibration",
+                "5.2.2",
+                f"The ECE grows with the batch size{which}.",
                 "Slope of ECE against log2 B, mean of both nets and of the data sets, long: positive.",
-                f"ECE {DOUBLING}", lambda pairs: rises(nets(pairs, "ece")), fitted=fitted,
+                f"ECE {DOUBLING}",
+                lambda pairs: rises(nets(pairs, "ece")),
+                fitted=fitted,
             ),
             Claim(
-                f"11{letters[1]}", "calibration", "5.2.2", f"It grows more slowly for the GFFN{which}.",
-                "Slope of ECE, standard minus GFFN, against log2 B, mean of the data sets, long: "
-                "positive.",
-                f"ECE saved {DOUBLING}", lambda pairs: rises(lower(pairs, "ece")), fitted=fitted,
+                f"11{letters[1]}",
+                "calibration",
+                "5.2.2",
+                f"It grows more slowly for the GFFN{which}.",
+                "Slope of ECE, standard minus GFFN, against log2 B, mean of the data sets, long: positive.",
+                f"ECE saved {DOUBLING}",
+                lambda pairs: rises(lower(pairs, "ece")),
+                fitted=fitted,
             ),
         )
     ),
     Claim(
-        "12", "calibration", "5.2.2", "Data sets with higher accuracy have lower ECE.",
+        "12",
+        "calibration",
+        "5.2.2",
+        "Data sets with higher accuracy have lower ECE.",
         "Minus the rank correlation (Spearman) of accuracy and ECE over data sets, mean over batch "
         "sizes and nets, long: positive.",
-        "- rho", rank_agreement,
+        "- rho",
+        rank_agreement,
     ),
     Claim(
-        "13", "calibration", "5.2.2", "Nets stopped early are strictly worse calibrated.",
-        "Share of cells (each loss its own) in which the early net has the higher ECE: all, with the "
-        "margin.",
+        "13",
+        "calibration",
+        "5.2.2",
+        "Nets stopped early are strictly worse calibrated.",
+        "Share of cells (each loss its own) in which the early net has the higher ECE: all, with the margin.",
         "of the cells",
         lambda pairs: everywhere(
             apart(NETS, lambda loss: minus(net(pairs, "ece", loss, "early"), net(pairs, "ece", loss, "long")))
         ),
     ),
     Claim(
-        "14a", "calibration", "5.2.2", "MNIST at B = 128: about 99 % of the answers are right.",
+        "14a",
+        "calibration",
+        "5.2.2",
+        "MNIST at B = 128: about 99 % of the answers are right.",
         "Accuracy minus 0.99, long: within 0.005 for both nets (the farther one is shown).",
         "accuracy",
         lambda pairs: each(
@@ -220,103 +256,157 @@ CLAIMS = [
                 for loss in NETS
             )
         ),
-        datasets=MNIST, batch_size=128,
+        datasets=MNIST,
+        batch_size=128,
     ),
     Claim(
-        "14b", "calibration", "5.2.2", "MNIST at B = 128: nearly all outputs have the highest confidence.",
-        "Share of images in the bin from 0.9 to 1, long: above 0.95 for both nets (the lower one is "
-        "shown).",
+        "14b",
+        "calibration",
+        "5.2.2",
+        "MNIST at B = 128: nearly all outputs have the highest confidence.",
+        "Share of images in the bin from 0.9 to 1, long: above 0.95 for both nets (the lower one is shown).",
         "of the images",
         lambda pairs: each(*(between(diagram(pairs, loss, top_share), low=0.95) for loss in NETS)),
-        datasets=MNIST, batch_size=128,
+        datasets=MNIST,
+        batch_size=128,
     ),
     Claim(
-        "15a", "calibration", "5.2.2", "CIFAR-10 at B = 2048: the standard net's accuracy does not rise "
-        "steadily with confidence.",
+        "15a",
+        "calibration",
+        "5.2.2",
+        "CIFAR-10 at B = 2048: the standard net's accuracy does not rise steadily with confidence.",
         "Largest drop from a bin to a more confident one (bins with 1 % of the images): larger than "
         "luck with the images gives the nearest monotone diagram.",
-        "accuracy", not_monotone, datasets=CIFAR, batch_size=2048, nets=("conditional",),
+        "accuracy",
+        not_monotone,
+        datasets=CIFAR,
+        batch_size=2048,
+        nets=("conditional",),
     ),
     Claim(
-        "15b", "calibration", "5.2.2", "CIFAR-10 at B = 2048: the standard net is as accurate at "
-        "confidence 0.5 to 0.6 as at 0.8 to 0.9.",
+        "15b",
+        "calibration",
+        "5.2.2",
+        "CIFAR-10 at B = 2048: the standard net is as accurate at confidence 0.5 to 0.6 as at 0.8 to 0.9.",
         "Difference of the accuracies of the two bins: within 0.05.",
-        "accuracy", lambda pairs: between(diagram(pairs, "conditional", same_accuracy), -0.05, 0.05),
-        datasets=CIFAR, batch_size=2048, nets=("conditional",),
+        "accuracy",
+        lambda pairs: between(diagram(pairs, "conditional", same_accuracy), -0.05, 0.05),
+        datasets=CIFAR,
+        batch_size=2048,
+        nets=("conditional",),
     ),
     Claim(
-        "15c", "calibration", "5.2.2", "CIFAR-10 at B = 2048: the GFFN's accuracy rises steadily with "
-        "confidence.",
+        "15c",
+        "calibration",
+        "5.2.2",
+        "CIFAR-10 at B = 2048: the GFFN's accuracy rises steadily with confidence.",
         "Largest drop from a bin to a more confident one (bins with 1 % of the images): below 0.05.",
-        "accuracy", lambda pairs: between(diagram(pairs, "joint", largest_drop), high=0.05),
-        datasets=CIFAR, batch_size=2048, nets=("joint",),
+        "accuracy",
+        lambda pairs: between(diagram(pairs, "joint", largest_drop), high=0.05),
+        datasets=CIFAR,
+        batch_size=2048,
+        nets=("joint",),
     ),
     Claim(
-        "15d", "calibration", "5.2.2", "CIFAR-10 at B = 2048: the GFFN's images are spread more evenly "
-        "over the bins.",
+        "15d",
+        "calibration",
+        "5.2.2",
+        "CIFAR-10 at B = 2048: the GFFN's images are spread more evenly over the bins.",
         "Entropy of the distribution of images over bins, GFFN minus standard: positive.",
         "nats",
         lambda pairs: between(
             difference(diagram(pairs, "joint", evenness), diagram(pairs, "conditional", evenness)), low=0
         ),
-        datasets=CIFAR, batch_size=2048,
+        datasets=CIFAR,
+        batch_size=2048,
     ),
     Claim(
-        "15e", "calibration", "5.2.2", "CIFAR-10 at B = 2048: the accuracy of the most confident bin is "
-        "much higher.",
+        "15e",
+        "calibration",
+        "5.2.2",
+        "CIFAR-10 at B = 2048: the accuracy of the most confident bin is much higher.",
         "Accuracy at confidence 0.9 to 1, GFFN minus standard: positive, and not below 0.02.",
         "accuracy",
         lambda pairs: between(
             difference(diagram(pairs, "joint", top_accuracy), diagram(pairs, "conditional", top_accuracy)),
-            low=0, relevant=0.02,
+            low=0,
+            relevant=0.02,
         ),
-        datasets=CIFAR, batch_size=2048,
+        datasets=CIFAR,
+        batch_size=2048,
     ),
     Claim(
-        "27", "calibration", "5.2.2", "CIFAR-10 at B = 2048: the GFFN's confidence still exceeds its "
-        "accuracy.",
+        "27",
+        "calibration",
+        "5.2.2",
+        "CIFAR-10 at B = 2048: the GFFN's confidence still exceeds its accuracy.",
         "Mean confidence minus accuracy of the GFFN, long: positive.",
         "confidence - accuracy",
         lambda pairs: between(average(net(pairs, "overconfidence", "joint"), image_noise=LUCK / 2), low=0),
-        datasets=CIFAR, batch_size=2048, nets=("joint",),
+        datasets=CIFAR,
+        batch_size=2048,
+        nets=("joint",),
     ),
     Claim(
-        "28", "calibration", "5.2.2", "CIFAR-10 has the largest ECE.",
+        "28",
+        "calibration",
+        "5.2.2",
+        "CIFAR-10 has the largest ECE.",
         "ECE of both nets on CIFAR-10 minus that on each other data set, paired, long: positive (the "
         "closest is shown).",
-        "ECE", lambda pairs: stands_out(pairs, lambda q: nets(q, "ece"), "cifar10"), datasets=THESIS_DATASETS,
-    ),
-    Claim(
-        "29", "calibration", "5.2.2", "The GFFN improves the ECE most on CIFAR-10.",
-        "ECE saved on CIFAR-10 minus that on each other data set, paired, long: positive (the closest "
-        "is shown).",
-        "ECE saved", lambda pairs: stands_out(pairs, lambda q: lower(q, "ece"), "cifar10"),
+        "ECE",
+        lambda pairs: stands_out(pairs, lambda q: nets(q, "ece"), "cifar10"),
         datasets=THESIS_DATASETS,
     ),
     Claim(
-        "30", "calibration", "5.2.2", "The best ECE is reached at a small batch.",
+        "29",
+        "calibration",
+        "5.2.2",
+        "The GFFN improves the ECE most on CIFAR-10.",
+        "ECE saved on CIFAR-10 minus that on each other data set, paired, long: positive (the closest "
+        "is shown).",
+        "ECE saved",
+        lambda pairs: stands_out(pairs, lambda q: lower(q, "ece"), "cifar10"),
+        datasets=THESIS_DATASETS,
+    ),
+    Claim(
+        "30",
+        "calibration",
+        "5.2.2",
+        "The best ECE is reached at a small batch.",
         "Share of data sets whose lowest ECE (losses compete), long, is at a batch size of at most 64: "
         "all, with the margin.",
-        "of the data sets", lambda pairs: best_at_small(pairs, "ece", min),
+        "of the data sets",
+        lambda pairs: best_at_small(pairs, "ece", min),
     ),
     Claim(
-        "B1a", "calibration", BEYOND, "Temperature scaling closes the gap: scaled, both nets are "
-        "calibrated equally well.",
+        "B1a",
+        "calibration",
+        BEYOND,
+        "Temperature scaling closes the gap: scaled, both nets are calibrated equally well.",
         "ECE after temperature scaling on validation data, standard minus GFFN, long, mean over cells: "
         "within the margin.",
-        "ECE saved", lambda pairs: equal(lower(pairs, "scaled_ece")),
+        "ECE saved",
+        lambda pairs: equal(lower(pairs, "scaled_ece")),
     ),
     Claim(
-        "B1b", "calibration", BEYOND, "A scaled standard net is better calibrated than a GFFN as it is.",
+        "B1b",
+        "calibration",
+        BEYOND,
+        "A scaled standard net is better calibrated than a GFFN as it is.",
         "ECE of the GFFN minus ECE of the scaled standard net, long, mean over cells: positive.",
         "ECE",
         lambda pairs: positive(minus(net(pairs, "ece", "joint"), net(pairs, "scaled_ece", "conditional"))),
     ),
     *(
         Claim(
-            number, "calibration", BEYOND, f"The GFFN has the lower {name}.",
+            number,
+            "calibration",
+            BEYOND,
+            f"The GFFN has the lower {name}.",
             f"{name}, standard minus GFFN, long, mean over cells: positive.",
-            unit, lambda pairs, metric=metric: positive(lower(pairs, metric), 0),
+            unit,
+            lambda pairs, metric=metric: positive(lower(pairs, metric), 0),
         )
         for number, metric, name, unit in (
             ("B2a", "nll", "negative log-likelihood of p(y given x)", "nats saved"),

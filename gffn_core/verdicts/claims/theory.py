@@ -63,23 +63,38 @@ def overhead(ratios: Sequence[float]) -> Measured | None:
 
 CLAIMS = [
     Claim(
-        "1", "theory", "4", "For a batch of one both approaches are identical.",
+        "1",
+        "theory",
+        "4",
+        "For a batch of one both approaches are identical.",
         "Largest difference of the losses and of their gradients over 100 random batches of one, both "
         "label spaces, float64: at most 1e-12.",
-        "nats", batch_of_one, nets=(),
+        "nats",
+        batch_of_one,
+        nets=(),
     ),
     Claim(
-        "2", "theory", "4", "The joint loss has no relevant computational overhead.",
+        "2",
+        "theory",
+        "4",
+        "The joint loss has no relevant computational overhead.",
         "Ratio of the time of a training step, joint over conditional, minus 1, mean over batch sizes "
         "(`gffn bench`, narrow net, B = 4 to 2048): below 0.02.",
-        "of a step's time", overhead, nets=(),
+        "of a step's time",
+        overhead,
+        nets=(),
     ),
     Claim(
-        "21", "theory", "4", "The gradient of the joint loss differs from the standard one only in that "
+        "21",
+        "theory",
+        "4",
+        "The gradient of the joint loss differs from the standard one only in that "
         "the partition functions enter as a weighted average, with weights p' from one softmax over the "
         "batch.",
         "Largest difference of automatic differentiation to (4.15) with (4.16), both label spaces, "
         "float64: at most 1e-12.",
-        "nats", weighted_average, nets=(),
+        "nats",
+        weighted_average,
+        nets=(),
     ),
 ]
