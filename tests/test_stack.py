@@ -318,3 +318,17 @@ def test_a_checkpoint_counts_the_time_up_to_it(tiny, monkeypatch):
         )
     )
     assert 0 < kept[0] < kept[1]
+
+
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
+@pytest.mark.parametrize("norm", ("batch", "ghost"))
+def test_models_of_a_stack_have_their_own_statistics_and_noise(tiny, norm, convolution):
+    """Several models in one computation; in the noisy stacks above each branch holds a single one."""
+    run = Run("digits", "joint", batch_size=64, epochs=1, norm=norm, dropout=0.4)
+    models = [initial_model(dataclasses.replace(run, seed=seed), tiny).double().train() for seed in range(3)]
+    tensors = {name: torch.stack([m.state_dict()[name] for m in models]) for name in models[0].state_dict()}
+    images = torch.rand(3, 64, 1, 8, 8, dtype=torch.float64)
+    found = stacked_logits(models[0], tensors, images, convolution)
+    torch.testing.assert_close(found, torch.stack([model(own) for model, own in zip(models, images)]))
+    for name, value in tensors.items():
+        torch.testing.assert_close(value, torch.stack([m.state_dict()[name] for m in models]))
