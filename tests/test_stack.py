@@ -336,6 +336,13 @@ def test_models_of_a_stack_have_their_own_statistics_and_noise(tiny, norm, convo
 
 def test_a_run_alone_goes_on_within_its_epoch(tiny):
     runs, kept = [Run("digits", "joint", batch_size=50, epochs=1)], []
-    whole = hashes(train_stack(runs, tiny, checkpoint_seconds=0, save_checkpoint=lambda run, checkpoint: kept.append(copy.deepcopy(checkpoint))))
+    whole = hashes(
+        train_stack(
+            runs,
+            tiny,
+            checkpoint_seconds=0,
+            save_checkpoint=lambda run, checkpoint: kept.append(copy.deepcopy(checkpoint)),
+        )
+    )
     assert kept[0]["within"]["position"] == 1
     assert hashes(train_stack(runs, tiny, checkpoints=kept[:1])) == whole
