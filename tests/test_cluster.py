@@ -85,8 +85,8 @@ def until(condition, seconds=60):
 
 DRIVER = """
 import sys
-from gffn_core.experiments import sweep
-from gffn_core.store import Store
+from gffn_core.experiments.store import Store
+from gffn_core.experiments.sweep import sweep
 from test_cluster import RUNS
 sweep(RUNS, Store(sys.argv[1]), device="cpu", engine="ray", address=sys.argv[2], checkpoint_seconds=0.1)
 """
