@@ -167,9 +167,9 @@ def test_a_stopped_sweep_leaves_no_worker(tmp_path, stop):
 
 SWEEP = """
 import sys
-from gffn_core.experiments import sweep
-from gffn_core.store import Store
-from gffn_core.training import Run
+from gffn_core.experiments.store import Store
+from gffn_core.experiments.sweep import sweep
+from gffn_core.training.run import Run
 runs = [Run("digits", loss, batch_size=16, epochs=4, seed=seed) for seed in (0, 1) for loss in ("conditional", "joint")]
 if __name__ == "__main__":
     sweep(runs, Store(sys.argv[1]), workers=2, device="cpu", checkpoint_seconds=0.05)

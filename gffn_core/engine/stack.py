@@ -1,6 +1,6 @@
-"""Many runs of equal shapes, trained side by side: the fast way to do what ``training.train`` does.
+"""Many runs of equal shapes, trained side by side: the fast way to do what ``loop.train`` does.
 
-A run's step is the plain loop's (``training.stepper``): same examples, same loss, same optimiser.
+A run's step is the plain loop's (``step.stepper``): same examples, same loss, same optimiser.
 Here the steps of many runs are one computation, so that small batches fill a GPU and its launch
 overhead is paid once, and on CUDA the whole step is one captured graph. Nothing of a run depends
 on the others in its stack, beyond rounding.
@@ -31,7 +31,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's, as PyTorch calls them
 class Execution(NamedTuple):
     """How a stack is computed. What it computes stays the same up to rounding.
 
-    precision: see ``training.train``. convolution: "grouped" (one convolution, a group of channels
+    precision: see ``loop.train``. convolution: "grouped" (one convolution, a group of channels
     per model) or "unfolded" (patches as matrices, one batched product). together: models that share
     loss and learning rate form one branch; else each is a branch. On CUDA the branches of a step
     run at the same time, each on a stream of its own.

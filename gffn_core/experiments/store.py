@@ -30,7 +30,7 @@ class Store:
     """The records under ``root``: those of finished runs and the published ones.
 
     A record is a dict with ``run``, ``data``, ``curves``, ``evaluations``, ``diverged``,
-    ``provenance`` and ``key`` (see ``training.Result``). Files are written under another name and
+    ``provenance`` and ``key`` (see ``course.Result``). Files are written under another name and
     then moved, so a record is whole or absent. A damaged file is reported as a warning and counts as
     absent, so its run is computed again. So does, with a warning, a record whose run this version
     does not know (a loss or a field of another version).

@@ -138,7 +138,7 @@ def interval(groups) -> pd.DataFrame:
 
 
 def curve_points(records: Iterable[dict], metric: str | Callable[[dict], list]) -> pd.DataFrame:
-    """A curve of every record, a row per epoch; ``metric`` as in ``plots.curves``."""
+    """A curve of every record, a row per epoch; ``metric`` as in ``figures.curves``."""
     return pd.DataFrame(
         {key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")}
         | {"epoch": epoch, "early": epoch == record["evaluations"]["early"]["epoch"], "value": value}
@@ -179,7 +179,7 @@ def risk_points(records: Iterable[dict], scheme: str = "long") -> pd.DataFrame:
 
 
 def score_points(record: dict, score: str = "log_px", scheme: str = "long") -> pd.DataFrame:
-    """What ``plots.density_and_roc`` draws: rows (panel, series, x, y).
+    """What ``figures.density_and_roc`` draws: rows (panel, series, x, y).
 
     Panel histogram: series inside and outside; x: left edge of the bin, y: share of the images.
     Panel roc: a series per score; x: false positive rate, y: true positive rate.
