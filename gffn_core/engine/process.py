@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 
 import torch
 
@@ -43,7 +44,11 @@ def _keep_freed_memory():
 
 
 def hand_back_freed_memory():
-    """Else what comes next, whose arrays differ in size, would add its own to what was left in pieces."""
+    """Else what comes next, whose arrays differ in size, would add its own to what was left in pieces.
+
+    A stack refers to itself, so its tensors are free only once the collector has seen it.
+    """
+    gc.collect()
     _c_library("malloc_trim", 0)
 
 
