@@ -125,7 +125,8 @@ rows = ["data set", "label space", "scheme", "batch size"]
 if numbers["label space"].nunique() == 1:  # says nothing, and takes the room of a column
     rows.remove("label space")
     numbers = numbers.drop(columns="label space")
-display(numbers.pivot(index=rows, columns="loss").fillna(""))
+with pd.option_context("display.max_rows", None):  # all numbers, not the first and the last
+    display(numbers.pivot(index=rows, columns="loss").fillna(""))
 display(
     Markdown(
         "± is the 95 % interval over seeds, where there are three."
