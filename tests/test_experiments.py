@@ -538,6 +538,8 @@ def test_ctrl_c_keeps_what_it_says(tmp_path):
             command,
             stderr=stderr,
             start_new_session=True,
+            # A shell that starts these tests in the background has them ignore it, and so their children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
         )
     until = time.monotonic() + 120
