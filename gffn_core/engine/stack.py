@@ -65,8 +65,12 @@ def stacked_logits(
     x = images.transpose(0, 1).flatten(1, 2) if grouped else images.flatten(0, 1)
     # One model is computed to the bit as in the plain loop: same layout, same products.
     layout = torch.channels_last if models == 1 else torch.contiguous_format
+    by_layer = {}
+    for name, value in tensors.items():
+        layer, _, key = name.rpartition(".")
+        by_layer.setdefault(layer, {})[key] = value
     for name, layer in model.named_modules():
-        own = {key: tensors[f"{name}.{key}"] for key in layer.state_dict() if f"{name}.{key}" in tensors}
+        own = by_layer.get(name, {})
         if isinstance(layer, nn.Conv2d) and _plain(layer) and grouped:
             weight = own["weight"].flatten(0, 1).clone(memory_format=layout)
             bias = own["bias"].flatten() if "bias" in own else None
@@ -97,7 +101,7 @@ def stacked_logits(
         elif isinstance(layer, (nn.MaxPool2d, nn.ReLU)):  # of an image alone, whatever its place
             x = layer(x)
         elif not isinstance(layer, (ConvNet, nn.Sequential)):
-            raise ValueError(f"a stack cannot compute the layer {name!r}, {layer}; use training.train")
+            raise ValueError(f"a stack cannot compute the layer {name!r}, {layer}; use loop.train")
     return x
 
 

@@ -82,8 +82,10 @@ def frame(records: Iterable[dict]) -> pd.DataFrame:
     """
     rows = []
     for record in records:
-        for scheme in SCHEMES if not record["diverged"] else ():
-            run = {"kl_weight": 1.0} | Run.of(record["run"]).settings()
+        if record["diverged"]:
+            continue
+        run = {"kl_weight": 1.0} | Run.of(record["run"]).settings()
+        for scheme in SCHEMES:
             places = record | {"run": run, "scheme": scheme, "": record["evaluations"][scheme]}
             row = {}
             for name, (_, _, place) in COLUMNS.items():
