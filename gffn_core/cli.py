@@ -324,6 +324,9 @@ def _add_claims(commands):
     )
     _add_profile(parser)
     _add_results(parser)
+    parser.add_argument(
+        "--second-opinion", action="store_true", help="note where sign flips or a mixed model disagree"
+    )
 
 
 def _claims(args):
@@ -331,10 +334,11 @@ def _claims(args):
     from gffn_core.pages import claims
     from gffn_core.verdicts import ledger
 
-    runs = profiles.profile(args.profile).runs()
+    runs = profiles.evidence(args.profile)
     records = _store(args).select(runs)
     print(f"{args.profile}: {len(records)} of {len(runs)} runs")
-    print(claims.text(ledger.ledger(records.values(), tables.step_ratios(args.results))))
+    ratios = tables.step_ratios(args.results)
+    print(claims.text(ledger.ledger(records.values(), ratios, second_opinion=args.second_opinion)))
 
 
 def _add_export(commands):

@@ -117,3 +117,12 @@ def profile(name: str) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}; use one of {', '.join(PROFILES)}")
     return PROFILES[name]
+
+
+# Claims about what fewer training images change need both grids.
+_FEWER = {"cpu": "fewer"}
+
+
+def evidence(name: str) -> list[Run]:
+    """The runs that the claims are tested on: those of the profile, and of its part on fewer images."""
+    return profile(name).runs() + (profile(_FEWER[name]).runs() if name in _FEWER else [])

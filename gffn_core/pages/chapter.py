@@ -60,7 +60,8 @@ class Chapter:
     @cached_property
     def ledger(self) -> pd.DataFrame:
         """The verdicts that these runs give the thesis's claims."""
-        return ledger.ledger(self.records, tables.step_ratios(self.store.root))
+        records = self.store.select(profiles.evidence(self.profile)).values()
+        return ledger.ledger(records, tables.step_ratios(self.store.root))
 
     def variant(self, name: str) -> list[dict]:
         """The stored records of profile ``name``, which changes one choice of ``cpu``; none for another profile."""

@@ -34,10 +34,13 @@ def short(table: pd.DataFrame) -> str:
 
 def text(table: pd.DataFrame) -> str:
     """The ledger for the terminal: how many claims have which verdict, then three lines a claim."""
-    counts = table["verdict"].value_counts()
-    lines = [", ".join(f"{count} {name}" for name, count in counts.items())]
+    lines = []
+    for family, part in table.groupby("family", sort=False):
+        counts = part["verdict"].value_counts()
+        lines.append(f"{family}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     for row in table.itertuples():
-        p = "" if np.isnan(row.p_holm) else f", p {row.p_holm:.2g}"
+        p = "" if np.isnan(row.p) else f", p {row.p:.2g}"
+        p += "" if np.isnan(row.seeds) or row.verdict != "inconclusive" else f", decided by {_seeds(row)}"
         lines += ["", f"{row.number:>4}  {row.verdict.upper()}  {_effect(row)} ({_runs(row)}{p})"]
         lines += [f"      [{row.section}] {row.statement}", f"      Test: {row.test}"]
         lines += [f"      Note: {row.note}"] if row.note else []
@@ -49,6 +52,10 @@ def _effect(row):
         return "-"
     interval = "" if np.isnan(row.low) else f" [{_rounded(row.low)}, {_rounded(row.high)}]"
     return f"{_rounded(row.effect)}{interval} {row.unit}"
+
+
+def _seeds(row):
+    return "more than 100 seeds" if np.isinf(row.seeds) else f"{row.seeds:.0f} seeds"
 
 
 def _runs(row):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from gffn_core.data.datasets import SUBSETS
 from gffn_core.experiments import tables
 from gffn_core.training.course import FITTED
 from gffn_core.verdicts.rules import Measured
@@ -19,9 +20,11 @@ class Claim:
     """A testable statement of the thesis and its test.
 
     measure: table of pairs -> what was measured; None where there is too little. The table holds the
-    pairs of ``datasets`` (none named: all) at the batch size nearest to ``batch_size`` (None: all),
+    pairs of ``datasets`` (none named: all that are no part of another) at the batch size nearest to ``batch_size`` (None: all),
     if that is within a factor of four.
     fitted: only pairs whose nets both fit their training images in the long scheme.
+    whole: data sets that the statement hangs on; where our store has only a part of one, the claim is not
+    testable here.
     nets: the losses whose nets are measured; none where the measurement needs no runs, and gets the
     step ratios instead of a table.
     """
@@ -36,6 +39,7 @@ class Claim:
     datasets: tuple[str, ...] = ()
     batch_size: int | None = None
     fitted: bool = False
+    whole: tuple[str, ...] = ()
     nets: tuple[str, ...] = NETS
 
 
@@ -49,8 +53,8 @@ DOUBLING = "per doubling of B"
 def rows_of(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     """The rows of a table of pairs that a claim is about and that have all the nets it needs."""
     used = table[table["key"][list(claim.nets)].notna().all(axis=1)]
-    if claim.datasets:
-        used = used[used.index.get_level_values("dataset").isin(claim.datasets)]
+    names = used.index.get_level_values("dataset")
+    used = used[names.isin(claim.datasets) if claim.datasets else ~names.isin(SUBSETS)]
     if claim.fitted:
         fits = [used["train_accuracy", loss, "long"] >= FITTED for loss in claim.nets]
         used = used[np.logical_and.reduce(fits)]
@@ -60,6 +64,12 @@ def rows_of(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
         # The smaller one of a tie: sizes are sorted within a data set.
         used = used[(sizes == sizes[distance.argmin()]) & (distance <= FAR)]
     return used
+
+
+def lacking(used: pd.DataFrame, claim: Claim) -> set[str]:
+    """Of the data sets that the claim hangs on, those of which the store has only a part."""
+    part = ~used["official"].astype(bool).all(axis=1)
+    return set(used.index.get_level_values("dataset")[part]) & set(claim.whole)
 
 
 def notes(used, claim):

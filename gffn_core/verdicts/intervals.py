@@ -1,35 +1,33 @@
-"""Estimates with intervals, and the one rule that makes them verdicts.
+"""Estimates from seeds, with Student's t.
 
-Values are a table with a row per data set, batch size and seed (index ``PAIR``) and two columns:
-``value``, and ``margin``, below which a value counts as nothing. A cell is a data set at a batch size.
+Values are a table with a row per cell and seed and the columns ``value`` and ``margin``. A cell is a
+data set at a batch size, which are chosen and fixed; seeds are the random unit. Everything estimated is
+a weighted sum of the cells' means, so that a mean over batch sizes, a trend and a contrast are one
+function with different weights.
 """
 
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-DRAWS = 4999
 DOUBLINGS = 9  # from batch size 4 to 2048, the thesis's range
+SMALL = 64  # the largest batch size of the lower half of that range, on a log scale
 PAIR = ["label_space", "dataset", "batch_size", "seed"]
 
 
 class Estimate(NamedTuple):
-    """An effect and draws (DRAWS,) from its confidence distribution; NaN where the runs give none."""
+    """An effect, its standard error and degrees of freedom; NaN where the seeds give none.
+
+    ``terms`` has a row per value: ``value``, the ``weight`` of its cell, and which ``part`` (strata that
+    share no seeds: data sets), ``cell`` and ``seed`` it belongs to.
+    """
 
     effect: float
-    draws: np.ndarray
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's step-down adjustment of p-values (m,); NaN are no tests and stay."""
-    p = np.asarray(p, dtype=float)
-    order = np.argsort(p)[: np.isfinite(p).sum()]  # NaN sort last
-    adjusted = np.full_like(p, np.nan)
-    factors = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
-    return adjusted
+    error: float
+    df: float
+    terms: pd.DataFrame | None = None
 
 
 def minus(values: pd.DataFrame, others: pd.DataFrame | pd.Series | float) -> pd.DataFrame:
@@ -37,82 +35,115 @@ def minus(values: pd.DataFrame, others: pd.DataFrame | pd.Series | float) -> pd.
     return values.assign(value=values["value"] - others)
 
 
-def average(values: pd.DataFrame, image_noise: float = 0.0) -> Estimate:
-    """The mean over cells, by a hierarchical bootstrap: cells are drawn, then seeds within each.
-
-    Cells are drawn within their data set, as the data sets are fixed. A bootstrap of n cells knows
-    its own spread with few degrees of freedom and too small by sqrt((n - 1) / n), so its deviations
-    are turned into Student's t (Satterthwaite's degrees of freedom, as spreads differ between data
-    sets). Where each data set has one cell the seeds are the units; with one seed the cells are; with
-    neither there is no interval.
-    image_noise: standard error of a value due to the test images, for claims about single cells,
-    where seeds alone would miss it.
-    """
-    keys = [name for name in values.index.names if name in PAIR]
-    table = values["value"].groupby(level=keys).mean().unstack("seed")
-    matrix = np.sort(table.to_numpy(), axis=1)  # NaN, seeds that are missing, go last
-    runs = np.isfinite(matrix).sum(1)
-    means = np.nanmean(matrix, axis=1)
-    fixed = [name for name in table.index.names if name != "batch_size"]
-    stratum = table.groupby(level=fixed).ngroup().to_numpy()
-    size = np.bincount(stratum)[stratum]
-    first = np.searchsorted(stratum, stratum)
-
-    rng = np.random.default_rng(0)
-    cell = first + (rng.random((DRAWS, len(means))) * size).astype(int)
-    pick = (rng.random((*cell.shape, matrix.shape[1])) * runs[cell][..., None]).astype(int)
-    deviation = matrix[cell[..., None], pick].mean((1, 2)) - means.mean()
-
-    if size.max() > 1:
-        units = [means[stratum == one] for one in np.unique(stratum)]
-        weights = [len(unit) / len(means) for unit in units]
-    else:
-        units = [row[:n] for row, n in zip(matrix, runs)]
-        weights = [1 / len(means)] * len(units)
-    known = [(weight, unit) for weight, unit in zip(weights, units) if len(unit) > 1]
-    if known:
-        n = np.array([len(unit) for _, unit in known])
-        variance = np.array([weight**2 * unit.var(ddof=1) for weight, unit in known]) / n
-        if variance.sum() > 0:
-            df = _degrees(variance, n - 1)
-            deviation *= np.sqrt(variance.sum() / (variance * (n - 1) / n).sum())
-            deviation /= np.sqrt(rng.chisquare(df, DRAWS) / df)
-    elif not image_noise:
-        deviation = np.full(DRAWS, np.nan)
-    noise = image_noise * rng.standard_normal(DRAWS)
-    return Estimate(means.mean(), means.mean() + deviation + noise)
+# Weights of the cells of a data set: batch sizes, ascending (cells,) -> (cells,), or None where the
+# sizes do not suffice
 
 
-def slope(values: pd.DataFrame) -> Estimate | None:
-    """The slope against log2 B, per doubling; the mean over data sets. None below three batch sizes.
+def evenly(sizes: np.ndarray) -> np.ndarray:
+    return np.full(len(sizes), 1 / len(sizes))
 
-    A regression through the means of the cells of each data set. Batch sizes are a fixed design, so
-    nothing is resampled: the interval is Student's t, with what the line leaves unexplained (noise
-    of seeds as well as curvature) as the error. It holds for a single seed, and is not fooled by
-    what the nets of one seed share.
-    """
-    keys = [name for name in values.index.names if name in PAIR and name != "seed"]
-    cells = values["value"].groupby(level=keys).mean()
-    lines, free = [], []
-    for _, part in cells.groupby(level=[name for name in keys if name != "batch_size"]):
-        if len(part) > 2:
-            sizes = part.index.get_level_values("batch_size").to_numpy(float)
-            lines.append(stats.linregress(np.log2(sizes), part))
-            free.append(len(part) - 2)
-    if not lines:
+
+def per_doubling(sizes: np.ndarray) -> np.ndarray | None:
+    """Of the least squares slope against log2 B; needs three batch sizes."""
+    x = np.log2(sizes) - np.log2(sizes).mean()
+    return x / np.square(x).sum() if len(sizes) > 2 else None
+
+
+def small_minus_large(sizes: np.ndarray) -> np.ndarray | None:
+    """The mean up to ``SMALL`` minus the mean above."""
+    return _difference(sizes <= SMALL, sizes > SMALL)
+
+
+def _difference(first, second):
+    if not (first.any() and second.any()):
         return None
-    effect = np.mean([line.slope for line in lines])
-    variance = np.array([line.stderr for line in lines]) ** 2 / len(lines) ** 2
-    df = _degrees(variance, np.array(free))
-    return Estimate(effect, effect + np.sqrt(variance.sum()) * t_draws(df))
+    return first / first.sum() - second / second.sum()
+
+
+def inner_minus(end: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray | None]:
+    """The mean from 32 to 256 minus that of the sizes which ``end`` picks."""
+    return lambda sizes: _difference((sizes >= 32) & (sizes <= 256), end(sizes))
+
+
+def estimate(values: pd.DataFrame, weights: Callable = evenly) -> Estimate | None:
+    """The weighted sum of the cells' means, averaged over data sets; None where no weights exist.
+
+    Where the weights of a data set sum to zero (trends, contrasts), what a seed does alike to all
+    cells cancels. Cell and seed effects are fitted, each cell has the variance of its residuals (the
+    spread depends on the batch size, so none is pooled), and the degrees of freedom are Welch's. In a
+    mean it does not cancel, so there the seeds are the unit: each contributes the weighted sum of its
+    deviations, and the degrees of freedom are their number minus one. Data sets are independent of each
+    other, with Satterthwaite's degrees of freedom for the sum.
+    """
+    strata = [name for name in values.index.names if name not in ("batch_size", "seed")]
+    parts = []
+    for _, part in values["value"].groupby(level=strata) if strata else [((), values["value"])]:
+        index = part.index.to_frame()
+        sizes, cell = np.unique(index.get("batch_size", index["seed"] * 0), return_inverse=True)
+        weight = weights(sizes.astype(float))
+        if weight is not None:
+            seed = np.unique(index["seed"], return_inverse=True)[1]
+            parts.append((part.to_numpy(float), cell, seed, weight))
+    if not parts:
+        return None
+    found = [(_contrast if abs(part[3].sum()) < 1e-9 else _mean)(*part) for part in parts]
+    effect, variance, df = np.array(found).T
+    terms = pd.concat(
+        pd.DataFrame({"part": i, "cell": cell, "seed": seed, "value": y, "weight": weight[cell] / len(parts)})
+        for i, (y, cell, seed, weight) in enumerate(parts)
+    )
+    total = variance / len(parts) ** 2
+    return Estimate(effect.mean(), np.sqrt(total.sum()), _degrees(total, df), terms)
+
+
+def _mean(y, cell, seed, weight):
+    """Effect, variance and degrees of freedom with the seeds as the unit (robust to all they share)."""
+    count = np.bincount(cell)
+    center = np.bincount(cell, y) / count
+    a = (weight / count)[cell]
+    share = np.bincount(seed, a**2)
+    known = np.bincount(seed, a**2 * (1 - 1 / count[cell]))
+    if not known.sum():
+        return weight @ center, np.nan, np.nan
+    sums = np.bincount(seed, a * (y - center[cell]))
+    variance = np.square(sums).sum() * share.sum() / known.sum()
+    return weight @ center, variance, share.sum() ** 2 / np.square(share).sum() - 1
+
+
+def _contrast(y, cell, seed, weight):
+    """The same where seed effects cancel: two-way fit, a variance per cell, Welch's degrees of freedom."""
+    design = np.hstack([np.eye(len(weight))[cell], np.eye(seed.max() + 1)[seed]])
+    solve = np.linalg.pinv(design)
+    a = weight @ solve[: len(weight)]
+    residual = y - design @ (solve @ y)
+    free = np.bincount(cell, 1 - np.einsum("ij,ji->i", design, solve)).round(9)
+    if not free.sum():
+        return a @ y, np.nan, np.nan
+    squares = np.bincount(cell, residual**2)
+    # A cell that knows nothing of its own spread, having one seed, takes that of the others.
+    own = free > 0
+    spread = np.where(own, squares / np.where(own, free, 1), squares.sum() / free.sum())
+    variance = spread * np.bincount(cell, a**2)
+    return a @ y, variance.sum(), _degrees(variance, np.where(own, free, free.sum()))
 
 
 def _degrees(variance, df):
-    """Satterthwaite's degrees of freedom of a sum of variances that have ``df`` each."""
+    """Satterthwaite's degrees of freedom of a sum of independent variances that have ``df`` each."""
     total = variance.sum()
-    return total**2 / (variance**2 / df).sum() if total > 0 else df.sum()
+    return total**2 / (variance**2 / df).sum() if total > 0 else np.sum(df)
 
 
-def t_draws(df):
-    """Student's t as evenly spaced quantiles, (DRAWS,)."""
-    return stats.t.ppf((np.arange(DRAWS) + 0.5) / DRAWS, df)
+def holm(p: Iterable[float], alpha: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
+    """Holm's step-down: adjusted p-values (m,), and the level (m,) at which each was tested.
+
+    The level is what an interval has to have to show the same decision; what is not decided has that of
+    the step at which the procedure stopped. NaN are no tests and stay.
+    """
+    p = np.asarray(p, dtype=float)
+    order = np.argsort(p)[: np.isfinite(p).sum()]  # NaN sort last
+    factors = np.arange(len(order), 0, -1)
+    adjusted, level = np.full((2, len(p)), np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
+    decided = int((adjusted[order] < alpha).sum())
+    level[order] = alpha / np.maximum(factors, len(order) - decided)
+    return adjusted, level

@@ -2,22 +2,18 @@
 
 What a test rests on:
 
-Pairs. The unit is a pair: the nets of both losses with the same data set, batch size and seed. A
-cell is a data set at a batch size; its seeds are averaged. Effects have the direction of the claim:
-where it is one, positive means that the thesis is right.
+Pairs. The unit is a pair: the nets of both losses with the same data set, batch size and seed. Cells
+(a data set at a batch size) are the fixed design, seeds are the random unit; see ``intervals``. Effects
+have the direction of the claim: where it is one, positive means that the thesis is right.
 
-Means over cells have a hierarchical bootstrap (cells, then seeds), see ``average``. Trends are the
-slope against log2 B of the cells, with the t interval of the regression, see ``slope``.
+The margin. One standard error of an accuracy on that many test images: what is smaller cannot be told from
+luck with the test set. About 0.001 for MNIST, 0.005 for CIFAR-10; used for accuracies and for calibration
+errors; 0.01 for areas under the ROC curve. For slopes it is divided by the nine doublings from B = 4 to
+2048, so that a drift within the margin over the whole range counts as constant. So a claim that something grows,
+is constant or falls names one of three regions, and only one of them can be reproduced.
 
-The margin. Less than one standard error of an accuracy on that many test images counts as nothing:
-it cannot be told from luck with the test set. About 0.001 for MNIST, 0.005 for CIFAR-10; used for
-accuracies and for calibration errors. For slopes it is divided by the nine doublings from B = 4 to
-2048, so that a drift within the margin over the whole range counts as constant.
-
-Verdicts. *Not reproduced*: the 95 % interval lies outside what is claimed (a direction that is
-claimed has to exceed the margin). Else *reproduced*: p < 0.05 after Holm's correction over the whole
-ledger. Else *inconclusive*, or *no data*. p is the share of draws of the effect that contradict the
-claim: one-sided for a direction, the larger of the two sides for an equality (TOST).
+Verdicts. One rule, see ``rules``. The interval is corrected (Holm) for the family: the thesis's claims are
+confirmatory, our own (``BEYOND``) exploratory, and each family keeps its chance of any wrong decision at 5 %.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,54 +21,71 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from gffn_core.verdicts.claim import notes, rows_of
+from gffn_core.verdicts import opinion
+from gffn_core.verdicts.claim import BEYOND, lacking, notes, rows_of
 from gffn_core.verdicts.claims import accuracy, calibration, ood, theory
 from gffn_core.verdicts.intervals import holm
-from gffn_core.verdicts.rules import Measured, verdict
+from gffn_core.verdicts.rules import verdict
 from gffn_core.verdicts.values import pairs_of
 
 CLAIMS = [*theory.CLAIMS, *accuracy.CLAIMS, *calibration.CLAIMS, *ood.CLAIMS]
+UNTESTABLE = "not testable here"
 
 
-def ledger(records: Iterable[dict], step_ratios: Sequence[float] = ()) -> pd.DataFrame:
+def ledger(
+    records: Iterable[dict], step_ratios: Sequence[float] = (), *, second_opinion: bool = False
+) -> pd.DataFrame:
     """One row per claim, in the order of ``CLAIMS``: the claim, its verdict, and what it rests on.
 
-    ``records`` are those of one profile; runs that diverged are left out. ``effect``, ``low`` and
-    ``high`` (95 % interval) are in ``unit``; ``runs`` counts the nets used. step_ratios: times of a
-    step, joint over conditional, which ``tables.step_ratios`` reads.
+    ``records`` are those of ``profiles.evidence``; runs that diverged are left out. ``effect`` and the
+    interval ``low`` to ``high``, corrected for the family, are in ``unit``; ``above`` and ``below`` are the
+    boundaries of what is claimed; ``runs`` counts the nets used; ``seeds`` is the number that would decide,
+    see ``opinion.seeds_needed``. step_ratios: times of a step, joint over conditional, which
+    ``tables.step_ratios`` reads. second_opinion: notes say where other methods disagree (some 20 s).
     """
     table = pairs_of(records)
-    rows = []
+    rows, measured, untestable = [], [], []
     for claim in CLAIMS:
-        used = rows_of(table, claim)
-        measured = None
+        used = rows_of(table, claim) if claim.nets else table[:0]
+        partial = lacking(used, claim)
+        found = None
         if not claim.nets:
-            measured = claim.measure(step_ratios)
-        elif len(used):
-            measured = claim.measure(used)
-        found = measured or Measured(np.nan, np.nan, np.nan, np.nan, False)
-        row = {key: getattr(claim, key) for key in ("number", "chapter", "section", "statement", "test")}
-        row |= {key: getattr(found, key) for key in ("effect", "low", "high", "p", "refuted")}
-        row |= {"unit": claim.unit, "runs": len(used) * len(claim.nets) if measured else 0}
-        row["note"] = "; ".join(filter(None, (found.note, *(notes(used, claim) if measured else ()))))
+            found = claim.measure(step_ratios)
+        elif len(used) and not partial:
+            found = claim.measure(used)
+        row = {
+            key: getattr(claim, key) for key in ("number", "chapter", "section", "statement", "test", "unit")
+        }
+        row["family"] = "ours" if claim.section == BEYOND else "thesis"
+        row["runs"] = len(used) * len(claim.nets) if found else 0
+        row["note"] = "; ".join(filter(None, (found.note, *notes(used, claim)))) if found else ""
         rows.append(row)
+        measured.append(found)
+        untestable.append(bool(partial))
     out = pd.DataFrame(rows)
-    out["p_holm"] = holm(out.pop("p").to_numpy())
-    out["verdict"] = [verdict(p, refuted) for p, refuted in zip(out["p_holm"], out.pop("refuted"))]
-    return out[
-        [
-            "number",
-            "chapter",
-            "section",
-            "statement",
-            "test",
-            "verdict",
-            "effect",
-            "low",
-            "high",
-            "unit",
-            "runs",
-            "p_holm",
-            "note",
-        ]
+    p = pd.Series([np.nan if one is None else one.p for one in measured])
+    out["p"], level = p, p * np.nan
+    for _, family in out.groupby("family"):
+        out.loc[family.index, "p"], level[family.index] = holm(p[family.index])
+    out["verdict"] = [
+        UNTESTABLE if lacks else verdict(one, corrected)
+        for lacks, one, corrected in zip(untestable, measured, out["p"])
     ]
+    known = [
+        i
+        for i, one in enumerate(measured)
+        if one and one.estimate.terms is not None and one.estimate.error > 0
+    ]
+    out["seeds"] = pd.Series({i: opinion.seeds_needed(measured[i], level[i]) for i in known}, dtype=float)
+    if second_opinion:
+        for i in known:
+            said = opinion.disagreement(measured[i])
+            out.loc[i, "note"] = "; ".join(filter(None, (out.loc[i, "note"], said)))
+    nothing = dict.fromkeys(("effect", "low", "high", "above", "below"), np.nan)
+    effects = [
+        nothing
+        if one is None
+        else dict(zip(nothing, (one.estimate.effect, *one.interval(alpha), one.low, one.high)))
+        for one, alpha in zip(measured, level)
+    ]
+    return out.join(pd.DataFrame(effects))

@@ -1,6 +1,13 @@
-"""What an interval says about a claim."""
+"""What an interval says about a claim.
 
-from dataclasses import dataclass
+A claim says in which region the effect lies: above a boundary, below one, or between two. One rule for
+all: it is *reproduced* where the interval lies inside, *not reproduced* where it lies outside, on one side, and
+*inconclusive* where it holds a boundary. So a p-value is the smallest alpha at which the two-sided
+interval would decide, and there is one for each answer.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -8,122 +15,161 @@ from scipy import stats
 
 from gffn_core.data.datasets import TITLES
 from gffn_core.losses import LABEL_SPACES
-from gffn_core.verdicts.intervals import DOUBLINGS, DRAWS, Estimate, average, minus, slope
+from gffn_core.verdicts.intervals import DOUBLINGS, Estimate, estimate, evenly, per_doubling
 
 
 @dataclass(frozen=True)
 class Measured:
-    """An effect with its 95 % interval, and what it says about the claim (see the module)."""
+    """An estimate and the region (low, high) that a claim names.
 
-    effect: float
+    inside, outside: p-values for either answer. tests: how many estimates stand behind the one that is
+    shown, where the answer needs only one of them (Bonferroni).
+    """
+
+    estimate: Estimate
     low: float
     high: float
-    p: float
-    refuted: bool
+    inside: float
+    outside: float
+    tests: int = 1
     note: str = ""
 
+    @property
+    def p(self) -> float:
+        return min(self.inside, self.outside)
 
-def verdict(p: float, refuted: bool) -> str:
-    """The one rule for all claims; ``p`` is Holm's, NaN without data."""
-    if np.isnan(p):
-        return "no data"
-    if refuted:
-        return "not reproduced"
-    return "reproduced" if p < 0.05 else "inconclusive"
-
-
-# Measurements
+    def interval(self, alpha: float = 0.05) -> tuple[float, float]:
+        """At 1 - alpha; NaN where the seeds give none."""
+        effect, error, df, _ = self.estimate
+        half = stats.t.ppf(1 - alpha / self.tests / 2, df) * error
+        return effect - half, effect + half
 
 
-def between(
-    estimate: Estimate, low: float = -np.inf, high: float = np.inf, relevant: float = -np.inf
-) -> Measured:
-    """The claim that the effect lies above ``low`` and below ``high``.
-
-    Refuted if the interval lies outside, or below ``relevant``.
-    """
-    effect, draws = estimate
-    if np.isnan(draws).any():
-        return Measured(effect, np.nan, np.nan, 1.0, False, "too few runs for an interval")
-    p = (1 + max((draws <= low).sum(), (draws >= high).sum())) / (1 + DRAWS)
-    interval = np.quantile(draws, (0.025, 0.975))
-    refuted = interval[1] <= max(low, relevant) or interval[0] >= high
-    return Measured(effect, *interval, p, bool(refuted))
-
-
-def positive(values: pd.DataFrame, margin: float | None = None) -> Measured | None:
-    """The mean over cells is positive."""
-    if values.empty:
+def between(value: Estimate | None, low: float = -np.inf, high: float = np.inf) -> Measured | None:
+    """The claim that the effect lies above ``low`` and below ``high``."""
+    if value is None:
         return None
-    margin = values["margin"].mean() if margin is None else margin
-    return between(average(values), low=0, relevant=margin)
+    effect, error, df, terms = value
+    if np.isnan(error):
+        return Measured(value, low, high, 1.0, 1.0, note="too few runs for an interval")
+    distance = min(effect - low, high - effect)  # from the nearest boundary, negative outside
+    if error > 0:
+        inside, outside = 2 * stats.t.sf([distance / error, -distance / error], df)
+    else:
+        # Seeds that agree to the digit tell t nothing; a sign test counts them. What is exact has none.
+        surest = 0.0 if terms is None else 2.0 ** (1 - len(terms.groupby(["part", "seed"])))
+        inside, outside = (surest, 1.0) if distance > 0 else (1.0, surest) if distance < 0 else (1.0, 1.0)
+    return Measured(value, low, high, min(1.0, inside), min(1.0, outside))
+
+
+def verdict(measured: Measured | None, p: float) -> str:
+    """The one rule for all claims; ``p`` is ``measured.p`` corrected for the family."""
+    if measured is None:
+        return "no data"
+    if p >= 0.05:
+        return "inconclusive"
+    return "reproduced" if measured.inside < measured.outside else "not reproduced"
+
+
+# Regions
+
+
+def _margin(values, margin=None):
+    return values["margin"].mean() if margin is None else margin
+
+
+def positive(values: pd.DataFrame, margin: float | None = None, weights=evenly) -> Measured | None:
+    """The mean over cells, or another weighted sum of them, is above the margin."""
+    return between(estimate(values, weights), low=_margin(values, margin))
+
+
+def equal(values: pd.DataFrame, margin: float | None = None, weights=evenly) -> Measured | None:
+    """The same is zero within the margin."""
+    margin = _margin(values, margin)
+    return between(estimate(values, weights), -margin, margin)
 
 
 def below(values: pd.DataFrame, limit: float) -> Measured | None:
     """The mean over cells is below the limit."""
-    return None if values.empty else between(average(values), high=limit)
-
-
-def equal(values: pd.DataFrame, margin: float | None = None, image_noise: float = 0.0) -> Measured | None:
-    """The mean over cells is zero within the margin."""
-    if values.empty:
-        return None
-    margin = values["margin"].mean() if margin is None else margin
-    return between(average(values, image_noise=image_noise), -margin, margin)
+    return between(estimate(values), high=limit)
 
 
 def rises(values: pd.DataFrame) -> Measured | None:
-    """The slope against log2 B is positive."""
-    found = slope(values)
-    return found and between(found, low=0, relevant=values["margin"].mean() / DOUBLINGS)
+    """Over the whole range of batch sizes the line against log2 B rises by more than the margin."""
+    return positive(values, _margin(values) / DOUBLINGS, per_doubling)
 
 
 def constant(values: pd.DataFrame, margin: float | None = None) -> Measured | None:
-    """The slope against log2 B is zero within the margin over the whole range of batch sizes."""
-    found = slope(values)
-    limit = (values["margin"].mean() if margin is None else margin) / DOUBLINGS
-    return found and between(found, -limit, limit)
+    """Over the whole range of batch sizes the line against log2 B stays within the margin."""
+    return equal(values, _margin(values, margin) / DOUBLINGS, per_doubling)
 
 
-def each(*parts: Measured | None) -> Measured | None:
-    """All parts hold: the one with the largest p, which is that of the whole (intersection-union)."""
-    if None in parts:
-        return None
-    refuted = [part for part in parts if part.refuted]
-    return max(refuted or parts, key=lambda part: part.p)
+# Claims of several parts
 
 
-def everywhere(values: pd.DataFrame, margin: float | None = None, about: bool = False) -> Measured | None:
-    """The value is positive in every cell; with ``about``, positive or zero within the margin.
+def all_of(parts: Iterable[Measured | None]) -> Measured | None:
+    """Every part holds.
 
-    The effect is the share of cells where it holds (Clopper-Pearson interval), p is that of the mean
-    over cells. One cell beyond the margin on the wrong side keeps the claim from being reproduced
-    (p = 1); it refutes it where its own t interval over seeds lies there, or, for a single seed, where
-    it is three times as far: the luck of two nets with the test images.
+    The claim is as sure as its weakest part (intersection-union test); a single part refutes it, with
+    Bonferroni's correction for having looked at all. The part that decides is shown.
     """
-    if values.empty:
+    parts = list(parts)
+    if not parts or None in parts:
         return None
-    margins = values["margin"] if margin is None else values["margin"] * 0 + margin
+    inside = max(part.inside for part in parts)
+    outside = min(1.0, len(parts) * min(part.outside for part in parts))
+    if outside < inside:
+        shown = min(parts, key=lambda part: part.outside)
+        return replace(shown, inside=inside, outside=outside, tests=len(parts))
+    return replace(max(parts, key=lambda part: part.inside), inside=inside, outside=outside)
+
+
+def any_of(parts: Iterable[Measured | None]) -> Measured | None:
+    """At least one part holds: the opposite of all parts failing."""
+    parts = list(parts)
+    return None if None in parts else fails(all_of(fails(part) for part in parts))
+
+
+def fails(measured: Measured | None) -> Measured | None:
+    """The claim that another one is wrong."""
+    return measured and replace(measured, inside=measured.outside, outside=measured.inside)
+
+
+def everywhere(values: pd.DataFrame, margin: float | None = None) -> Measured | None:
+    """In every cell the value is above minus the margin; the note names the cells against it."""
+    return _over_cells(all_of, values, margin, -1, "against it")
+
+
+def somewhere(values: pd.DataFrame, margin: float | None = None) -> Measured | None:
+    """In some cell the value is above the margin; the note names those for it."""
+    return _over_cells(any_of, values, margin, 1, "for it")
+
+
+def _over_cells(combine, values, margin, sign, title):
     names = [name for name in values.index.names if name != "seed"]
-    groups = values.assign(margin=margins).groupby(level=names, sort=False)
-    cells = groups["value"].agg(["mean", "sem", "count"]).assign(margin=groups["margin"].mean())
-    holds = cells["mean"] >= -cells["margin"] if about else cells["mean"] > 0
-    wrong = cells[cells["mean"] < -cells["margin"]]
-    half = stats.t.ppf(0.975, (wrong["count"] - 1).clip(lower=1)) * wrong["sem"].fillna(0)
-    half = half.where(wrong["count"] > 1, 2 * wrong["margin"])
-    clear = wrong["mean"] + half < -wrong["margin"]
-    tested = minus(values, -margins) if about else values
-    p = 1.0 if len(wrong) else between(average(tested), low=0).p
-    share = stats.binomtest(int(holds.sum()), len(cells)).proportion_ci()
-    note = listed("against it", wrong["mean"])
-    return Measured(holds.mean(), share.low, share.high, p, bool(clear.any()), note)
+    parts = {
+        index: between(estimate(part), low=sign * _margin(part, margin))
+        for index, part in values.groupby(level=names, sort=False)
+    }
+    measured = combine(parts.values())
+    if measured is None:
+        return None
+    shown = next(index for index, part in parts.items() if part.estimate is measured.estimate)
+    named = {
+        index: part.estimate.effect
+        for index, part in parts.items()
+        if sign * (part.estimate.effect - part.low) > 0
+    }
+    notes = (measured.note, f"shown: {named_cell(shown)}", listed(title, named))
+    return replace(measured, note="; ".join(filter(None, notes)))
 
 
-def listed(title, series, most=6):
-    """The cells of ``series`` by name, the lowest first."""
-    named = [
-        " ".join(str(TITLES.get(part, part)) for part in index if part not in LABEL_SPACES)
-        for index in series.sort_values().index
-    ]
+def named_cell(index: Sequence) -> str:
+    return " ".join(str(TITLES.get(part, part)) for part in index if part not in LABEL_SPACES)
+
+
+def listed(title: str, effects: dict[Sequence, float], most: int = 6) -> str:
+    """The cells by name, the lowest effect first."""
+    named = [named_cell(index) for index in sorted(effects, key=effects.get)]
     more = f" and {len(named) - most} more" if len(named) > most else ""
     return f"{title}: {', '.join(named[:most])}{more}" if named else ""

@@ -13,11 +13,10 @@ from gffn_core.evaluation.scores import SCORES
 from gffn_core.experiments import tables
 from gffn_core.experiments.profiles import THESIS_DATASETS
 from gffn_core.training.course import SCHEMES
-from gffn_core.verdicts.intervals import PAIR, minus
-from gffn_core.verdicts.rules import Measured, each, everywhere, positive
+from gffn_core.verdicts.intervals import PAIR, SMALL, minus
+from gffn_core.verdicts.rules import Measured, all_of, everywhere, positive
 
 NETS = ("conditional", "joint")  # of a pair; other losses have chapters of their own
-SMALL = 64  # the largest batch size of the lower half of the thesis's range, on a log scale
 LUCK = 0.01  # of an area under the ROC curve, with the images
 METRICS = (
     "key",
@@ -102,6 +101,11 @@ def _values(pairs, series):
     return pd.DataFrame({"value": series.astype(float), "margin": margin}).dropna()
 
 
+def by_dataset(pairs: pd.DataFrame, measure: Callable[[pd.DataFrame], Measured | None]) -> Measured | None:
+    """What is measured holds on every data set."""
+    return all_of(measure(on(pairs, name)) for name in pairs.index.get_level_values("dataset").unique())
+
+
 def stands_out(
     pairs: pd.DataFrame, values: Callable[[pd.DataFrame], pd.DataFrame], dataset: str
 ) -> Measured | None:
@@ -111,13 +115,13 @@ def stands_out(
     """
     own = values(on(pairs, dataset)).droplevel("dataset")
     others = [values(on(pairs, name)).droplevel("dataset") for name in THESIS_DATASETS if name != dataset]
-    return each(*(positive(minus(own, other).dropna(), 0) for other in others))
+    return all_of(positive(minus(own, other).dropna()) for other in others)
 
 
 def best_at_small(pairs: pd.DataFrame, metric: str, best: Callable) -> Measured | None:
     """On every data set the best cell at a small batch is better than the best at a large one.
 
-    All losses compete, and for accuracy both schemes. ``best`` is max or min.
+    Each seed has its best; all losses compete, and for accuracy both schemes. ``best`` is max or min.
     """
     schemes = SCHEMES if metric == "test_accuracy" else ("long",)
     values = pd.concat([net(pairs, metric, loss, scheme) for loss in NETS for scheme in schemes])

@@ -1,0 +1,99 @@
+"""What other methods say of an estimate, and how many seeds would decide."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gffn_core.verdicts.rules import Measured
+
+DRAWS = 9999
+POWER = 0.8
+MOST = 101  # seeds: more of them nobody trains
+
+
+def boundary(measured: Measured) -> float:
+    """Of the two boundaries the one nearer to the effect."""
+    effect = measured.estimate.effect
+    return min((measured.low, measured.high), key=lambda bound: abs(effect - bound))
+
+
+def student(measured: Measured) -> float:
+    """P-value of the effect against the nearest boundary, two-sided, as the ledger has it before correction."""
+    effect, error, df, _ = measured.estimate
+    return 2 * stats.t.sf(abs(effect - boundary(measured)) / error, df)
+
+
+def sign_flip(measured: Measured) -> float:
+    """The same with every seed's distance from the boundary given either sign.
+
+    A seed counts where it has all cells of its data set; NaN where a data set has no such seed, or all have
+    fewer than six: n seeds cannot give less than 2 / 2**n. All flips of up to twelve seeds, else draws.
+    """
+    terms = measured.estimate.terms
+    parts = terms["part"].nunique()
+    distances = []
+    for _, part in terms.groupby("part"):
+        sums = (part["weight"] * part["value"]).groupby(part["seed"]).sum()
+        whole = part.groupby("seed")["cell"].nunique() == part["cell"].nunique()
+        if not whole.any():
+            return np.nan
+        distances.append((sums[whole] - boundary(measured) / parts) / whole.sum())
+    distances = np.concatenate(distances)
+    if len(distances) < 6:
+        return np.nan
+    if len(distances) <= 12:
+        signs = np.array(list(itertools.product((1, -1), repeat=len(distances))))
+    else:
+        signs = np.random.default_rng(0).choice((1, -1), (DRAWS, len(distances)))
+        signs[0] = 1
+    flipped = np.abs(signs @ distances)
+    return (flipped >= flipped[0] * (1 - 1e-9)).mean()
+
+
+def mixed_model(measured: Measured) -> float:
+    """The same by a linear mixed model (REML): a mean per cell, a random effect per seed of a data set.
+
+    NaN where no seed has two values, so that its effect cannot be told from noise.
+    """
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
+    terms = measured.estimate.terms.set_index(["part", "cell"])
+    if not terms.groupby(["part", "seed"]).size().gt(1).any():
+        return np.nan
+    cells = pd.get_dummies(pd.Series([*terms.index]).astype(str), dtype=float)
+    weights = terms["weight"].groupby(level=[0, 1]).first()
+    weights.index = [str(index) for index in weights.index]
+    groups = (terms.index.get_level_values("part") * 1000 + terms["seed"]).to_numpy()
+    scale = terms["value"].std() or 1.0  # the optimiser expects numbers near one
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a seed effect of zero lies on the edge of what is allowed
+        fit = MixedLM(terms["value"].to_numpy() / scale, cells, groups).fit(reml=True)
+    contrast = weights[cells.columns].to_numpy()
+    error = np.sqrt(contrast @ fit.cov_params().iloc[: len(contrast), : len(contrast)] @ contrast)
+    distance = contrast @ fit.fe_params - boundary(measured) / scale
+    return 2 * stats.norm.sf(abs(distance) / error)
+
+
+def seeds_needed(measured: Measured, alpha: float) -> float:
+    """Seeds for which a test at ``alpha`` decides with the probability POWER, at the observed effect and spread.
+
+    Infinity from MOST on.
+    """
+    effect, error, df, terms = measured.estimate
+    seeds = terms.groupby("part")["seed"].nunique().mean()
+    n = np.arange(2, MOST)
+    free = df * (n - 1) / max(seeds - 1, 1)
+    quantiles = stats.t.ppf(1 - alpha / measured.tests / 2, free) + stats.t.ppf(POWER, free)
+    enough = quantiles * error * np.sqrt(seeds / n) <= abs(effect - boundary(measured))
+    return n[enough.argmax()] if enough.any() else np.inf
+
+
+def disagreement(measured: Measured) -> str:
+    """Which of the other methods decides where the first does not, or the other way round, at 5 %, uncorrected."""
+    first = student(measured) < 0.05
+    others = {"sign flips": sign_flip(measured), "a mixed model": mixed_model(measured)}
+    said = [f"{name} (p {p:.2g})" for name, p in others.items() if np.isfinite(p) and (p < 0.05) != first]
+    return f"p {student(measured):.2g} before correction, against {' and '.join(said)}" if said else ""
