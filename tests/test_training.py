@@ -131,6 +131,20 @@ def test_early_is_the_best_epoch_until_patience_ran_out(tiny, monkeypatch, patie
     assert weights(result)["early"] == weights(shorter)["long"] != weights(result)["long"]
 
 
+def test_the_third_scheme_is_the_epoch_of_the_lowest_validation_nll(tiny):
+    """Over all epochs, those after patience ran out included."""
+    run = Run("digits", "joint", batch_size=10, epochs=12, learning_rate=1e-2, patience=1, patience_steps=1)
+    result = train(run, tiny)
+    nll = result.curves["val_nll"]
+    lowest = 1 + nll.index(min(nll))
+    found = result.evaluations["lowest_nll"]
+    assert result.evaluations["early"]["stopped_at"] < lowest < 12
+    assert (found["epoch"], found["step"]) == (lowest, 10 * lowest)
+    assert (
+        weights(result)["lowest_nll"] == weights(train(dataclasses.replace(run, epochs=lowest), tiny))["long"]
+    )
+
+
 def test_curves_tell_what_was_measured(tiny):
     result = train(Run("digits", "joint", batch_size=25, epochs=3), tiny)
     assert {len(values) for values in result.curves.values()} == {3}
@@ -149,7 +163,9 @@ def test_result_is_plain_data(tiny):
     text = json.dumps(plain)
     assert json.dumps(json.loads(text)) == text
     assert Run.of(json.loads(json.dumps(result.run.settings()))) == result.run
-    assert set(result.logits) == {f"{s}_{p}" for s in ("early", "long") for p in ("val", "test", "ood")}
+    assert set(result.logits) == {
+        f"{s}_{p}" for s in ("early", "long", "lowest_nll") for p in ("val", "test", "ood")
+    }
     assert {a.dtype.name for a in result.logits.values()} == {"float16"}
 
 

@@ -39,18 +39,21 @@ def sha256_of(data) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
+FORM = b"2"  # of checkpoints: one of another form has another checksum
+
+
 def packed(checkpoint: dict) -> bytes:
     """SHA-256 and what ``torch.save`` writes, as torch reads damaged tensors without a word."""
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
-    return hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue()
+    return hashlib.sha256(FORM + buffer.getvalue()).digest() + buffer.getvalue()
 
 
 def unpacked(content: bytes) -> dict:
     """The checkpoint, or ValueError if its checksum differs."""
     digest, content = content[:32], content[32:]
-    if digest != hashlib.sha256(content).digest():
-        raise ValueError("its checksum differs from its content")
+    if digest != hashlib.sha256(FORM + content).digest():
+        raise ValueError("its checksum differs from its content, or it has the form of another version")
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 

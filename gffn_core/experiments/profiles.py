@@ -71,6 +71,12 @@ SUBSET_FACTOR = {"svhn": 4}
 CPU_EPOCHS = {4: 10, 8: 12, 16: 15, 32: 20, 64: 30, 128: 45, 256: 60, 512: 90, 1024: 120, 2048: 200}
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
+# What could explain the results away: learning rates, unequal epochs, the width.
+_CONTROL = {
+    "datasets": ("cifar10", "fashion_mnist"),
+    "epochs": _CHOICE["epochs"],
+    "seeds": (0, 1, 2, 3, 4, 5),
+}
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -94,8 +100,11 @@ PROFILES = {
             seeds=(0, 1, 2),
             settings=({"label_space": "binary"},),
         ),
-        Profile("fast", ("cifar10",), **_CHOICE, settings=({"learning_rate": 3e-3},)),
-        Profile("slow", ("cifar10",), **_CHOICE, settings=({"learning_rate": 3e-4},)),
+        Profile("fast", **_CONTROL, settings=({"learning_rate": 3e-3},)),
+        Profile("slow", **_CONTROL, settings=({"learning_rate": 3e-4},)),
+        Profile("slower", **_CONTROL, settings=({"learning_rate": 1e-4},)),
+        # No run ends before its epochs are over, so both nets of a pair have equally many.
+        Profile("equal", **_CONTROL, settings=({"fitted_epochs": 1000},)),
         Profile("fewer", ("cifar10_10000",), **_CHOICE),
         Profile(
             "weight",
@@ -107,7 +116,7 @@ PROFILES = {
                 for weight in (0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
             ),
         ),
-        Profile("wide", ("cifar10",), **_CHOICE, settings=({"width": WIDTHS["wide"]},)),
+        Profile("wide", **_CONTROL, settings=({"width": WIDTHS["wide"]},)),
     )
 }
 

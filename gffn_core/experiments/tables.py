@@ -1,7 +1,7 @@
 """Records as tables, a row per run and scheme, and what is computed over seeds."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,12 @@ COLUMNS = {
     ),
     "key": ("the run's own hash", "16 hexadecimal digits", "key"),
     "title": ("data set, with the number of images where it is a subset", "text", "data.title"),
-    "scheme": ("early: weights of the best validation accuracy; long: of the last epoch", "name", "scheme"),
+    "scheme": (
+        "early: weights of the best validation accuracy; long: of the last epoch; lowest_nll: of the lowest "
+        "negative log-likelihood on validation images",
+        "name",
+        "scheme",
+    ),
     "epoch": ("passes over the training images at that point", "epochs", ".epoch"),
     "step": ("steps of the optimiser at that point", "steps", ".step"),
     "train_accuracy": ("accuracy on training images", "fraction", ".train_accuracy"),
@@ -75,17 +80,17 @@ COLUMNS = {
 }
 
 
-def frame(records: Iterable[dict]) -> pd.DataFrame:
+def frame(records: Iterable[dict], schemes: Sequence[str] = SCHEMES) -> pd.DataFrame:
     """One row per run and scheme, ordered as ``records``; the columns are those of ``COLUMNS``.
 
-    NaN where a record lacks a value, as one that is older than the column. Runs that diverged have no rows.
+    A scheme that a record lacks has no row. NaN where a record lacks a value, as one that is older than the column. Runs that diverged have no rows.
     """
     rows = []
     for record in records:
         if record["diverged"]:
             continue
         run = {"kl_weight": 1.0} | Run.of(record["run"]).settings()
-        for scheme in SCHEMES:
+        for scheme in [one for one in schemes if one in record["evaluations"]]:
             places = record | {"run": run, "scheme": scheme, "": record["evaluations"][scheme]}
             row = {}
             for name, (_, _, place) in COLUMNS.items():
