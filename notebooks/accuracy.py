@@ -43,7 +43,9 @@ early, long = chapter.early, chapter.long
 # One convolutional net for all data sets (three convolutions, one hidden layer, ReLU, max pooling;
 # `gffn_core.model`), without dropout, batch normalisation or augmentation, so its output is a deterministic
 # function of the image, as the thesis asks. Adam at a constant rate. Initialisation and the order of the
-# images depend on the seed alone: the two losses of a cell are a *pair* that differs in nothing but the loss.
+# images depend on the seed alone: the two losses of a cell are a *pair* with the same initialisation, order of
+# images, precision and machine. Trained long, the nets of a pair may differ in their number of epochs, as each
+# stops once it has fitted its training images; profile `equal` ([choices](choices.ipynb)) gives both the same.
 #
 # The thesis evaluates two schemes. We take both from one training:
 #
@@ -119,7 +121,7 @@ fitted = tables.summary(long, "train_accuracy")
 display(
     Markdown(
         "**How long is long?** The thesis trains until the training set is fitted. Here"
-        f" {(~fitted['underfit']).sum()} of {len(fitted)} nets (one per data set, batch size and loss) reach"
+        f" {(~fitted['underfit']).sum()} of {len(fitted)} cells (one per data set, batch size and loss; every seed counts) reach"
         f" {words.percent(course.FITTED, 0)} training accuracy; the lowest is"
         f" {words.escape(fitted.loc[fitted['mean'].idxmin(), 'title'])} at batch size"
         f" {fitted.loc[fitted['mean'].idxmin(), 'batch_size']} with {words.percent(fitted['mean'].min())}."
@@ -168,10 +170,11 @@ display(Markdown("Joint minus conditional, test accuracy in percentage points, m
 # %% [markdown]
 # ## The thesis and this chapter
 #
-# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it;
-# nothing in it is typed by hand. Differences are paired by data set, batch size and seed; intervals are 95 %;
-# a claim counts as *reproduced* only if its p-value, corrected for the number of claims in the whole ledger
-# (Holm), is below 0.05. `gffn_core/verdicts/` says how.
+# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it, which
+# is computed. The interval is corrected for the number of claims: a claim is *reproduced* where it lies wholly inside
+# what is claimed, *not reproduced* where it lies wholly outside, *inconclusive* where it holds a boundary.
+# [How a verdict comes about](verdicts.ipynb) gives the tests, the margin and the number of seeds that would
+# decide.
 
 # %% tags=["hide-input"]
 chapter.claims("accuracy")

@@ -416,7 +416,7 @@ display(
 )
 
 # %% [markdown]
-# ## What to take along
+# ## Takeaways
 #
 # - Give the loss its `group` whenever a batch is spread over processes. It costs 16 bytes beside the
 #   gradients, and one more point in each step at which the processes wait for each other.

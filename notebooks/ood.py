@@ -24,6 +24,7 @@ DEVICE = "auto"  # "auto", "cpu" or "cuda"
 DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
 
 # %%
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -122,33 +123,35 @@ display(means.rename(index=tables.short_title, level="data set").map("{:.3f}".fo
 display(Markdown("AUROC, long scheme, mean over batch sizes and seeds."))
 
 # %% [markdown]
-# ## Where does $\ln p(x)$ put the foreign images?
+# ## Where does $\ln p(x)$ put the unfamiliar images?
 #
 # The joint loss evens out $\ln p(x)$ on the training images, (theory.12), and says nothing about others. So
-# two different things can go wrong for a one-sided detector: foreign images may land *inside* the range of
-# the familiar ones, or *above* it. The table asks for the share of foreign test images whose $\ln p(x)$
+# two different things can go wrong for a one-sided detector: unfamiliar images may land *inside* the range of
+# the familiar ones, or *above* it. The table asks for the share of unfamiliar test images whose $\ln p(x)$
 # exceeds the median of the familiar test images; a useless score gives 50 %, a score that is upside down
 # more.
 
 
 # %% tags=["hide-input"]
 def share_above_median(record):
+    """Both read from the record's histogram, linear within a bin."""
     histogram = record["evaluations"]["long"]["ood"]["scores"]["log_px"]["histogram"]
-    inside, outside = pd.Series(histogram["inside"]), pd.Series(histogram["outside"])
-    upper = inside.cumsum() > inside.sum() / 2
-    return outside[upper].sum() / outside.sum()
+    inside, outside = (np.cumsum([0, *histogram[part]]) for part in ("inside", "outside"))
+    edges = np.arange(len(inside))
+    median = np.interp(inside[-1] / 2, inside, edges)
+    return 1 - np.interp(median, edges, outside) / outside[-1]
 
 
 above = pd.DataFrame(
     {
         "data set": tables.short_title(r["data"]["title"]),
-        "foreign": tables.short_title(out_titles[r["run"]["dataset"]]),
+        "unfamiliar": tables.short_title(out_titles[r["run"]["dataset"]]),
         "batch size": r["run"]["batch_size"],
         "loss": r["run"]["loss"],
         "share": share_above_median(r),
     }
     for r in chapter.finished
-).pivot_table(index=["data set", "foreign", "batch size"], columns="loss", values="share", sort=False)
+).pivot_table(index=["data set", "unfamiliar", "batch size"], columns="loss", values="share", sort=False)
 display(above.map(lambda v: "" if pd.isna(v) else words.percent(v, 0)))
 
 # %% [markdown]
@@ -157,16 +160,17 @@ display(above.map(lambda v: "" if pd.isna(v) else words.percent(v, 0)))
 # Claims about the GFFN are tested on the nets of the joint loss, on the thesis's pairs of data sets: CIFAR-10
 # against SVHN and SVHN against CIFAR-10.
 #
-# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it;
-# nothing in it is typed by hand. Differences are paired by data set, batch size and seed; intervals are 95 %;
-# a claim counts as *reproduced* only if its p-value, corrected for the number of claims in the whole ledger
-# (Holm), is below 0.05. `gffn_core/verdicts/` says how.
+# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it, which
+# is computed. The interval is corrected for the number of claims: a claim is *reproduced* where it lies wholly inside
+# what is claimed, *not reproduced* where it lies wholly outside, *inconclusive* where it holds a boundary.
+# [How a verdict comes about](verdicts.ipynb) gives the tests, the margin and the number of seeds that would
+# decide.
 
 # %% tags=["hide-input"]
 chapter.claims("ood")
 
 # %% [markdown]
-# **Limits.** Four pairs of data sets say little about foreign inputs in general. Scores come from a small
+# **Limits.** Four pairs of data sets say little about unfamiliar inputs in general. Scores come from a small
 # net; stronger nets separate better (the [related work](../book/related_work.md) lists published values,
 # which ours are not comparable to). The negative result concerns $\ln p(x)$ *as trained here*: with $Z$
 # summed over the batch, and no samples from elsewhere.
@@ -177,7 +181,7 @@ chapter.claims("ood")
 #
 # ```{admonition} Solution
 # :class: dropdown
-# 0.70. The sign would be chosen on the very test data it is judged on; for other foreign data it may be the
+# 0.70. The sign would be chosen on the very test data it is judged on; for other unfamiliar images it may be the
 # wrong one.
 # ```
 #
@@ -189,7 +193,7 @@ chapter.claims("ood")
 # Whatever it says comes from the architecture and the path of training.
 # ```
 #
-# **3.** Design a foreign test set on which typicality must fail.
+# **3.** Design a test set of unfamiliar images on which typicality must fail.
 #
 # ```{admonition} Solution
 # :class: dropdown

@@ -245,7 +245,7 @@ pd.DataFrame(rows).set_index("label space")
 # - *Nothing pushes $\ln p(x)$ down where there is no data.* A proper generative model loses likelihood if it
 #   spends probability on other inputs. Here the sum over $x$ runs over training images only, so the objective
 #   asks for an *even* $\ln p(x)$ on them and says nothing about all other inputs. That is a reason to doubt
-#   $\ln p(x)$ as a detector of foreign inputs before any experiment (see [the chapter on it](ood.ipynb)).
+#   $\ln p(x)$ as a detector of unfamiliar inputs before any experiment (see [the chapter on it](ood.ipynb)).
 #
 # ### Try it
 #

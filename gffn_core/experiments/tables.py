@@ -57,6 +57,11 @@ COLUMNS = {
         ".scaled.temperature",
     ),
     "scaled_nll": ("nll of logits divided by the temperature", "nats", ".scaled.nll"),
+    "miscalibration": (
+        "nll minus scaled_nll: what a temperature mends; scaled_nll, which is left, is called refinement",
+        "nats",
+        lambda row: row["nll"] - row["scaled_nll"],
+    ),
     "scaled_ece": ("ece of logits divided by the temperature", "fraction", ".scaled.ece.uniform10"),
     "official": ("whether the data set is whole and as published", "true or false", "data.official"),
     "overconfidence": (
@@ -71,7 +76,7 @@ COLUMNS = {
     ),
 } | {
     f"auroc_{score}": (
-        f"area under the ROC curve of {score}, test images against those of a foreign data set; "
+        f"area under the ROC curve of {score}, test images against those of another data set; "
         "empty where there is none",
         "fraction",
         f".ood.scores.{score}.auroc",
@@ -142,6 +147,12 @@ def interval(groups) -> pd.DataFrame:
     half = quantile * found.pop("std") / np.sqrt(found["n"])
     found["half"] = half.where(found["n"] >= SEEDS)
     return found
+
+
+def by_stopping(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Means by loss and scheme: over seeds, then batch sizes, then data sets, each with equal weight."""
+    means = table.groupby(["loss", "scheme", "dataset", "batch_size"])[list(metrics)].mean()
+    return means.groupby(level=["loss", "scheme", "dataset"]).mean().groupby(level=["loss", "scheme"]).mean()
 
 
 def curve_points(records: Iterable[dict], metric: str | Callable[[dict], list]) -> pd.DataFrame:

@@ -60,8 +60,12 @@ class Chapter:
     @cached_property
     def ledger(self) -> pd.DataFrame:
         """The verdicts that these runs give the thesis's claims."""
+        return self.judge()
+
+    def judge(self, **options) -> pd.DataFrame:
+        """``ledger.ledger`` of the runs that the profile's claims need."""
         records = self.store.select(profiles.evidence(self.profile)).values()
-        return ledger.ledger(records, tables.step_ratios(self.store.root))
+        return ledger.ledger(records, tables.step_ratios(self.store.root), **options)
 
     def variant(self, name: str) -> list[dict]:
         """The stored records of profile ``name``, which changes one choice of ``cpu``; none for another profile."""

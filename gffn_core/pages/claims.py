@@ -9,7 +9,7 @@ from gffn_core.pages import words
 def markdown(table: pd.DataFrame, chapter: str) -> str:
     """A chapter's part of the ledger, with tests and notes, as a Markdown table."""
     return words.markdown_table(
-        ["claim and test", "verdict", "effect, 95 % interval"],
+        ["claim and test", "verdict", "effect, corrected interval"],
         (
             (
                 f"**{row.number}** {row.statement} [{row.section}]<br>*Test:* {row.test}",
@@ -24,7 +24,7 @@ def markdown(table: pd.DataFrame, chapter: str) -> str:
 def short(table: pd.DataFrame) -> str:
     """The whole ledger, without tests and notes, as a Markdown table."""
     return words.markdown_table(
-        ["claim", "verdict", "effect, 95 % interval"],
+        ["claim", "verdict", "effect, corrected interval"],
         (
             (f"**{row.number}** {row.statement} [{row.section}]", row.verdict, _effect(row))
             for row in table.itertuples()
@@ -43,7 +43,7 @@ def text(table: pd.DataFrame) -> str:
         p += "" if np.isnan(row.seeds) or row.verdict != "inconclusive" else f", decided by {_seeds(row)}"
         lines += ["", f"{row.number:>4}  {row.verdict.upper()}  {_effect(row)} ({_runs(row)}{p})"]
         lines += [f"      [{row.section}] {row.statement}", f"      Test: {row.test}"]
-        lines += [f"      Note: {row.note}"] if row.note else []
+        lines += [f"      Note: {note}" for note in (row.note, row.other_methods) if note]
     return "\n".join(lines)
 
 

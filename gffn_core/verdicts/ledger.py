@@ -41,7 +41,7 @@ def ledger(
     interval ``low`` to ``high``, corrected for the family, are in ``unit``; ``above`` and ``below`` are the
     boundaries of what is claimed; ``runs`` counts the nets used; ``seeds`` is the number that would decide,
     see ``opinion.seeds_needed``. step_ratios: times of a step, joint over conditional, which
-    ``tables.step_ratios`` reads. second_opinion: notes say where other methods disagree (some 20 s).
+    ``tables.step_ratios`` reads. second_opinion: ``other_methods`` says where they disagree (some 20 s).
     """
     table = pairs_of(records)
     rows, measured, untestable = [], [], []
@@ -77,10 +77,10 @@ def ledger(
         if one and one.estimate.terms is not None and one.estimate.error > 0
     ]
     out["seeds"] = pd.Series({i: opinion.seeds_needed(measured[i], level[i]) for i in known}, dtype=float)
-    if second_opinion:
-        for i in known:
-            said = opinion.disagreement(measured[i])
-            out.loc[i, "note"] = "; ".join(filter(None, (out.loc[i, "note"], said)))
+    asked = known if second_opinion else []
+    out["other_methods"] = pd.Series(
+        {i: opinion.disagreement(measured[i]) for i in asked}, out.index, str
+    ).fillna("")
     nothing = dict.fromkeys(("effect", "low", "high", "above", "below"), np.nan)
     effects = [
         nothing

@@ -32,6 +32,7 @@ METRICS = (
     "scaled_ece",
     "nll",
     "scaled_nll",
+    "miscalibration",
     "brier",
     "aurc",
     "bins",
