@@ -1,10 +1,17 @@
 """Classifiers trained on the joint likelihood p(x, y): the loss, the metrics, the net.
 
-The rooms below hold what runs and judges experiments, each above what it uses: ``data``, ``evaluation``,
-``training``, ``engine``, ``experiments``, ``verdicts``, ``pages``.
+The rooms below hold what runs and judges experiments, each above what it uses: ``data``, ``variants``,
+``evaluation``, ``training``, ``engine``, ``experiments``, ``verdicts``, ``pages``.
 """
 
-from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
+from gffn_core.losses import (
+    JointCrossEntropyLoss,
+    SelfNormalisedCrossEntropyLoss,
+    conditional_nll,
+    joint_nll,
+    log_partition,
+    self_normalised_nll,
+)
 from gffn_core.metrics import (
     accuracy,
     auroc,
@@ -28,6 +35,7 @@ from gffn_core.model import ConvNet
 __all__ = [
     "ConvNet",
     "JointCrossEntropyLoss",
+    "SelfNormalisedCrossEntropyLoss",
     "accuracy",
     "auroc",
     "average_precision",
@@ -46,5 +54,6 @@ __all__ = [
     "negative_log_likelihood",
     "roc_curve",
     "selective_risk",
+    "self_normalised_nll",
     "typicality",
 ]

@@ -23,6 +23,7 @@ numbers on the host, which would stall a GPU at every step and is impossible und
 """
 
 import math
+import warnings
 from numbers import Integral
 
 import torch
@@ -68,6 +69,7 @@ def joint_nll(
     *,
     label_space: str = "categorical",
     kl_weight: float = 1.0,
+    reference_logits: Tensor | None = None,
     validate: bool = False,
     group: "dist.ProcessGroup | None" = None,
 ) -> Tensor:
@@ -79,6 +81,8 @@ def joint_nll(
     KL(uniform || p'), p' = softmax of ln Z over the batch.
 
     kl_weight: of that divergence; 1 is the thesis's loss, 0 is ``conditional_nll``. Beyond the thesis.
+    reference_logits: (..., M, K), of M further inputs without labels, whose Z enter the same sum: -ln N becomes
+    -ln(N + M), and what is learned is the ratio of the model to the mixture of both. Beyond the thesis.
 
     Shapes and errors as ``conditional_nll``. The examples of a batch are coupled: the loss of a
     batch is not the mean of the losses of its parts.
@@ -91,13 +95,16 @@ def joint_nll(
     """
     _check_kl_weight(kl_weight)
     ln_z, score = _terms(logits, target, label_space, validate)
-    return _joint(ln_z, score, None, kl_weight, group, validate)
+    reference = _reference(reference_logits, ln_z, label_space)
+    if reference is not None and group is not None:
+        raise ValueError("reference_logits are not supported with a group; leave one of them out")
+    return _joint(ln_z, score, None, kl_weight, group, validate, reference)
 
 
-def _joint(ln_z, score, keep, kl_weight, group, validate):
+def _joint(ln_z, score, keep, kl_weight, group, validate, reference=None):
     """The formula of ``joint_nll``, from ln Z(x_l) and <y_l, f(x_l)>, (..., N).
 
-    keep: (..., N) booleans, the examples that count; None: all.
+    keep: (..., N) booleans, the examples that count; None: all. reference: ln Z of the references, (..., M).
     """
     if kl_weight != 1:
         score = score - (1 - kl_weight) * ln_z  # as much of ln Z is averaged as in the conditional loss
@@ -111,10 +118,150 @@ def _joint(ln_z, score, keep, kl_weight, group, validate):
         total, score, n = _over_group(total, score, n, group, validate)
     else:
         _check_not_empty(ln_z, keep if validate else None)
-    return kl_weight * (total - n.log()) - score / n
+    summed = n  # how many Z are in the sum
+    if reference is not None:
+        total, summed = torch.logaddexp(total, reference.logsumexp(-1)), n + reference.shape[-1]
+    return kl_weight * (total - summed.log()) - score / n
 
 
-class JointCrossEntropyLoss(torch.nn.Module):
+def _reference(logits, ln_z, label_space):
+    """ln Z of reference logits (..., M, K) -> (..., M); None for none."""
+    if logits is None:
+        return None
+    reference = log_partition(logits, label_space=label_space)
+    if reference.ndim != ln_z.ndim or reference.shape[:-1] != ln_z.shape[:-1] or reference.shape[-1] == 0:
+        raise ValueError(
+            f"reference_logits have shape {tuple(logits.shape)}; they take (..., M, K) with M of at least 1 and the "
+            f"leading dimensions {tuple(ln_z.shape[:-1])} of the logits"
+        )
+    return reference
+
+
+def self_normalised_nll(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    log_normaliser: "float | Tensor | None" = None,
+    kl_weight: float = 1.0,
+    reference_logits: Tensor | None = None,
+    label_space: str = "categorical",
+    validate: bool = False,
+) -> Tensor:
+    """Mean over the batch of Z(x) e^-b + b - 1 - <y, f>: the joint likelihood with one intercept b for all data.
+
+    For any u > 0, ln u is the least of u e^-b + b - 1 over b. With a b for each example this is ``conditional_nll``,
+    with one for each batch ``joint_nll``; one for all makes it a plain mean over examples, whose gradient is that
+    of the full data on average at every batch size, 1 included. For the same logits it is never below ``joint_nll``,
+    and equal at b = ln mean Z. Categorical, it is ``torch.nn.PoissonNLLLoss`` on one-hot labels up to constants
+    (Baker 1994, read backwards); the name is from arXiv 2503.07021. Beyond the thesis.
+
+    log_normaliser: b, a float or a tensor ``(...)``, which may be learned; None: ln Z of zero logits (ln K, or K
+    ln 2 for binary labels). A bias of the last layer can absorb it.
+    kl_weight: w of conditional + w mean(e^t - t - 1), t = ln Z - b; 1 is the likelihood, 0 ``conditional_nll``.
+    reference_logits: (..., M, K), as in ``joint_nll``: e^t is averaged over examples and references.
+
+    Beyond t = LINEAR_FROM the exponential goes on as its tangent, so that loss and gradient stay finite. Shapes
+    and errors as ``conditional_nll``.
+    """
+    _check_kl_weight(kl_weight)
+    ln_z, score = _terms(logits, target, label_space, validate)
+    _check_not_empty(ln_z)
+    b = _log_normaliser(log_normaliser, logits, label_space)[..., None]
+    t = ln_z - b
+    reference = _reference(reference_logits, ln_z, label_space)
+    summed = t if reference is None else torch.cat([t, reference - b], -1)
+    return (ln_z - score).mean(-1) + kl_weight * (_expm1(summed).mean(-1) - t.mean(-1))
+
+
+LINEAR_FROM = 20.0
+
+
+def _expm1(t):
+    """e^t - 1, and its tangent beyond LINEAR_FROM."""
+    low = t.clamp(max=LINEAR_FROM)
+    return low.expm1() + (t - low) * math.exp(LINEAR_FROM)
+
+
+def _log_normaliser(value, logits, label_space):
+    if value is None:
+        classes = logits.shape[-1]
+        value = math.log(classes) if label_space == "categorical" else classes * math.log(2)
+    if not isinstance(value, Tensor) and not math.isfinite(value):
+        raise ValueError(f"log_normaliser={value} must be finite")
+    return torch.as_tensor(value, dtype=_accumulate(logits).dtype, device=logits.device)
+
+
+class _CrossEntropyLoss(torch.nn.Module):
+    """What the drop-in modules share with each other and with ``torch.nn.CrossEntropyLoss``."""
+
+    def __init__(self, ignore_index, reduction, label_smoothing, label_space, kl_weight, validate):
+        super().__init__()
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise ValueError(f"label_smoothing={label_smoothing} must lie in [0, 1]")
+        if not isinstance(ignore_index, Integral):
+            raise ValueError(
+                f"ignore_index={ignore_index!r} must be an integer; leave it out to ignore no class"
+            )
+        _check_label_space(label_space)
+        _check_kl_weight(kl_weight)
+        self.kl_weight = kl_weight
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+        self.label_smoothing = label_smoothing
+        self.label_space = label_space
+        self.validate = validate
+
+    def extra_repr(self) -> str:
+        return (
+            f"label_space={self.label_space!r}, reduction={self.reduction!r}, "
+            f"label_smoothing={self.label_smoothing}, ignore_index={self.ignore_index}, "
+            f"kl_weight={self.kl_weight}"
+        )
+
+    @property
+    def _validates(self):
+        return self.validate and not torch.compiler.is_compiling()
+
+    def _positions(self, input, target):
+        """All positions as one batch: logits (M, K), labels (M,) or (M, K), and which of them count (M,)."""
+        _check_tensor("logits", input)
+        _check_tensor("target", target)
+        if input.ndim == 0:
+            raise ValueError("logits must have a class dimension, got a scalar")
+        class_dim = min(1, input.ndim - 1)
+        logits = input.movedim(class_dim, -1)
+        vectors = target.is_floating_point()
+        if vectors and self.ignore_index >= 0:
+            raise ValueError("ignore_index applies to class indices, not to class probabilities")
+        if target.shape != (input.shape if vectors else logits.shape[:-1]):
+            raise ValueError(
+                f"target has shape {tuple(target.shape)}; logits of shape {tuple(input.shape)} take "
+                f"class indices of shape {tuple(logits.shape[:-1])} or floating point class "
+                f"probabilities of shape {tuple(input.shape)}"
+            )
+        _check_logits(logits, self.label_space)
+        if vectors:
+            target = target.movedim(class_dim, -1)
+
+        classes = logits.shape[-1]
+        logits = logits.reshape(-1, classes)
+        target = target.reshape(logits.shape if vectors else -1)
+        _check_target(logits, target)
+        keep = torch.ones_like(logits[:, 0], dtype=torch.bool)
+        if not vectors:
+            target = target.long()  # as uint8, -100 would be class 156
+            keep = target != self.ignore_index
+            target = torch.where(keep, target, 0)
+        if self._validates:
+            _check_values(logits[keep], target[keep], self.label_space)
+        if self.label_smoothing > 0:
+            if not vectors:
+                target = F.one_hot(target, classes).to(_accumulate(logits).dtype)
+            target = target * (1 - self.label_smoothing) + self.label_smoothing / classes
+        return logits, target, keep
+
+
+class JointCrossEntropyLoss(_CrossEntropyLoss):
     """Drop-in for ``torch.nn.CrossEntropyLoss`` that trains p(x, y) instead of p(y|x) (``joint_nll``).
 
     Takes what CrossEntropyLoss takes: ``(N, K)``, ``(K,)`` or ``(N, K, d1, ...)`` logits, with
@@ -146,82 +293,110 @@ class JointCrossEntropyLoss(torch.nn.Module):
         validate: bool = True,
         group: "dist.ProcessGroup | None" = None,
     ):
-        super().__init__()
+        super().__init__(ignore_index, reduction, label_smoothing, label_space, kl_weight, validate)
         if weight is not None:
             raise ValueError(
                 "weight is not supported: the joint loss has one log-partition for the whole batch, "
-                "which class weights do not split; sample the classes with the frequency you want"
+                "which class weights do not split; sample the classes with the frequency you want, or use "
+                "SelfNormalisedCrossEntropyLoss"
             )
         if reduction not in ("mean", "sum"):
             raise ValueError(
                 f"reduction={reduction!r} is not supported: the joint loss couples all examples of "
-                "the batch through Z, so there is no loss per example; use 'mean' or 'sum'"
+                "the batch through Z, so there is no loss per example; use 'mean' or 'sum', or "
+                "SelfNormalisedCrossEntropyLoss"
             )
-        if not 0.0 <= label_smoothing <= 1.0:
-            raise ValueError(f"label_smoothing={label_smoothing} must lie in [0, 1]")
         if group is not None and reduction != "mean":
             raise ValueError(f"reduction={reduction!r} is not supported with a group; use 'mean'")
-        if not isinstance(ignore_index, Integral):
-            raise ValueError(
-                f"ignore_index={ignore_index!r} must be an integer; leave it out to ignore no class"
-            )
-        _check_label_space(label_space)
-        _check_kl_weight(kl_weight)
-        self.kl_weight = kl_weight
-        self.ignore_index = ignore_index
-        self.reduction = reduction
-        self.label_smoothing = label_smoothing
-        self.label_space = label_space
-        self.validate = validate
         self.group = group
 
-    def extra_repr(self) -> str:
-        return (
-            f"label_space={self.label_space!r}, reduction={self.reduction!r}, "
-            f"label_smoothing={self.label_smoothing}, ignore_index={self.ignore_index}, "
-            f"kl_weight={self.kl_weight}"
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        logits, target, keep = self._positions(input, target)
+        ln_z, score = _terms(logits, target, self.label_space, validate=False)
+        loss = _joint(ln_z, score, keep, self.kl_weight, self.group, self._validates)
+        return loss if self.reduction == "mean" else loss * keep.sum()
+
+
+class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
+    """Drop-in for ``torch.nn.CrossEntropyLoss`` that trains p(x, y) at any batch size (``self_normalised_nll``).
+
+    Takes what CrossEntropyLoss takes, and all of its options, since the loss is a sum over examples: class
+    ``weight`` (K,), which weighs an example's whole term, and ``reduction="none"``, of the shape without K. Micro-batches
+    and processes add up without a word to each other.
+
+    log_normaliser: b, see ``self_normalised_nll``; None: that of zero logits. learn: make it a parameter, which starts
+        there; hand it to the optimiser with the net's own, ``[*net.parameters(), *loss.parameters()]``: a
+        RuntimeWarning says so where a hundred training steps have left it as it was.
+    kl_weight, label_space, label_smoothing, ignore_index, validate: as in JointCrossEntropyLoss.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        *,
+        log_normaliser: float | None = None,
+        learn: bool = False,
+        label_space: str = "categorical",
+        kl_weight: float = 1.0,
+        validate: bool = True,
+    ):
+        super().__init__(ignore_index, reduction, label_smoothing, label_space, kl_weight, validate)
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction={reduction!r} is unknown; use 'mean', 'sum' or 'none'")
+        if weight is not None and label_space != "categorical":
+            raise ValueError(
+                "weight needs classes that exclude each other; leave it out with label_space='binary'"
+            )
+        if log_normaliser is not None and not math.isfinite(log_normaliser):
+            raise ValueError(f"log_normaliser={log_normaliser} must be finite")
+        if learn and log_normaliser is None:
+            raise ValueError(
+                "learn=True needs a log_normaliser to start from, such as math.log(number of classes)"
+            )
+        self.register_buffer("weight", weight)
+        self.log_normaliser = (
+            torch.nn.Parameter(torch.tensor(float(log_normaliser))) if learn else log_normaliser
         )
+        self._start, self._calls = log_normaliser if learn else None, 0
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        _check_tensor("logits", input)
-        _check_tensor("target", target)
-        if input.ndim == 0:
-            raise ValueError("logits must have a class dimension, got a scalar")
-        class_dim = min(1, input.ndim - 1)
-        logits = input.movedim(class_dim, -1)
-        vectors = target.is_floating_point()
-        if vectors and self.ignore_index >= 0:
-            raise ValueError("ignore_index applies to class indices, not to class probabilities")
-        if target.shape != (input.shape if vectors else logits.shape[:-1]):
-            raise ValueError(
-                f"target has shape {tuple(target.shape)}; logits of shape {tuple(input.shape)} take "
-                f"class indices of shape {tuple(logits.shape[:-1])} or floating point class "
-                f"probabilities of shape {tuple(input.shape)}"
+        logits, labels, keep = self._positions(input, target)
+        share, count = 1, keep.sum()
+        if self.weight is not None:
+            if (
+                not target.is_floating_point()
+            ):  # as in torch, whose mean is weighed by the labels' own weights
+                count = self.weight[torch.where(keep, target.reshape(-1).long(), 0)][keep].sum()
+            vectors = labels if labels.ndim == 2 else F.one_hot(labels, logits.shape[-1])
+            labels = vectors * self.weight
+            share = labels.sum(-1)
+        ln_z, score = _terms(logits, labels, self.label_space, validate=False)
+        t = ln_z - _log_normaliser(self.log_normaliser, logits, self.label_space)
+        loss = torch.where(keep, ln_z - score + self.kl_weight * share * (_expm1(t) - t), 0)
+        self._notice_if_forgotten()
+        if self.reduction == "none":
+            return loss.reshape(input.movedim(min(1, input.ndim - 1), -1).shape[:-1])
+        return loss.sum() if self.reduction == "sum" else loss.sum() / count
+
+    def _notice_if_forgotten(self):
+        if (
+            self._start is None
+            or not self.training
+            or not torch.is_grad_enabled()
+            or torch.compiler.is_compiling()
+        ):
+            return
+        self._calls += 1
+        if self._calls == 100 and self.log_normaliser.item() == self._start:
+            warnings.warn(
+                "log_normaliser has not changed in 100 training steps; is it in the optimiser? Hand over "
+                "[*net.parameters(), *loss.parameters()]",
+                RuntimeWarning,
+                stacklevel=3,
             )
-        _check_logits(logits, self.label_space)
-        if vectors:
-            target = target.movedim(class_dim, -1)
-
-        classes = logits.shape[-1]
-        logits = logits.reshape(-1, classes)
-        target = target.reshape(logits.shape if vectors else -1)
-        _check_target(logits, target)
-        keep = torch.ones_like(logits[:, 0], dtype=torch.bool)
-        if not vectors:
-            target = target.long()  # as uint8, -100 would be class 156
-            keep = target != self.ignore_index
-            target = torch.where(keep, target, 0)
-        validate = self.validate and not torch.compiler.is_compiling()
-        if validate:
-            _check_values(logits[keep], target[keep], self.label_space)
-        if self.label_smoothing > 0:
-            if not vectors:
-                target = F.one_hot(target, classes).to(_accumulate(logits).dtype)
-            target = target * (1 - self.label_smoothing) + self.label_smoothing / classes
-
-        ln_z, score = _terms(logits, target, self.label_space, validate=False)
-        loss = _joint(ln_z, score, keep, self.kl_weight, self.group, validate)
-        return loss if self.reduction == "mean" else loss * keep.sum()
 
 
 def _over_group(total, score, count, group, validate):

@@ -11,8 +11,12 @@ from gffn_core import losses
 
 # What a run can minimise: (logits, target, *, label_space, and options of its own), where logits are
 # (..., N, K), target (..., N) and the loss (...), a value for each of the nets that are trained together.
-OBJECTIVES = {"conditional": losses.conditional_nll, "joint": losses.joint_nll}
-_NO_OPTIONS = {"logits", "target", "label_space", "validate", "group"}
+OBJECTIVES = {
+    "conditional": losses.conditional_nll,
+    "joint": losses.joint_nll,
+    "self_normalised": losses.self_normalised_nll,
+}
+_NO_OPTIONS = {"logits", "target", "label_space", "reference_logits", "validate", "group"}
 PRECISIONS = ("float32", "bfloat16")
 
 

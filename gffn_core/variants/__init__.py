@@ -1,0 +1,1 @@
+"""Relatives of the loss, one family a file."""
