@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.distributed as dist
-from torch.multiprocessing import spawn
+from torch.multiprocessing import get_context, start_processes
 from torch.nn.parallel import DistributedDataParallel
 
 from gffn_core.losses import LABEL_SPACES, JointCrossEntropyLoss, joint_nll
@@ -17,21 +17,10 @@ def close(a, b):
     torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
-def mean_over_processes(value):
+def mean_over_processes(value, group):
     value = value.detach().clone()
-    dist.all_reduce(value)
-    return value / dist.get_world_size()
-
-
-def start(rank, check, world, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world)
-    check(rank, SHARDS[world])
-    dist.destroy_process_group()
-
-
-def on_processes(check, world, folder):
-    spawn(start, (check, world, folder), nprocs=world)
+    dist.all_reduce(value, group=group)
+    return value / dist.get_world_size(group)
 
 
 def problem(sizes, seed=0):
@@ -46,21 +35,20 @@ def gradients(net, loss):
     return torch.autograd.grad(loss, list(net.parameters()))
 
 
-def equals_the_whole_batch(rank, sizes):
-    group = dist.group.WORLD
+def equals_the_whole_batch(group, rank, sizes):
     for space, weight in zip(LABEL_SPACES, (1.0, 0.3)):
         options = {"label_space": space, "kl_weight": weight}
         net, inputs, target, parts, targets = problem(sizes)
         here = parts[rank], targets[rank]
         wanted = joint_nll(net(inputs), target, **options)
         loss = joint_nll(net(here[0]), here[1], **options, group=group)
-        close(mean_over_processes(loss), wanted)
+        close(mean_over_processes(loss, group), wanted)
         for ours, whole in zip(gradients(net, loss), gradients(net, wanted)):
-            close(mean_over_processes(ours), whole)
+            close(mean_over_processes(ours, group), whole)
 
         # Two accumulated batches, through DistributedDataParallel and the module.
         module = JointCrossEntropyLoss(**options, group=group)
-        parallel = DistributedDataParallel(copy.deepcopy(net))
+        parallel = DistributedDataParallel(copy.deepcopy(net), process_group=group)
         second = [3 * torch.randn(sum(sizes), 4).double(), torch.randint(5, (sum(sizes),))]
         with parallel.no_sync():
             module(parallel(here[0]), here[1]).backward()
@@ -74,30 +62,27 @@ def equals_the_whole_batch(rank, sizes):
         target[0] = -100
         if sizes[0] > 1:
             loss = module(net(parts[rank]), target.split(sizes)[rank])
-            close(mean_over_processes(loss), joint_nll(net(inputs[1:]), target[1:], **options))
+            close(mean_over_processes(loss, group), joint_nll(net(inputs[1:]), target[1:], **options))
         stack, labels = torch.randn(3, sum(sizes), 5).double(), torch.randint(5, (3, sum(sizes)))
-        dist.broadcast(stack, 0), dist.broadcast(labels, 0)
+        dist.broadcast(stack, 0, group), dist.broadcast(labels, 0, group)
         loss = joint_nll(stack.split(sizes, 1)[rank], labels.split(sizes, 1)[rank], **options, group=group)
-        close(mean_over_processes(loss), joint_nll(stack, labels, **options))
+        close(mean_over_processes(loss, group), joint_nll(stack, labels, **options))
 
 
-def is_not_the_mean_of_local_losses(rank, sizes):
+def is_not_the_mean_of_local_losses(group, rank, sizes):
     net, inputs, target, parts, targets = problem(sizes)
-    local = mean_over_processes(joint_nll(net(parts[rank]), targets[rank]))
+    local = mean_over_processes(joint_nll(net(parts[rank]), targets[rank]), group)
     assert abs(local - joint_nll(net(inputs), target)) > 1e-3
 
 
-def names_an_empty_part_everywhere(rank, sizes):
+def names_an_empty_part_everywhere(group, rank, sizes):
     size = 0 if rank == 1 else 3
-    for call in (
-        lambda *batch: joint_nll(*batch, group=dist.group.WORLD),
-        JointCrossEntropyLoss(group=dist.group.WORLD),
-    ):
+    for call in (lambda *batch: joint_nll(*batch, group=group), JointCrossEntropyLoss(group=group)):
         with pytest.raises(ValueError, match=r"\[3.0, 0.0\]: every process needs at least one"):
             call(torch.zeros(size, 5), torch.zeros(size, dtype=torch.int64))
 
 
-def sends_sixteen_bytes(rank, sizes):
+def sends_sixteen_bytes(group, rank, sizes):
     sent = []
     gather = dist.all_gather
 
@@ -107,20 +92,29 @@ def sends_sixteen_bytes(rank, sizes):
 
     dist.all_gather = counted
     net, _, _, parts, targets = problem(sizes)
-    gradients(net, joint_nll(net(parts[rank]), targets[rank], group=dist.group.WORLD))
+    gradients(net, joint_nll(net(parts[rank]), targets[rank], group=group))
     assert sent == [16]
 
 
-@pytest.mark.parametrize("world", SHARDS)
-def test_loss_and_gradients_are_those_of_the_whole_batch(world, tmp_path):
-    on_processes(equals_the_whole_batch, world, tmp_path)
+def all_checks(rank, folder):
+    torch.set_num_threads(1)
+    world = max(SHARDS)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=world)
+    groups = {size: dist.new_group(range(size)) for size in SHARDS} | {world: dist.group.WORLD}
+    for size, group in groups.items():
+        if rank < size:
+            equals_the_whole_batch(group, rank, SHARDS[size])
+    if rank < 2:
+        for check in (is_not_the_mean_of_local_losses, names_an_empty_part_everywhere, sends_sixteen_bytes):
+            check(groups[2], rank, SHARDS[2])
+    dist.barrier()
+    dist.destroy_process_group()
 
 
-@pytest.mark.parametrize(
-    "check", [is_not_the_mean_of_local_losses, names_an_empty_part_everywhere, sends_sixteen_bytes]
-)
-def test_two_processes(check, tmp_path):
-    on_processes(check, 2, tmp_path)
+def test_on_one_two_and_four_processes(tmp_path):
+    """A failure's traceback names the check. Processes are started once, from one that has imported torch."""
+    get_context("forkserver").set_forkserver_preload(["torch.nn.parallel", "pytest", "gffn_core.losses"])
+    start_processes(all_checks, (tmp_path,), nprocs=max(SHARDS), start_method="forkserver")
 
 
 def test_sum_over_processes_is_refused():
