@@ -3,7 +3,6 @@
 import dataclasses
 import errno
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -36,6 +36,16 @@ RUNS = [Run("digits", loss, batch_size=256, epochs=1) for loss in OBJECTIVES]
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "results")
+
+
+@pytest.fixture(scope="module")
+def files_of_digits(digits, tmp_path_factory):
+    """The digits under other names, for whose sake a new process would import scikit-learn."""
+    folder = tmp_path_factory.mktemp("data")
+    arrays = {key: getattr(digits, key).numpy() for key in ("train_x", "train_y", "test_x", "test_y")}
+    for name in ("mnist", "fashion_mnist"):
+        np.savez(folder / f"{name}.npz", **arrays)
+    return folder
 
 
 @pytest.fixture
@@ -116,10 +126,14 @@ def test_sweep_trains_what_the_store_lacks(store):
     assert sweep(RUNS, store) == 0
 
 
-def test_workers_give_the_same_weights(tmp_path):
+def test_workers_give_the_same_weights(files_of_digits, tmp_path, monkeypatch):
+    """Called as by the notebooks, which takes a process a core."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    runs, where = [dataclasses.replace(run, dataset="mnist") for run in RUNS], {"root": files_of_digits}
     one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
-    assert sweep(RUNS, one, workers=1) == sweep(RUNS, two, workers=2) == 2
-    assert hashes(one.select(RUNS)) == hashes(two.select(RUNS))
+    assert sweep(runs, one, device="cpu", workers=1, **where) == 2
+    found = results(runs, two, train_missing=True, device="cpu", **where)
+    assert hashes(found) == hashes(one.select(runs))
 
 
 def test_threads_of_the_machine_change_nothing(tmp_path):
@@ -137,88 +151,124 @@ def test_threads_of_the_machine_change_nothing(tmp_path):
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_sweep_leaves_no_worker(tmp_path, stop):
-    command = [
-        sys.executable,
-        "-m",
-        "gffn_core",
-        "sweep",
-        "digits",
-        "--workers",
-        "2",
-        "--results",
-        str(tmp_path),
-    ]
-    sweep = psutil.Popen(command, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while len(sweep.children()) < 3 and time.monotonic() < until:  # two workers and Python's tracker
-        time.sleep(0.1)
-    children = sweep.children()
-    assert len(children) == 3
-    time.sleep(3)  # past the imports, into the work
-    sweep.send_signal(stop)
-    _, alive = psutil.wait_procs([sweep, *children], timeout=20)
-    assert not alive
+def ends_like_one_undisturbed(store, runs, elsewhere, root=None):
+    """Whether the sweep that goes on in a store gets the records of a new one, but for when and how long."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing half-written
-        Store(tmp_path).records()
+        sweep(runs, store, device="cpu", root=root)
+        sweep(runs, elsewhere, device="cpu", root=root)
+        pair = [where.select(runs) for where in (store, elsewhere)]
+    for run in runs:
+        for records, where in zip(pair, (store, elsewhere)):
+            for field in ("seconds", "finished"):
+                del records[run]["provenance"][field]
+            assert where.logits(records[run]).keys() and where.weights(records[run]).keys()
+    return pair[0] == pair[1] and len(pair[0]) == len(runs)
 
 
 SWEEP = """
 import sys
-from gffn_core.experiments.store import Store
+from gffn_core import cli
+from gffn_core.experiments.profiles import PROFILES, Profile
 from gffn_core.experiments.sweep import sweep
-from gffn_core.training.run import Run
-runs = [Run("digits", loss, batch_size=16, epochs=4, seed=seed) for seed in (0, 1) for loss in ("conditional", "joint")]
 if __name__ == "__main__":
-    sweep(runs, Store(sys.argv[1]), workers=2, device="cpu", checkpoint_seconds=0.05)
+    sweep.__kwdefaults__["checkpoint_seconds"] = 0.05
+    PROFILES["small"] = Profile("small", ("mnist",), epochs={16: 12})
+    options = ["--workers", "2", "--device", "cpu", "--precision", "float32"]
+    sys.exit(cli.main(["sweep", "small", *options, *sys.argv[1:]]))
 """
 
 
-def test_killed_at_random_and_started_again_a_sweep_ends_the_same(tmp_path):
+def test_stopped_or_killed_a_sweep_leaves_no_worker_and_goes_on(files_of_digits, tmp_path, store):
+    """By Ctrl-C, which its workers get too; then, gone on, by what it cannot notice; then to the end."""
     script = tmp_path / "sweep.py"
     script.write_text(SWEEP)
-    root = Path(__file__).resolve().parents[1]
-
-    def start(store):
-        return psutil.Popen(
-            [sys.executable, str(script), str(store)],
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": str(root)},
-        )
-
-    assert start(tmp_path / "whole").wait(120) == 0
-    whole = Store(tmp_path / "whole").records()
-    assert len(whole) == 4
-
-    draw, kills = random.Random(0), 0
-    store = Store(tmp_path / "killed")
-    while True:
-        before = set(store.runs.glob("*"))
-        running = start(store.root)
-        # Imports take a time that depends on the machine: twice, kill soon after the workers have written something.
-        while kills < 2 and running.poll() is None and set(store.runs.glob("*")) <= before:
+    for stop in (signal.SIGINT, signal.SIGKILL):
+        before = checkpoints(store)
+        with open(tmp_path / "stderr", "wb") as stderr:
+            running = psutil.Popen(
+                [sys.executable, script, "--results", store.root, "--root", files_of_digits],
+                stderr=stderr,
+                start_new_session=True,
+                # A shell that starts these tests in the background has them ignore it, and so their children.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+            )
+        until = time.monotonic() + 300
+        while not checkpoints(store) - before and time.monotonic() < until:
             time.sleep(0.01)
-        try:
-            assert running.wait(draw.uniform(0, 0.5) if kills < 2 else 120) == 0
-            break
-        except psutil.TimeoutExpired:
-            workers = running.children(recursive=True)
+        children = running.children()
+        assert len(children) == 3  # two workers and Python's tracker
+        if stop == signal.SIGINT:
+            os.killpg(running.pid, stop)
+        else:
             running.kill()
-            _, alive = psutil.wait_procs([running, *workers], timeout=20)
-            assert not alive
-            kills += 1
-    assert kills
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # nothing half-written
-        found = store.records()
-    for records in (found, whole):
-        for record in records:
-            for field in ("seconds", "finished"):
-                del record["provenance"][field]
-    assert sorted(found, key=lambda r: r["key"]) == sorted(whole, key=lambda r: r["key"])
-    assert not list(store.runs.glob("*.checkpoint"))
+        _, alive = psutil.wait_procs([running, *children], timeout=60)
+        assert not alive
+        if stop == signal.SIGINT:
+            error = (tmp_path / "stderr").read_text()
+            assert running.returncode == 130 and "gffn: interrupted; finished runs are in" in error
+            assert "Traceback" not in error
+        assert len(store.select(PAIR)) < 2
+        assert all(store.checkpoint(key)["within"]["position"] >= 0 for key, _ in checkpoints(store))
+    assert ends_like_one_undisturbed(store, PAIR, Store(tmp_path / "undisturbed"), files_of_digits)
+    assert not checkpoints(store)
+
+
+PAIR = [Run("mnist", loss, batch_size=16, epochs=12) for loss in OBJECTIVES]
+
+
+def checkpoints(store):
+    return {(path.stem, path.stat().st_mtime_ns) for path in store.runs.glob("*.checkpoint")}
+
+
+KILLED = """
+import os
+import signal
+import sys
+
+import torch._dynamo  # here once, as a process's first optimiser would
+
+from gffn_core.engine.plan import datasets_of
+from gffn_core.experiments import store
+from gffn_core.experiments.sweep import sweep
+from gffn_core.training.run import Run
+
+runs = [Run("digits", "joint", batch_size=256, epochs=1)]
+torch.set_num_threads(1)
+datasets_of(runs, None)  # once, and kept
+write_atomically = store.write_atomically
+
+def kill_at(kind, part):
+    def write(path, content):
+        if path.suffix == kind and part == "half":
+            os.fsync = lambda file: (os.ftruncate(file, os.fstat(file).st_size // 2), die())
+        write_atomically(path, content)
+        if path.suffix == kind:
+            die()
+    store.write_atomically = write
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+for point in [argument.split() for argument in sys.argv[2:]]:
+    child = os.fork()
+    if not child:
+        kill_at(*point)
+        sweep(runs, store.Store(sys.argv[1]), device="cpu", checkpoint_seconds=0)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, point
+"""
+
+
+def test_killed_at_every_file_it_writes_a_sweep_goes_on_to_the_same(tmp_path, store):
+    """Half of the file written, and all of it; the next start, from what that left, is killed at the next one."""
+    points = [".checkpoint half", ".checkpoint whole", ".checkpoint half"]
+    points += [f"{kind} {part}" for kind in (".npz", ".safetensors", ".json") for part in ("half", "whole")]
+    done = subprocess.run([sys.executable, "-c", KILLED, store.root, *points], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(list(store.runs.glob(".*.tmp"))) == 5
+    assert ends_like_one_undisturbed(store, RUNS[1:], Store(tmp_path / "undisturbed"))
 
 
 def test_a_sweep_removes_what_killed_writers_left(store, monkeypatch):
@@ -308,9 +358,10 @@ def test_missing_gpu_is_named_before_any_work(store):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
-def test_a_process_that_trains_run_after_run_does_not_grow(tmp_path):
+def test_a_process_that_trains_run_after_run_does_not_grow(files_of_digits, tmp_path):
     """Neither by images as floats (here 500 MB) nor by freed memory that lies between used pieces (here 400 MB)."""
-    done = subprocess.run([sys.executable, "-c", MEMORY, tmp_path], capture_output=True, text=True)
+    command = [sys.executable, "-c", MEMORY, tmp_path, files_of_digits]
+    done = subprocess.run(command, capture_output=True, text=True)
     peak, handed_back = (int(megabytes) for megabytes in done.stdout.split())
     assert peak < 150, done.stderr
     assert handed_back > 200
@@ -331,7 +382,7 @@ from gffn_core.training.run import Normalise, Run
 def megabytes(which):
     return int(dict(line.split(":") for line in open("/proc/self/status"))[which].split()[0]) // 1024
 
-digits = {"digits": load_dataset("digits")}
+digits = {"mnist": load_dataset("mnist", root=sys.argv[2])}
 settle()
 images = torch.zeros(20_000, 3, 32, 32, dtype=torch.uint8)
 before = megabytes("VmRSS")
@@ -341,7 +392,7 @@ print(megabytes("VmHWM") - before)
 pieces = [torch.ones(50_000) for _ in range(4000)]
 del pieces[::2]
 before = megabytes("VmRSS")
-train_into(Store(sys.argv[1]), [Run("digits", "joint", 512, 1)], Execution(), digits, "cpu", lambda *message: None, 60)
+train_into(Store(sys.argv[1]), [Run("mnist", "joint", 512, 1)], Execution(), digits, "cpu", lambda *message: None, 60)
 print(before - megabytes("VmRSS"))
 """
 
@@ -492,65 +543,23 @@ def test_data_command_goes_on_after_a_failure(tmp_path, monkeypatch, capsys):
 
 
 def test_interrupted_sweep_keeps_finished_runs(small, store, monkeypatch, capsys):
+    """As by a batch system, whose signal ends it like Ctrl-C."""
     save, calls = Store.save, []
 
     def interrupted(self, result):
         if calls:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGTERM)
         calls.append(1)
         return save(self, result)
 
     monkeypatch.setattr(Store, "save", interrupted)
-    assert main(["sweep", "small", "--results", str(store.root)]) == 130
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(["sweep", "small", "--results", str(store.root)]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert f"finished runs are in '{store.root}'" in capsys.readouterr().err
     assert len(store.select(small.runs())) == 1
-
-
-CLI = """
-import sys
-from gffn_core import cli
-from gffn_core.experiments.sweep import sweep
-if __name__ == "__main__":
-    sweep.__kwdefaults__["checkpoint_seconds"] = 0.05
-    sys.exit(cli.main(sys.argv[1:]))
-"""
-
-
-def test_ctrl_c_keeps_what_it_says(tmp_path):
-    script, store = tmp_path / "cli.py", Store(tmp_path / "results")
-    script.write_text(CLI)
-    command = [
-        sys.executable,
-        str(script),
-        "sweep",
-        "digits",
-        "--batch-sizes",
-        "16",
-        "--precision",
-        "float32",
-        "--device",
-        "cpu",
-        "--results",
-        str(store.root),
-    ]
-    with open(tmp_path / "stderr", "wb") as stderr:
-        sweep = psutil.Popen(
-            command,
-            stderr=stderr,
-            start_new_session=True,
-            # A shell that starts these tests in the background has them ignore it, and so their children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])},
-        )
-    until = time.monotonic() + 120
-    while not list(store.runs.glob("*.checkpoint")) and time.monotonic() < until:
-        time.sleep(0.05)
-    os.killpg(sweep.pid, signal.SIGINT)
-    assert sweep.wait(30) == 130
-    error = (tmp_path / "stderr").read_text()
-    assert "gffn: interrupted; finished runs are in" in error and "Traceback" not in error
-    (first, *_) = store.runs.glob("*.checkpoint")
-    assert store.checkpoint(first.stem)["within"]["position"] >= 0
 
 
 @pytest.mark.parametrize(
