@@ -99,7 +99,7 @@ def test_a_driver_and_a_node_are_killed_and_the_store_is_that_of_the_local_engin
     def at_work():
         return {path: path.stat().st_mtime_ns for path in store.runs.glob("*.checkpoint")}
 
-    until(lambda: len(at_work()) == 2)
+    until(at_work)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert len(store.select(RUNS)) < len(RUNS)
