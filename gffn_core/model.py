@@ -55,7 +55,7 @@ class ConvNet(nn.Module):
         layers = []
         for before, after, padding in zip(channels, channels[1:], paddings):
             # A bias before a normalisation has no gradient but rounding, which Adam would blow up.
-            layers.append(nn.Conv2d(before, after, 3, padding=padding, bias=norm == "none"))
+            layers.append(Convolution(before, after, 3, padding=padding, bias=norm == "none"))
             if norm != "none":
                 layers.append(BatchNorm(after, GHOST if norm == "ghost" else None))
             layers += [nn.MaxPool2d(2), nn.ReLU()]
@@ -70,6 +70,25 @@ class ConvNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))
+
+
+class Convolution(nn.Conv2d):
+    """A 3x3 convolution, which trains on a CPU as if images of one channel had two more, of zeros.
+
+    And as if all padding but 1 were in the image: oneDNN takes half the time for the weight's gradient then.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.in_channels > 1 or not torch.is_grad_enabled() or images.device.type != "cpu":
+            return super().forward(images)
+        images, weight = _three_channels(images, self.padding[0] - 1), _three_channels(self.weight, 0)
+        return F.conv2d(images, weight, self.bias, padding=1)
+
+
+def _three_channels(images, border):
+    """(N, 1, H, W) -> (N, 3, H + 2 * border, W + 2 * border), where what is new is zero; in the layout channels_last."""
+    padded = F.pad(images.permute(0, 2, 3, 1), (0, 2, border, border, border, border))
+    return padded.permute(0, 3, 1, 2)
 
 
 class BatchNorm(nn.Module):
