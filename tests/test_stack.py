@@ -8,11 +8,12 @@ import json
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gffn_core.data.datasets import load_dataset
 from gffn_core.engine import process, stack, tuning, workers
 from gffn_core.engine.stack import CONVOLUTIONS, Execution, Stack, fresh_state, stacked_logits, train_stack
-from gffn_core.engine.tuning import bytes_per_run, fastest_execution
+from gffn_core.engine.tuning import bytes_per_run, fastest_execution, first_step_again
 from gffn_core.experiments.profiles import PROFILES
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import sweep
@@ -95,6 +96,54 @@ def test_a_stack_of_one_is_the_plain_loop_to_the_bit(tiny, precision, net):
     assert found.provenance["weights_sha256"] == plain.provenance["weights_sha256"]
     assert found.curves == plain.curves
     assert json.dumps(found.evaluations) == json.dumps(plain.evaluations)  # NaN where a bin is empty
+
+
+def test_a_step_alone_does_what_the_plain_loop_does_and_little_else(digits):
+    """In operations of PyTorch, each of which is dear beside its numbers at batch size 4."""
+    run = Run("digits", "joint", batch_size=4, epochs=1)
+    prepare = Normalise(digits.train_x, torch.device("cpu"))
+    take_step = stepper(initial_model(run, digits), run.objective(), run.learning_rate, prepare)
+    step = first_step_again([run], digits, "cpu", Execution())
+    plain = _operations(lambda: take_step(digits.train_x[:4], digits.train_y[:4]))
+    assert _operations(step) - plain <= 10  # gathering the batch, counting the step
+
+
+class Counter(TorchDispatchMode):
+    count = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.count += 1
+        return operation(*args, **kwargs or {})
+
+
+def _operations(step):
+    step()  # the first makes the optimiser's tensors
+    with Counter() as counter:
+        step()
+    return counter.count
+
+
+def test_a_state_is_that_of_a_net_whatever_the_stack(tiny):
+    """So a checkpoint goes on alone or in company, whichever it was taken in."""
+    runs = [
+        Run("digits", "joint", batch_size=20, epochs=1, seed=s, norm="batch", dropout=0.4) for s in (0, 1)
+    ]
+    prepare = Normalise(tiny.train_x, torch.device("cpu"))
+    for some in (runs, runs[:1]):
+        states, model = [fresh_state(run, tiny) for run in some], initial_model(runs[0], tiny)
+        model.to(memory_format=torch.channels_last)
+        found = Stack(some, states, model, prepare, tiny.train_x, tiny.train_y)
+        found.begin_epoch(1)
+        torch.testing.assert_close(found.state(0), states[0], rtol=0, atol=0)
+        found.step()
+        assert found.state(0)["step"] == 1
+        assert {key: _shapes(value) for key, value in found.state(0).items()} == {
+            key: _shapes(value) for key, value in states[0].items()
+        }
+
+
+def _shapes(part):
+    return {name: value.shape for name, value in part.items()} if isinstance(part, dict) else None
 
 
 def test_denormal_numbers_count_as_zero_and_no_weight_differs(digits):

@@ -7,6 +7,7 @@ on the others in its stack, beyond rounding.
 """
 
 import contextlib
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -63,8 +64,6 @@ def stacked_logits(
     grouped = convolution == "grouped"
     # Grouped: (B, M * C, H, W), the models as groups of channels. Unfolded: (M * B, C, H, W).
     x = images.transpose(0, 1).flatten(1, 2) if grouped else images.flatten(0, 1)
-    # One model is computed to the bit as in the plain loop: same layout, same products.
-    layout = torch.channels_last if models == 1 else torch.contiguous_format
     by_layer = {}
     for name, value in tensors.items():
         layer, _, key = name.rpartition(".")
@@ -72,9 +71,8 @@ def stacked_logits(
     for name, layer in model.named_modules():
         own = by_layer.get(name, {})
         if isinstance(layer, nn.Conv2d) and _plain(layer) and grouped:
-            weight = own["weight"].flatten(0, 1).clone(memory_format=layout)
             bias = own["bias"].flatten() if "bias" in own else None
-            x = F.conv2d(x, weight, bias, padding=layer.padding, groups=models)
+            x = F.conv2d(x, own["weight"].flatten(0, 1), bias, padding=layer.padding, groups=models)
         elif isinstance(layer, nn.Conv2d) and _plain(layer):
             size = [n + 2 * p - k + 1 for n, p, k in zip(x.shape[2:], layer.padding, layer.kernel_size)]
             patches = F.unfold(x, layer.kernel_size, padding=layer.padding).unflatten(0, (models, batch))
@@ -88,8 +86,6 @@ def stacked_logits(
             x = batch_norm(x, *state, ghost=layer.ghost, training=True)
             if not grouped:
                 x = x.unflatten(1, (models, -1)).transpose(0, 1).flatten(0, 1)
-        elif isinstance(layer, nn.Linear) and layer.bias is not None and models == 1:
-            x = F.linear(x.squeeze(0), own["weight"].squeeze(0), own["bias"].squeeze(0))[None]
         elif isinstance(layer, nn.Linear) and layer.bias is not None:
             # In this order the weight's gradient comes out as it is stored, without a transposition.
             x = torch.baddbmm(own["bias"][..., None], own["weight"], x.mT).mT
@@ -111,12 +107,16 @@ def _plain(layer):
 
 
 class Branch(NamedTuple):
-    """Models of one loss and learning rate, computed together. Tensors by name, each (M, *shape)."""
+    """Models of one loss and learning rate, computed together. Tensors by name, each (M, *shape).
+
+    A model alone is a net, as in the plain loop, so it is computed to the bit as there; the tensors are its own.
+    """
 
     rows: slice
-    run: Run
+    objective: Callable
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor]
+    net: nn.Module | None
 
 
 class Stack:
@@ -161,17 +161,23 @@ class Stack:
         ):
             indices = list(indices)
             rows = slice(indices[0], indices[-1] + 1)
-            tensors = stacked("weights", rows)
-            parameters = {name: tensors.pop(name).requires_grad_() for name in states[0][MOMENTS[0]]}
-            self.branches.append(Branch(rows, self.runs[indices[0]], parameters, tensors))
-            groups.append({"params": list(parameters.values()), "lr": self.runs[indices[0]].learning_rate})
+            run, net = self.runs[indices[0]], None
+            if len(indices) == 1:
+                net = copy.deepcopy(model).train()
+                net.load_state_dict(states[indices[0]]["weights"])
+                parameters, buffers = dict(net.named_parameters()), dict(net.named_buffers())
+            else:
+                buffers = stacked("weights", rows)
+                parameters = {name: buffers.pop(name).requires_grad_() for name in states[0][MOMENTS[0]]}
+            self.branches.append(Branch(rows, run.objective(), parameters, buffers, net))
+            groups.append({"params": list(parameters.values()), "lr": run.learning_rate})
         self.optimizer = torch.optim.Adam(groups, fused=True, capturable=cuda)
         for branch in self.branches:
             moments = {key: stacked(key, branch.rows) for key in MOMENTS}
             for name, value in branch.parameters.items():
-                self.optimizer.state[value] = {key: moments[key][name] for key in MOMENTS} | {
-                    "step": torch.tensor(float(states[0]["step"]), device=self.device)
-                }
+                self.optimizer.state[value] = {
+                    key: torch.empty_like(value).copy_(moments[key][name].view_as(value)) for key in MOMENTS
+                } | {"step": torch.tensor(float(states[0]["step"]), device=self.device)}
         # Where the epoch is and what it left, on the device, so that a step needs nothing of the host.
         self.position = torch.zeros(1, dtype=torch.int64, device=self.device)
         self.order = torch.zeros(self.steps, count, batch_size, dtype=torch.int64, device=self.device)
@@ -219,7 +225,7 @@ class Stack:
 
     def _find(self, i):
         branch = next(branch for branch in self.branches if i < branch.rows.stop)
-        return branch, i - branch.rows.start
+        return branch, ... if branch.net else i - branch.rows.start
 
     def _step(self):
         index = self.order.index_select(0, self.position)[0]
@@ -242,13 +248,17 @@ class Stack:
         half = self.execution.precision == "bfloat16"
         # Each weight is used once, so a cache of half precision copies would only cost memory.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-            tensors = branch.parameters | branch.buffers
-            logits = stacked_logits(self.model, tensors, images, self.execution.convolution)
-        losses = branch.run.objective()(logits, labels)
+            if branch.net:
+                logits = branch.net(images.squeeze(0))[None]
+            else:
+                tensors = branch.parameters | branch.buffers
+                logits = stacked_logits(self.model, tensors, images, self.execution.convolution)
+        losses = branch.objective(logits, labels)
         # Each model's loss depends on its own weights alone, so the sum's gradient is theirs.
         gradients = torch.autograd.grad(losses.sum(), list(branch.parameters.values()))
         for value, gradient in zip(branch.parameters.values(), gradients):
-            value.grad = gradient.contiguous()  # fused Adam walks both as they lie in memory
+            alike = gradient.stride() == value.stride()  # fused Adam walks both as they lie in memory
+            value.grad = gradient if alike else torch.empty_like(value).copy_(gradient)
         return losses.detach(), (logits.argmax(-1) == labels).sum(-1)
 
     def _stream(self, number):
