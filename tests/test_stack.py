@@ -133,17 +133,7 @@ def test_a_state_is_that_of_a_net_whatever_the_stack(tiny):
         states, model = [fresh_state(run, tiny) for run in some], initial_model(runs[0], tiny)
         model.to(memory_format=torch.channels_last)
         found = Stack(some, states, model, prepare, tiny.train_x, tiny.train_y)
-        found.begin_epoch(1)
-        torch.testing.assert_close(found.state(0), states[0], rtol=0, atol=0)
-        found.step()
-        assert found.state(0)["step"] == 1
-        assert {key: _shapes(value) for key, value in found.state(0).items()} == {
-            key: _shapes(value) for key, value in states[0].items()
-        }
-
-
-def _shapes(part):
-    return {name: value.shape for name, value in part.items()} if isinstance(part, dict) else None
+        torch.testing.assert_close(found.state(0), states[0], rtol=0, atol=0, check_stride=True)
 
 
 def test_denormal_numbers_count_as_zero_and_no_weight_differs(digits):

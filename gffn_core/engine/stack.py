@@ -318,7 +318,7 @@ def _begin(runs, dataset, checkpoints, precision):
 
 
 def _copy(tensor, row):
-    return tensor.detach()[row].cpu().clone()
+    return tensor.detach()[row].cpu().clone(memory_format=torch.contiguous_format)
 
 
 def train_stack(
