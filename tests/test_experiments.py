@@ -588,7 +588,7 @@ def test_an_interrupted_command_says_what_it_kept(command, kept, monkeypatch, ca
     def interrupted(args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, f"_{command[0]}", interrupted)
+    monkeypatch.setitem(cli.COMMANDS.choices[command[0]]._defaults, "command", interrupted)
     assert main(command) == 130
     assert kept in capsys.readouterr().err
 
