@@ -21,7 +21,7 @@ from gffn_core.experiments.profiles import Profile, profile
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import sweep
 from gffn_core.pages import chapter, figures, publish, style, words
-from gffn_core.training import course
+from gffn_core.training import course, step
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = Profile("small", ("digits_0_4",), epochs={64: 1, 256: 2}, seeds=(0, 1, 2))
@@ -191,6 +191,18 @@ def test_figures_take_the_pages_colour_and_speak(name, records, table, monkeypat
     assert root.get("id") == "a-figure"
     (drawing,) = publish.drawings(page).values()
     assert ET.fromstring(drawing).get("role") == "img" and "currentColor" not in drawing
+
+
+def test_a_third_loss_is_drawn(records, monkeypatch):
+    other = [r | {"run": r["run"] | {"loss": "other"}} for r in records if r["run"]["loss"] == "joint"]
+    assert style.loss_styles(("conditional", "joint")) == style.LOSS_STYLE
+    monkeypatch.setitem(step.OBJECTIVES, "other", step.OBJECTIVES["joint"])
+    monkeypatch.setattr(figures, "LOSS_STYLE", style.loss_styles(("conditional", "joint", "other")))
+    table = tables.frame([*records, *other])
+    for name in ("by_batch_size", "curves", "density_and_roc", "auroc"):
+        figure = FIGURES[name]([other[0], *records], table)
+        assert any("other" in text.get_text() for text in figure.findobj(figures.plt.Text)), name
+        figures.plt.close(figure)
 
 
 def test_a_figure_carries_its_data(records, monkeypatch):

@@ -72,7 +72,7 @@ COLUMNS = {
     "underfit": (
         f"long scheme with train_accuracy below {FITTED}",
         "true or false",
-        lambda row: row["scheme"] == "long" and row["train_accuracy"] < FITTED,
+        lambda row: underfit(row, row["scheme"]),
     ),
 } | {
     f"auroc_{score}": (
@@ -112,9 +112,9 @@ def _at(places, place):
     return places
 
 
-def underfit(record: dict, scheme: str) -> bool:
+def underfit(evaluation: dict, scheme: str = "long") -> bool:
     """Whether a long run ended before it had fitted its training images (``FITTED``)."""
-    return scheme == "long" and record["evaluations"]["long"]["train_accuracy"] < FITTED
+    return scheme == "long" and evaluation["train_accuracy"] < FITTED
 
 
 def summary(table: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -155,27 +155,46 @@ def by_stopping(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return means.groupby(level=["loss", "scheme", "dataset"]).mean().groupby(level=["loss", "scheme"]).mean()
 
 
+def wilson(share, count) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95 % Wilson interval of each share of so many images."""
+    intervals = [
+        stats.binomtest(round(n * p), int(n)).proportion_ci(method="wilson") for n, p in zip(count, share)
+    ]
+    return tuple(np.array(intervals).T)
+
+
+def curve(record: dict, metric: str | Callable[[dict], list]) -> list:
+    """One of the record's curves by its name, or what the function ``metric`` makes of the record."""
+    return metric(record) if callable(metric) else record["curves"][metric]
+
+
 def curve_points(records: Iterable[dict], metric: str | Callable[[dict], list]) -> pd.DataFrame:
-    """A curve of every record, a row per epoch; ``metric`` as in ``figures.curves``."""
+    """A ``curve`` of every record, a row per epoch."""
     return pd.DataFrame(
-        {key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")}
+        _of(record, "dataset", "batch_size", "loss", "seed")
         | {"epoch": epoch, "early": epoch == record["evaluations"]["early"]["epoch"], "value": value}
         for record in records
-        for epoch, value in enumerate(metric(record) if callable(metric) else record["curves"][metric], 1)
+        for epoch, value in enumerate(curve(record, metric), 1)
     )
 
 
-def bins(records: Iterable[dict], scheme: str = "long", binning: str = "uniform10") -> pd.DataFrame:
-    """The reliability diagrams of ``records``: a row per bin, ``accuracy`` NaN where ``count`` is 0."""
+def bins(records: Iterable[dict]) -> pd.DataFrame:
+    """The reliability diagrams of ``records``, long scheme: a row per bin, ``accuracy`` NaN where ``count`` is 0."""
     parts = []
     for record in records:
-        found = record["evaluations"][scheme]["calibration"][binning]
-        part = pd.DataFrame({"low": found["edges"][:-1], "high": found["edges"][1:]})
-        part = part.assign(**{key: found[key] for key in ("count", "confidence", "accuracy")})
+        found = record["evaluations"]["long"]["calibration"]["uniform10"]
+        low, high = found["edges"][:-1], found["edges"][1:]
+        columns = {key: found[key] for key in ("count", "confidence", "accuracy")}
         parts.append(
-            part.assign(**{key: record["run"][key] for key in ("dataset", "batch_size", "loss", "seed")})
+            pd.DataFrame(
+                {"low": low, "high": high, **columns, **_of(record, "dataset", "batch_size", "loss", "seed")}
+            )
         )
     return pd.concat(parts)
+
+
+def _of(record, *keys):
+    return {key: record["run"][key] for key in keys}
 
 
 def short_title(title: str) -> str:
@@ -183,37 +202,41 @@ def short_title(title: str) -> str:
     return title.split(" (")[0]
 
 
-def risk_points(records: Iterable[dict], scheme: str = "long") -> pd.DataFrame:
-    """Error rate (``risk``) among the most confident share (``coverage``) of the test images, a row per share."""
+def risk_points(records: Iterable[dict]) -> pd.DataFrame:
+    """Error rate (``risk``) among the most confident share (``coverage``) of the test images, a row per share.
+
+    Of the long scheme.
+    """
     return pd.concat(
         pd.DataFrame(
-            {"coverage": COVERAGES, "risk": record["evaluations"][scheme]["risk_coverage"]["risk"]}
-        ).assign(
-            title=record["data"]["title"],
-            **{key: record["run"][key] for key in ("batch_size", "loss", "seed")},
+            {
+                "coverage": COVERAGES,
+                "risk": record["evaluations"]["long"]["risk_coverage"]["risk"],
+                "title": record["data"]["title"],
+                **_of(record, "batch_size", "loss", "seed"),
+            }
         )
         for record in records
     )
 
 
-def score_points(record: dict, score: str = "log_px", scheme: str = "long") -> pd.DataFrame:
+def score_points(record: dict) -> pd.DataFrame:
     """What ``figures.density_and_roc`` draws: rows (panel, series, x, y).
 
-    Panel histogram: series inside and outside; x: left edge of the bin, y: share of the images.
+    Panel histogram, of ln p(x): series inside and outside; x: left edge of the bin, y: share of the images.
     Panel roc: a series per score; x: false positive rate, y: true positive rate.
     """
-    found = record["evaluations"][scheme]["ood"]["scores"]
-    histogram = found[score]["histogram"]
-    edges = np.linspace(histogram["low"], histogram["high"], HISTOGRAM_BINS + 1)
-    series = {
-        ("histogram", part): (edges[:-1], np.array(histogram[part]) / np.sum(histogram[part]))
-        for part in ("inside", "outside")
-    }
+    scores = record["evaluations"]["long"]["ood"]["scores"]
+    histogram = scores["log_px"]["histogram"]
+    edges = np.linspace(histogram["low"], histogram["high"], HISTOGRAM_BINS + 1)[:-1]
     grid = np.linspace(0, 1, ROC_POINTS)
-    series |= {("roc", name): (grid, one["tpr_on_fpr_grid"]) for name, one in found.items()}
+    series = [
+        ("histogram", part, edges, np.divide(histogram[part], sum(histogram[part])))
+        for part in ("inside", "outside")
+    ]
+    series += [("roc", name, grid, score["tpr_on_fpr_grid"]) for name, score in scores.items()]
     return pd.concat(
-        pd.DataFrame({"panel": panel, "series": name, "x": x, "y": y})
-        for (panel, name), (x, y) in series.items()
+        pd.DataFrame({"panel": panel, "series": name, "x": x, "y": y}) for panel, name, x, y in series
     )
 
 

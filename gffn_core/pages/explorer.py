@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 
 import numpy as np
-from scipy import stats
 
-from gffn_core.experiments.tables import CELL, frame, summary
+from gffn_core.experiments.tables import CELL, frame, summary, wilson
 
 SHOWN_SCORES = ("max_softmax", "log_px", "typicality")  # those drawn; max_logit hardly differs from log_px
 
@@ -68,10 +67,8 @@ def _pooled_bins(evaluations):
     means = [np.nansum(count * value, axis=0)[full] / total[full] for value in (accuracy, confidence)]
     # Every seed is tested on the same images: as many as one seed has, on average, are independent.
     images = np.ceil(total[full] / len(bins)).astype(int)
-    intervals = [
-        stats.binomtest(round(n * p), int(n)).proportion_ci(method="wilson") for n, p in zip(images, means[0])
-    ]
-    rows = zip(np.array(bins[0]["edges"])[:-1][full], total[full] / total.sum(), *means, *zip(*intervals))
+    low = np.array(bins[0]["edges"])[:-1][full]
+    rows = zip(low, total[full] / total.sum(), *means, *wilson(means[0], images))
     return [_rounded(row) for row in rows]
 
 

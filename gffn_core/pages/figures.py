@@ -6,9 +6,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from gffn_core.evaluation.scores import HISTOGRAM_BINS, ROC_POINTS
 from gffn_core.experiments import tables
 from gffn_core.pages import words
 from gffn_core.pages.style import (
@@ -16,15 +14,19 @@ from gffn_core.pages.style import (
     INSIDE,
     LOSS_STYLE,
     OUTSIDE,
+    POINT,
     SCORE_STYLE,
     STYLE,
     batch_axis,
     draw_legend,
     draw_line,
     label_axes,
+    line,
     literal,
     panels,
 )
+
+CHANCE = {"color": INK, "linewidth": 1, "linestyle": (0, (1, 3))}  # where a score tells nothing
 
 
 def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
@@ -37,8 +39,7 @@ def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
         figure, axes = panels(cells["title"].unique())
         for title, axis in axes.items():
             for loss, style in LOSS_STYLE.items():
-                part = cells[(cells["title"] == title) & (cells["loss"] == loss)]
-                draw_line(axis, part, style)
+                draw_line(axis, cells[(cells["title"] == title) & (cells["loss"] == loss)], style)
             batch_axis(axis, cells["batch_size"])
         label_axes(figure, "batch size", label)
         draw_legend(figure, LOSS_STYLE, underfit=cells["underfit"].any())
@@ -68,37 +69,34 @@ def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.
 
     choices: choice -> rows of one scheme and data set. Bars and hollow markers as in ``by_batch_size``.
     """
-    batches = sorted({batch for table in choices.values() for batch in table["batch_size"]})
     cells = {
-        (choice, batch): table[table["batch_size"] == batch]
-        for batch in batches
+        (choice, batch): cell
         for choice, table in choices.items()
-        if batch in set(table["batch_size"])
+        for batch, cell in table.groupby("batch_size")
     }
+    rows = sorted(cells, key=lambda cell: cell[1])
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
-            1, len(metrics), figsize=(9, 1.2 + 0.32 * len(cells)), sharey=True, layout="constrained"
+            1, len(metrics), figsize=(9, 1.2 + 0.32 * len(rows)), sharey=True, layout="constrained"
         )
         for axis, (metric, label) in zip(axes, metrics.items()):
-            for row, table in enumerate(cells.values()):
-                for found in tables.summary(table, metric).to_dict("records"):
-                    style = LOSS_STYLE[found["loss"]]
-                    half = None if np.isnan(found["half"]) else found["half"]  # too few seeds
+            for row, cell in enumerate(rows):
+                for mean in tables.summary(cells[cell], metric).itertuples():
+                    style = LOSS_STYLE[mean.loss]
                     axis.errorbar(
-                        found["mean"],
+                        mean.mean,
                         row,
-                        xerr=half,
+                        xerr=None if np.isnan(mean.half) else mean.half,  # too few seeds
                         color=style["color"],
                         marker=style["marker"],
                         capsize=3,
-                        markersize=6.5,
-                        markeredgewidth=1.6,
-                        markerfacecolor="none" if found["underfit"] else style["color"],
+                        markerfacecolor="none" if mean.underfit else style["color"],
+                        **POINT,
                     )
             axis.set_xlabel(label)
-        axes[0].set_yticks(range(len(cells)), [f"{choice}, B = {batch}" for choice, batch in cells])
+        axes[0].set_yticks(range(len(rows)), [f"{choice}, B = {batch}" for choice, batch in rows])
         axes[0].invert_yaxis()
-        draw_legend(figure, LOSS_STYLE, underfit=any(table["underfit"].any() for table in cells.values()))
+        draw_legend(figure, LOSS_STYLE, underfit=any(cell["underfit"].any() for cell in cells.values()))
     return figure
 
 
@@ -123,38 +121,23 @@ def curves(records: list[dict], metric: str | Callable[[dict], list], label: str
         for record in records:
             run = record["run"]
             axis = axes[titles.index(record["data"]["title"]), batches.index(run["batch_size"])]
-            values = metric(record) if callable(metric) else record["curves"][metric]
-            style = LOSS_STYLE[run["loss"]]
-            axis.plot(
-                range(1, len(values) + 1),
-                values,
-                color=style["color"],
-                linestyle=style["linestyle"],
-                linewidth=1.5,
-            )
-            early = record["evaluations"]["early"]["epoch"]
-            axis.plot(early, values[early - 1], style["marker"], color=style["color"], markersize=6)
-            if tables.underfit(record, "long"):
-                axis.plot(
-                    len(values),
-                    values[-1],
-                    style["marker"],
-                    color=style["color"],
-                    markerfacecolor="none",
-                    markersize=6.5,
-                    markeredgewidth=1.6,
-                )
+            style, values = LOSS_STYLE[run["loss"]], tables.curve(record, metric)
+            axis.plot(range(1, len(values) + 1), values, **line(style), linewidth=1.5)
+            early, marker, color = record["evaluations"]["early"]["epoch"], style["marker"], style["color"]
+            axis.plot(early, values[early - 1], marker, color=color, markersize=6)
+            if tables.underfit(record["evaluations"]["long"]):
+                axis.plot(len(values), values[-1], marker, color=color, markerfacecolor="none", **POINT)
         for axis, batch in zip(axes[0], batches):
             axis.set_title(f"batch size {batch}")
         for axis, title in zip(axes[:, 0], titles):
             axis.set_ylabel(literal(tables.short_title(title)))
         label_axes(figure, "epoch", label)
-        draw_legend(figure, LOSS_STYLE, underfit=any(tables.underfit(record, "long") for record in records))
+        draw_legend(figure, LOSS_STYLE, any(tables.underfit(r["evaluations"]["long"]) for r in records))
     return figure
 
 
-def reliability(records: list[dict], scheme: str = "long", binning: str = "uniform10") -> plt.Figure:
-    """Reliability diagrams side by side, one column a record, with the share of samples below.
+def reliability(records: list[dict]) -> plt.Figure:
+    """Reliability diagrams, long scheme, side by side, one column a record, with the share of samples below.
 
     Bars are the accuracy of the bins that hold samples, with the 95 % Wilson interval of that
     share; the tick is the bin's mean confidence, on the diagonal when calibrated.
@@ -171,68 +154,44 @@ def reliability(records: list[dict], scheme: str = "long", binning: str = "unifo
             layout="constrained",
         )
         for (top, bottom), record in zip(axes.T, records):
-            found = record["evaluations"][scheme]
-            bins = {k: np.array(v, float) for k, v in found["calibration"][binning].items()}
+            bins = tables.bins([record])
+            bins = bins[bins["count"] > 0]
             style = LOSS_STYLE[record["run"]["loss"]]
-            full = bins["count"] > 0
-            left, width = bins["edges"][:-1][full], np.diff(bins["edges"])[full]
-            count, share = bins["count"][full], bins["accuracy"][full]
-            interval = [
-                stats.binomtest(round(n * p), int(n)).proportion_ci(method="wilson")
-                for n, p in zip(count, share)
-            ]
-            low, high = np.array(interval).T
-            top.bar(
-                left,
-                share,
-                width,
-                align="edge",
-                color=style["color"],
-                alpha=0.75,
-                edgecolor=INK,
-                linewidth=0.5,
-            )
-            top.errorbar(
-                left + width / 2,
-                share,
-                [share - low, high - share],
-                fmt="none",
-                ecolor=INK,
-                elinewidth=1,
-                capsize=2,
-            )
-            top.plot(
-                bins["confidence"][full],
-                bins["confidence"][full],
-                "_",
-                color=INK,
-                markersize=13,
-                markeredgewidth=2,
-            )
-            top.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
-            top.set(xlim=(0, 1), ylim=(0, 1.02))
-            top.set_title(
-                f"{style['label']}\nECE {found['ece'][binning]:.3f}, "
-                f"accuracy {words.percent(found['test_accuracy'])}{_underfit(record, scheme)}"
-            )
-            bottom.bar(
-                left,
-                count / count.sum(),
-                width,
-                align="edge",
-                color=style["color"],
-                alpha=0.75,
-                edgecolor=INK,
-                linewidth=0.5,
-            )
-            for x, n in zip(left + width / 2, count):
-                bottom.text(
-                    x, n / count.sum() + 0.02, f"{n:.0f}", ha="center", va="bottom", fontsize=7.5, rotation=90
-                )
-            bottom.set(ylim=(0, 1.45), yticks=(0, 0.5, 1), xlabel="confidence")
+            _draw_accuracy(top, bins, style["color"])
+            found = record["evaluations"]["long"]
+            accuracy = f"accuracy {words.percent(found['test_accuracy'])}{_underfit(found)}"
+            top.set_title(f"{style['label']}\nECE {found['ece']['uniform10']:.3f}, {accuracy}")
+            _draw_shares(bottom, bins, style["color"])
         axes[0, 0].set_ylabel("accuracy")
         axes[1, 0].set_ylabel("share")
     return figure
+
+
+def _draw_accuracy(axis, bins, color):
+    """The upper half of a reliability diagram; bins: rows of ``tables.bins`` that hold samples."""
+    share = bins["accuracy"]
+    low, high = tables.wilson(share, bins["count"])
+    middle = _bars(axis, bins, share, color)
+    axis.errorbar(middle, share, [share - low, high - share], fmt="none", ecolor=INK, elinewidth=1, capsize=2)
+    axis.plot(bins["confidence"], bins["confidence"], "_", color=INK, markersize=13, markeredgewidth=2)
+    axis.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=":")
+    axis.set(xlim=(0, 1), ylim=(0, 1.02))
+
+
+def _draw_shares(axis, bins, color):
+    """The lower half."""
+    share = bins["count"] / bins["count"].sum()
+    middle = _bars(axis, bins, share, color)
+    for x, y, n in zip(middle, share, bins["count"]):
+        axis.text(x, y + 0.02, f"{n:.0f}", ha="center", va="bottom", fontsize=7.5, rotation=90)
+    axis.set(ylim=(0, 1.45), yticks=(0, 0.5, 1), xlabel="confidence")
+
+
+def _bars(axis, bins, height, color):
+    """Bars, whose middles are returned."""
+    width = bins["high"] - bins["low"]
+    axis.bar(bins["low"], height, width, align="edge", color=color, alpha=0.75, edgecolor=INK, linewidth=0.5)
+    return bins["low"] + width / 2
 
 
 def risk_coverage(points: pd.DataFrame) -> plt.Figure:
@@ -246,68 +205,41 @@ def risk_coverage(points: pd.DataFrame) -> plt.Figure:
         for title, axis in axes.items():
             for loss, style in LOSS_STYLE.items():
                 part = means[(means["title"] == title) & (means["loss"] == loss)]
-                half = part["half"].fillna(0)
-                axis.plot(
-                    part["coverage"],
-                    part["mean"],
-                    color=style["color"],
-                    linestyle=style["linestyle"],
-                    linewidth=1.6,
-                )
-                axis.fill_between(
-                    part["coverage"],
-                    part["mean"] - half,
-                    part["mean"] + half,
-                    color=style["color"],
-                    alpha=0.2,
-                    linewidth=0,
-                )
+                x, mean, half = part["coverage"], part["mean"], part["half"].fillna(0)
+                axis.plot(x, mean, **line(style), linewidth=1.6)
+                axis.fill_between(x, mean - half, mean + half, color=style["color"], alpha=0.2, linewidth=0)
             axis.set(xlim=(0, 1), ylim=(0, None))
         label_axes(figure, "share of the images that is answered", "error rate among them")
         draw_legend(figure, {loss: style | {"marker": ""} for loss, style in LOSS_STYLE.items()})
     return figure
 
 
-def density_and_roc(record: dict, score: str = "log_px", scheme: str = "long") -> plt.Figure:
-    """Left: distribution of a score in and out of distribution. Right: the ROC curves of all scores."""
-    ood = record["evaluations"][scheme]["ood"]
-    names = {
-        "inside": (record["data"]["title"], INSIDE, "-"),
-        "outside": (ood["data"]["title"], OUTSIDE, "--"),
+def density_and_roc(record: dict) -> plt.Figure:
+    """Long scheme. Left: distribution of ln p(x) in and out of distribution. Right: ROC curves of the scores."""
+    found = record["evaluations"]["long"]
+    scores = found["ood"]["scores"]
+    points = tables.score_points(record).groupby(["panel", "series"])
+    parts = {
+        "inside": (record["data"]["title"], "in", INSIDE, "-"),
+        "outside": (found["ood"]["data"]["title"], "out of", OUTSIDE, "--"),
     }
-    histogram = ood["scores"][score]["histogram"]
-    edges = np.linspace(histogram["low"], histogram["high"], HISTOGRAM_BINS + 1)
     with matplotlib.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained")
-        for part, (title, color, dash) in names.items():
-            share = np.array(histogram[part]) / np.sum(histogram[part])
-            left.stairs(share, edges, color=color, fill=True, alpha=0.25)
-            left.stairs(
-                share,
-                edges,
-                color=color,
-                linestyle=dash,
-                linewidth=1.5,
-                label=f"{literal(tables.short_title(title))} ({'in' if part == 'inside' else 'out of'} distribution)",
-            )
-        left.set(
-            xlabel=SCORE_STYLE[score]["label"] + (", unnormalised" if score == "log_px" else ""),
-            ylabel="share of test images",
-        )
-        left.set_title(LOSS_STYLE[record["run"]["loss"]]["label"] + _underfit(record, scheme))
+        for part, (title, where, color, dash) in parts.items():
+            bars = points.get_group(("histogram", part))
+            edges = [*bars["x"], scores["log_px"]["histogram"]["high"]]
+            label = f"{literal(tables.short_title(title))} ({where} distribution)"
+            left.stairs(bars["y"], edges, color=color, fill=True, alpha=0.25)
+            left.stairs(bars["y"], edges, color=color, linestyle=dash, linewidth=1.5, label=label)
+        left.set(xlabel=f"{SCORE_STYLE['log_px']['label']}, unnormalised", ylabel="share of test images")
+        left.set_title(LOSS_STYLE[record["run"]["loss"]]["label"] + _underfit(found))
         left.set_ylim(top=left.get_ylim()[1] * 1.3)
         left.legend(loc="upper left")
-        grid = np.linspace(0, 1, ROC_POINTS)
         for name, style in SCORE_STYLE.items():
-            found = ood["scores"][name]
-            right.plot(
-                grid,
-                found["tpr_on_fpr_grid"],
-                color=style["color"],
-                linestyle=style["linestyle"],
-                label=f"{style['label']}, AUROC {found['auroc']:.3f}",
-            )
-        right.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (1, 3)))
+            curve = points.get_group(("roc", name))
+            label = f"{style['label']}, AUROC {scores[name]['auroc']:.3f}"
+            right.plot(curve["x"], curve["y"], **line(style), label=label)
+        right.plot([0, 1], [0, 1], **CHANCE)
         right.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1))
         right.legend(loc="lower right")
     return figure
@@ -318,32 +250,30 @@ def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.
     sets = list(dict.fromkeys(zip(table["dataset"], table["title"])))
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
-            2,
+            len(LOSS_STYLE),
             len(sets),
-            figsize=(max(5.0, 2.5 * len(sets)), 5.2),
+            figsize=(max(5.0, 2.5 * len(sets)), 2.6 * len(LOSS_STYLE)),
             squeeze=False,
             sharey=True,
             sharex=True,
             layout="constrained",
         )
         for row, loss in zip(axes, LOSS_STYLE):
-            for axis, (dataset, title) in zip(row, sets):
+            for axis, (dataset, _) in zip(row, sets):
                 part = table[(table["dataset"] == dataset) & (table["loss"] == loss)]
-                axis.axhline(0.5, color=INK, linewidth=1, linestyle=(0, (1, 3)))
+                axis.axhline(0.5, **CHANCE)
                 for score, style in SCORE_STYLE.items():
                     draw_line(axis, tables.summary(part, f"auroc_{score}"), style)
                 batch_axis(axis, table["batch_size"])
-                if loss == "conditional":
-                    against = (
-                        f"{tables.short_title(title)}\nagainst {tables.short_title(out_titles[dataset])}"
-                    )
-                    axis.set_title(literal(against))
             row[0].set_ylabel(f"AUROC, {loss} loss")
             row[0].set_ylim(0, 1.03)
+        for axis, (dataset, title) in zip(axes[0], sets):
+            names = (tables.short_title(name) for name in (title, out_titles[dataset]))
+            axis.set_title(literal("\nagainst ".join(names)))
         figure.supxlabel("batch size", fontsize=10)
         draw_legend(figure, SCORE_STYLE, underfit=table["underfit"].any())
     return figure
 
 
-def _underfit(record, scheme):
-    return ", underfit" if tables.underfit(record, scheme) else ""
+def _underfit(found):
+    return ", underfit" if tables.underfit(found) else ""

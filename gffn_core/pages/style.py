@@ -1,22 +1,38 @@
 """Colours, markers and panels of the figures."""
 
+from itertools import cycle
+
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
-from gffn_core.training import course
+from gffn_core.training import course, step
 
 # Told apart by colour, marker and dash; each colour has a contrast of at least 3:1 on white and on
 # near-black, and the pairs stay distinct for the common kinds of colour blindness.
-LOSS_STYLE = {
+_THESIS = {
     "conditional": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "conditional (standard)"},
     "joint": {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "joint (GFFN)"},
 }
+_SPARE = (
+    {"color": "#1B9E77", "marker": "^", "linestyle": ":"},
+    {"color": "#9270C4", "marker": "D", "linestyle": "-."},
+)
+
+
+def loss_styles(losses):
+    """By loss its style; those beyond the thesis take the spare ones in turns and are called by their name."""
+    spare = cycle(_SPARE)
+    return {loss: _THESIS.get(loss) or next(spare) | {"label": loss} for loss in losses}
+
+
+LOSS_STYLE = loss_styles(step.OBJECTIVES)
 SCORE_STYLE = {
     "max_softmax": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "max softmax"},
     "log_px": {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "ln p(x)"},
     "typicality": {"color": "#1B9E77", "marker": "^", "linestyle": ":", "label": "typicality of ln p(x)"},
 }
 INSIDE, OUTSIDE = "#3B8BC2", "#D55E00"
+POINT = {"markersize": 6.5, "markeredgewidth": 1.6}
 # Stands for the text colour of the page: ``show`` replaces it by currentColor.
 INK = "#0a0b0c"
 STYLE = {
@@ -62,30 +78,19 @@ def panels(titles):
     return figure, dict(zip(titles, axes.flat))
 
 
+def line(style):
+    return {name: style[name] for name in ("color", "linestyle")}
+
+
 def draw_line(axis, cells, style):
     """Mean with interval; hollow markers where underfit."""
     cells = cells.sort_values("batch_size")
-    axis.errorbar(
-        cells["batch_size"],
-        cells["mean"],
-        cells["half"].fillna(0),
-        color=style["color"],
-        linestyle=style["linestyle"],
-        linewidth=1.6,
-        elinewidth=1.2,
-        capsize=3,
-    )
+    bars = {"linewidth": 1.6, "elinewidth": 1.2, "capsize": 3}
+    axis.errorbar(cells["batch_size"], cells["mean"], cells["half"].fillna(0), **line(style), **bars)
     hollow = cells["underfit"]
     for part, face in ((cells[~hollow], style["color"]), (cells[hollow], "none")):
-        axis.plot(
-            part["batch_size"],
-            part["mean"],
-            style["marker"],
-            color=style["color"],
-            markerfacecolor=face,
-            markersize=6.5,
-            markeredgewidth=1.6,
-        )
+        look = {"color": style["color"], "markerfacecolor": face}
+        axis.plot(part["batch_size"], part["mean"], style["marker"], **look, **POINT)
 
 
 def batch_axis(axis, batch_sizes):
@@ -109,9 +114,8 @@ def draw_legend(figure, styles, underfit=False):
     handles = [Line2D([], [], **style) for style in styles.values()]
     if underfit:
         label = f"hollow: underfit (train accuracy < {100 * course.FITTED:.0f} %)"
-        handles.append(
-            Line2D([], [], color=INK, marker="o", markerfacecolor="none", linestyle="none", label=label)
-        )
+        hollow = {"marker": "o", "markerfacecolor": "none", "linestyle": "none"}
+        handles.append(Line2D([], [], color=INK, label=label, **hollow))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
