@@ -450,7 +450,7 @@ def test_evaluate_measures_kept_nets_again_without_training(small, store, capsys
         return found | {"novelty": {"half": 0.5}}, kept
 
     monkeypatch.setattr("gffn_core.experiments.verify.Workers", None)
-    monkeypatch.setattr("gffn_core.experiments.verify.evaluate", with_a_new_metric)
+    monkeypatch.setattr("gffn_core.training.course.evaluate", with_a_new_metric)
     command = ["evaluate", "small", "--device", "cpu", "--results", str(store.root)]
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -467,7 +467,7 @@ def test_evaluate_measures_kept_nets_again_without_training(small, store, capsys
     assert all(store.weights(now)["early"][key].equal(value) for key, value in weights["early"].items())
 
     monkeypatch.setattr(
-        "gffn_core.experiments.verify.evaluate", lambda *args: (evaluate(*args)[0] | {"mce": 9.0}, {})
+        "gffn_core.training.course.evaluate", lambda *args: (evaluate(*args)[0] | {"mce": 9.0}, {})
     )
     assert main([*command, "--losses", "joint"]) == 0
     assert " old values CHANGED (long.mce, long.novelty.half, " in capsys.readouterr().out

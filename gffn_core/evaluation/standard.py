@@ -39,42 +39,30 @@ def evaluate(
     ``out_of_distribution``: its test images are scored against ``dataset``'s, normalised like them.
     """
     train, val, test = (predict(model, x, prepare) for x in (dataset.train_x, dataset.val_x, dataset.test_x))
-    probs = test.double().softmax(-1)
-    confidence, predicted = probs.max(-1)
+    target = dataset.test_y
+    confidence, predicted = test.double().softmax(-1).max(-1)
     confidence = confidence.clamp(max=1)  # rounding of the softmax can exceed 1 by one bit
-    ln_z = metrics.log_px(train, label_space=label_space)
-    correct = predicted == dataset.test_y
-    bins_by_name = {
-        name: metrics.calibration_bins(confidence, correct, n_bins=n_bins, strategy=strategy)
-        for name, (n_bins, strategy) in BINNINGS.items()
-    }
+    correct = predicted == target
+    bins = _by_binning(metrics.calibration_bins, confidence, correct)
     risk = metrics.selective_risk(confidence, correct)
     temperature = metrics.fit_temperature(val, dataset.val_y)
-    scaled = test.double() / temperature
-    out = {
+    ln_z = metrics.log_px(train, label_space=label_space)
+    found = {
         "train_accuracy": metrics.accuracy(train, dataset.train_y),
         "train_nll": metrics.negative_log_likelihood(train, dataset.train_y),
         "val_accuracy": metrics.accuracy(val, dataset.val_y),
-        "test_accuracy": metrics.accuracy(test, dataset.test_y),
-        "nll": metrics.negative_log_likelihood(test, dataset.test_y),
-        "brier": metrics.brier_score(probs, dataset.test_y),
+        "test_accuracy": metrics.accuracy(test, target),
         "confidence": confidence.mean().item(),
         "calibration": {
-            name: {key: value.tolist() for key, value in bins._asdict().items()}
-            for name, bins in bins_by_name.items()
+            name: {key: value.tolist() for key, value in one._asdict().items()} for name, one in bins.items()
         },
-        "ece": _ece(probs, dataset.test_y),
-        "scaled": {
-            "temperature": temperature,
-            "nll": metrics.negative_log_likelihood(scaled, dataset.test_y),
-            "brier": metrics.brier_score(scaled.softmax(-1), dataset.test_y),
-            "ece": _ece(scaled.softmax(-1), dataset.test_y),
-        },
+        **_quality(test.double(), target),
+        "scaled": {"temperature": temperature, **_quality(test.double() / temperature, target)},
         "risk_coverage": {
             "aurc": risk.mean().item(),
             "risk": [risk[math.ceil(share * len(risk)) - 1].item() for share in COVERAGES],
         },
-        "mce": metrics.maximum_calibration_error(probs, dataset.test_y),
+        "mce": metrics.maximum_calibration_error(test.double().softmax(-1), target),
         "train_log_px": {
             "mean": ln_z.mean().item(),
             "std": ln_z.std().item(),
@@ -84,17 +72,23 @@ def evaluate(
     kept = {"val": val, "test": test}
     if out_of_distribution is not None:
         kept["ood"] = predict(model, out_of_distribution.test_x, prepare)
-        mean = out["train_log_px"]["mean"]
+        mean = found["train_log_px"]["mean"]
         inside, outside = (scores(kept[part], label_space, mean) for part in ("test", "ood"))
-        out["ood"] = {
+        found["ood"] = {
             "data": out_of_distribution.provenance(),
             "scores": {name: detection(inside[name], outside[name]) for name in SCORES},
         }
-    return out, kept
+    return found, kept
 
 
-def _ece(probs, target):
+def _by_binning(measure, *of):
+    return {name: measure(*of, n_bins=n, strategy=strategy) for name, (n, strategy) in BINNINGS.items()}
+
+
+def _quality(logits, target):
+    probs = logits.softmax(-1)
     return {
-        name: metrics.expected_calibration_error(probs, target, n_bins=n_bins, strategy=strategy)
-        for name, (n_bins, strategy) in BINNINGS.items()
+        "nll": metrics.negative_log_likelihood(logits, target),
+        "brier": metrics.brier_score(probs, target),
+        "ece": _by_binning(metrics.expected_calibration_error, probs, target),
     }

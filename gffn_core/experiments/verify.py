@@ -14,11 +14,10 @@ from gffn_core.engine.plan import datasets_of, resolve_device
 from gffn_core.engine.process import settled
 from gffn_core.engine.stack import Execution
 from gffn_core.engine.workers import Workers
-from gffn_core.evaluation.standard import evaluate
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import progress
-from gffn_core.training.course import Result
-from gffn_core.training.provenance import provenance, weights_sha256
+from gffn_core.training.course import Result, measure
+from gffn_core.training.provenance import provenance
 from gffn_core.training.run import Normalise, Run, initial_model
 
 
@@ -93,37 +92,22 @@ def evaluate_again(
     weights = store.weights(record)
     device = torch.device(resolve_device(device))
     run, datasets = _run_and_data(record, root)
-    dataset = datasets[run.dataset]
+    dataset, foreign = datasets[run.dataset], datasets.get(OUT_OF_DISTRIBUTION.get(run.dataset))
     model = initial_model(run, dataset).to(device, memory_format=torch.channels_last)
-    prepare = Normalise(dataset.train_x, device)
-    evaluations, logits = {}, {}
     with settled(device.type):
-        for scheme, before in record["evaluations"].items():
-            model.load_state_dict(weights[scheme])
-            if weights_sha256(model) != record["provenance"]["weights_sha256"][scheme]:
-                raise ValueError(
-                    f"{store.runs / record['key']}.safetensors holds other weights of {scheme!r} than those "
-                    "that were measured (their SHA-256 differs); delete it and the record to train the run again"
-                )
-            found, kept = evaluate(
-                model, run.label_space, dataset, prepare, datasets.get(OUT_OF_DISTRIBUTION.get(run.dataset))
-            )
-            training = {name: before[name] for name in ("epoch", "step", "stopped_at") if name in before}
-            evaluations[scheme] = found | training
-            logits |= {f"{scheme}_{part}": value.half().numpy() for part, value in kept.items()}
-        evaluated = provenance(device, time.perf_counter() - started)
-    now = store.save(
-        Result(
-            run,
-            record["data"],
-            record["curves"],
-            evaluations,
-            None,
-            record["provenance"] | {"evaluated": evaluated},
-            logits,
-            weights,
+        evaluations, logits, hashes = measure(
+            model, weights, run, dataset, Normalise(dataset.train_x, device), foreign
         )
-    )
+        evaluated = provenance(device, time.perf_counter() - started)
+    for scheme, before in record["evaluations"].items():
+        if hashes[scheme] != record["provenance"]["weights_sha256"][scheme]:
+            raise ValueError(
+                f"{store.runs / record['key']}.safetensors holds other weights of {scheme!r} than those "
+                "that were measured (their SHA-256 differs); delete it and the record to train the run again"
+            )
+        evaluations[scheme] |= {k: before[k] for k in ("epoch", "step", "stopped_at") if k in before}
+    where = record["provenance"] | {"evaluated": evaluated}
+    now = store.save(Result(run, record["data"], record["curves"], evaluations, None, where, logits, weights))
     old, new = (_values(one["evaluations"]) for one in (record, now))
     changed = [place for place in old if place not in new or old[place] != new[place]]
     return Evaluated(now, len(old), changed, [place for place in new if place not in old])

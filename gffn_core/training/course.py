@@ -1,8 +1,9 @@
 """The course of one run's training, and what it leaves behind."""
 
+import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -18,6 +19,7 @@ SCHEMES = ("early", "long")  # the thesis's
 LOWEST_NLL = "lowest_nll"  # a third: the epoch of the lowest negative log-likelihood on validation images
 # "Training accuracies of close to 100%" (thesis 5.1). A long run that ends below is underfit.
 FITTED = 0.99
+CURVES = ("train_loss", "train_accuracy", "val_accuracy", "val_nll", "val_ece", "val_confidence")
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,7 @@ class Course:
                 f"batch_size={run.batch_size} exceeds the {len(dataset.train_x)} training images"
             )
         self.epoch = 0  # completed ones
-        self.curves = {
-            key: []
-            for key in (
-                "train_loss",
-                "train_accuracy",
-                "val_accuracy",
-                "val_nll",
-                "val_ece",
-                "val_confidence",
-            )
-        }
+        self.curves = {name: [] for name in CURVES}
         self.early = {"epoch": 0, "val_accuracy": -1.0, "weights": {}}
         self.likeliest = {"epoch": 0, "val_nll": math.inf, "weights": {}}
         self.flattened = None  # the epoch at which patience ran out
@@ -72,7 +64,9 @@ class Course:
 
     def state(self) -> dict:
         """All but what the run is: plain data and tensors, which ``vars(course).update`` takes back."""
-        return {name: value for name, value in vars(self).items() if name not in ("run", "dataset", "steps")}
+        return copy.deepcopy(
+            {name: value for name, value in vars(self).items() if name not in ("run", "dataset", "steps")}
+        )
 
     @property
     def finished(self) -> bool:
@@ -94,15 +88,16 @@ class Course:
             self.diverged = {"epoch": self.epoch, "step": (self.epoch - 1) * self.steps + first}
             return
         probs, y = val.softmax(-1), self.dataset.val_y
-        for key, value in (
-            ("train_loss", loss_of_step.double().mean().item()),
-            ("train_accuracy", correct.item() / (self.steps * self.run.batch_size)),
-            ("val_accuracy", metrics.accuracy(val, y)),
-            ("val_nll", metrics.negative_log_likelihood(val, y)),
-            ("val_ece", metrics.expected_calibration_error(probs, y)),
-            ("val_confidence", probs.amax(-1).mean().item()),
-        ):
-            self.curves[key].append(value)
+        values = (
+            loss_of_step.double().mean().item(),
+            correct.item() / (self.steps * self.run.batch_size),
+            metrics.accuracy(val, y),
+            metrics.negative_log_likelihood(val, y),
+            metrics.expected_calibration_error(probs, y),
+            probs.amax(-1).mean().item(),
+        )
+        for name, value in zip(CURVES, values):
+            self.curves[name].append(value)
         nll, accuracy = self.curves["val_nll"][-1], self.curves["val_accuracy"][-1]
         if nll < self.likeliest["val_nll"]:
             self.likeliest = {"epoch": self.epoch, "val_nll": nll, "weights": _copy(weights)}
@@ -121,20 +116,19 @@ class Course:
         """Evaluate all schemes. ``model`` holds the weights at the end; ``how`` goes to the provenance."""
         started = time.perf_counter()
         evaluations, logits, weights, hashes = {}, {}, {}, {}
-        end = {"epoch": self.epoch, "weights": model.state_dict()}
-        for scheme, kept_at in (("long", end), ("early", self.early), (LOWEST_NLL, self.likeliest)):
-            if self.diverged is not None:
-                break
-            model.load_state_dict(kept_at["weights"])
-            evaluations[scheme], kept = evaluate(
-                model, self.run.label_space, self.dataset, prepare, out_of_distribution
+        if self.diverged is None:
+            end = {"epoch": self.epoch, "weights": model.state_dict()}
+            kept = {"long": end, "early": self.early, LOWEST_NLL: self.likeliest}
+            weights = {
+                scheme: {name: value.cpu().clone() for name, value in one["weights"].items()}
+                for scheme, one in kept.items()
+            }
+            evaluations, logits, hashes = measure(
+                model, weights, self.run, self.dataset, prepare, out_of_distribution
             )
-            evaluations[scheme] |= {"epoch": kept_at["epoch"], "step": kept_at["epoch"] * self.steps}
-            if scheme == "early":
-                evaluations[scheme]["stopped_at"] = self.flattened
-            logits |= {f"{scheme}_{part}": value.half().numpy() for part, value in kept.items()}
-            weights[scheme] = {name: value.cpu().clone() for name, value in model.state_dict().items()}
-            hashes[scheme] = weights_sha256(model)
+            for scheme, one in kept.items():
+                evaluations[scheme] |= {"epoch": one["epoch"], "step": one["epoch"] * self.steps}
+            evaluations["early"]["stopped_at"] = self.flattened
         where = provenance(next(model.parameters()).device, self.seconds + time.perf_counter() - started)
         return Result(
             self.run,
@@ -146,6 +140,27 @@ class Course:
             logits,
             weights,
         )
+
+
+def measure(
+    model: ConvNet,
+    weights: Mapping[str, dict],
+    run: Run,
+    dataset: Dataset,
+    prepare: Callable,
+    out_of_distribution: Dataset | None,
+) -> tuple[dict, dict, dict]:
+    """What ``evaluate`` finds of each scheme's weights, float16 logits ``{scheme}_{part}``, each one's SHA-256.
+
+    ``model``, of the run's shape, is left with the last of the weights.
+    """
+    evaluations, logits, hashes = {}, {}, {}
+    for scheme, state in weights.items():
+        model.load_state_dict(state)
+        hashes[scheme] = weights_sha256(model)
+        evaluations[scheme], kept = evaluate(model, run.label_space, dataset, prepare, out_of_distribution)
+        logits |= {f"{scheme}_{part}": value.half().numpy() for part, value in kept.items()}
+    return evaluations, logits, hashes
 
 
 def _copy(weights):
