@@ -49,7 +49,8 @@ def test_contenders_are_measured_in_processes_of_their_own(monkeypatch):
     monkeypatch.setattr(bench, "CONTENDERS", {"plain loop": "", "gffn": ""})
     monkeypatch.setattr(bench, "WARM_UP_STEPS", 3)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)  # each has to import torch
-    row = bench._contend("cpu", width=8, batch_size=4, seconds=0.05, rounds=1, stack=2)
+    monkeypatch.setattr(bench, "ROUNDS", 1)
+    row = bench._contend("cpu", width=8, batch_size=4, seconds=0.05, report=lambda line: None)
     for name in bench.CONTENDERS:
         assert row[name]["images_a_second"] > 0 and row[name]["peak_memory"] > 2**20
     assert (row["gffn"]["processes"], row["plain loop"]["processes"]) == (2, 1)

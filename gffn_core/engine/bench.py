@@ -14,37 +14,30 @@ from gffn_core.data.datasets import load_dataset
 from gffn_core.engine.contenders import CONTENDERS, Contender, made_up
 from gffn_core.engine.process import settle, settled
 from gffn_core.engine.stack import Execution, train_stack
-from gffn_core.engine.tuning import best_time, bytes_per_run, fastest_execution, first_step_again
+from gffn_core.engine.tuning import best_time, bytes_per_run, fastest_execution, first_step_again, sizes
 from gffn_core.training.provenance import provenance
 from gffn_core.training.run import Normalise, Run, initial_model
 from gffn_core.training.step import PRECISIONS, stepper
 
 BATCH_SIZES = (4, 32, 256, 2048)
-WARM_UP_STEPS, WARM_UP_SECONDS = 1000, 5  # whichever is over first
 SECONDS_BESIDE = 270  # of warming up, compiling and fixed parts: the narrow net on two cores
 STACKS = (1, 2, 4, 8, 16, 32)
+ROUNDS = 3  # in each of which all contenders are measured
 
 
 def bench(
-    device: str,
-    width: int,
-    *,
-    seconds: float = 1.0,
-    rounds: int = 3,
-    stack: int = 20,
-    report: Callable[[str], object] = lambda line: None,
+    device: str, width: int, *, seconds: float = 1.0, report: Callable[[str], object] = lambda line: None
 ) -> dict:
     """Measure everything, as plain data: contenders, overhead, growth, floor, precision, provenance.
 
-    Images are random, 3x32x32; speeds are model-images per second, the best of ``rounds``; memory in
-    bytes. stack: how many models ours and vmap train at once on a GPU (vmap on a CPU: 4).
-    report: told at the start how long this takes, then what is being measured, a line each.
+    Images are random, 3x32x32; speeds are model-images per second, the best of ``ROUNDS``; memory in
+    bytes. report: told at the start how long this takes, then what is being measured, a line each.
 
     Raises ValueError for ``seconds`` that are no time.
     """
     if not 0 < seconds < math.inf:
         raise ValueError(f"seconds={seconds} must be positive and finite")
-    measurements = len(BATCH_SIZES) * (rounds * len(CONTENDERS) + 2) + 2 * len(STACKS)
+    measurements = len(BATCH_SIZES) * (ROUNDS * len(CONTENDERS) + 2) + 2 * len(STACKS)
     total = SECONDS_BESIDE + measurements * seconds
     report(f"all of it takes about {total / 60:.0f} minutes on two idle CPU cores")
     started = time.perf_counter()
@@ -57,29 +50,25 @@ def bench(
             say(f"{what}, batch size {batch_size}")
             yield batch_size
 
-    found = {"width": width}
-    found["contenders"] = [
-        _contend(device, width, batch_size, seconds, rounds, stack, say)
+    measured = {"width": width}
+    measured["contenders"] = [
+        _contend(device, width, batch_size, seconds, say)
         for batch_size in told("training beside plain PyTorch", BATCH_SIZES)
     ]
-    found["overhead"] = [
-        {
-            "batch_size": batch_size,
-            "joint_over_conditional": loss_overhead(batch_size, device, width, seconds),
-        }
-        for batch_size in told("joint beside conditional loss", BATCH_SIZES)
+    measured["overhead"] = [
+        {"batch_size": size, "joint_over_conditional": loss_overhead(size, device, width, seconds)}
+        for size in told("joint beside conditional loss", BATCH_SIZES)
     ]
-    found["growth"] = [
-        {"batch_size": batch_size, "stack": count, "images_a_second": speed}
+    measured["growth"] = [
+        row
         for batch_size in told("larger and larger stacks", (4, 256))
-        for count, speed in _growth(device, width, batch_size, seconds)
+        for row in _growth(device, width, batch_size, seconds)
     ]
     say("the least time of a step")
-    found["floor"] = _floor(device, width)
+    measured["floor"] = _floor(device, width)
     say("bfloat16 beside float32 on the digits")
-    found["precision"] = _precision(device, width)
-    found["provenance"] = provenance(torch.device(device), time.perf_counter() - started)
-    return found
+    measured["precision"] = _precision(device, width)
+    return measured | {"provenance": provenance(torch.device(device), time.perf_counter() - started)}
 
 
 def loss_overhead(batch_size: int, device: str, width: int, seconds: float = 1.0) -> float:
@@ -108,13 +97,13 @@ def loss_overhead(batch_size: int, device: str, width: int, seconds: float = 1.0
     return statistics.median(ratios[1:])
 
 
-def _contend(device, width, batch_size, seconds, rounds, stack, report=lambda line: None):
+def _contend(device, width, batch_size, seconds, report):
     """A row: the contenders, which take turns, so that a busy moment of the machine meets them all."""
     row, ready = {"batch_size": batch_size}, {}
     with contextlib.ExitStack() as until_the_end:
         for name in CONTENDERS:
             report(f"  {name}: starting and warming up")
-            contender = Contender(name, device, width, batch_size, stack, (WARM_UP_STEPS, WARM_UP_SECONDS))
+            contender = Contender(name, device, width, batch_size)
             until_the_end.callback(contender.close)
             try:
                 how = contender.how()
@@ -122,14 +111,10 @@ def _contend(device, width, batch_size, seconds, rounds, stack, report=lambda li
                 row[name] = {"failed": str(error).strip().splitlines()[-1][:200]}
                 continue
             ready[name] = contender
-            row[name] = {
-                "models": contender.models,
-                "processes": contender.processes,
-                "how": how,
-                "images_a_second": 0.0,
-            }
-        for number in range(rounds):
-            report(f"  all in turns, round {number + 1} of {rounds}")
+            models, processes = contender.models, contender.processes
+            row[name] = {"models": models, "processes": processes, "how": how, "images_a_second": 0.0}
+        for number in range(ROUNDS):
+            report(f"  all in turns, round {number + 1} of {ROUNDS}")
             for name, contender in ready.items():
                 speed, memory = contender.measure(seconds)
                 row[name]["images_a_second"] = max(row[name]["images_a_second"], speed)
@@ -138,6 +123,7 @@ def _contend(device, width, batch_size, seconds, rounds, stack, report=lambda li
 
 
 def _growth(device, width, batch_size, seconds):
+    """Rows: the speed of larger and larger stacks, as far as the memory of a CPU goes."""
     if device == "cpu":
         settle()
     for count in STACKS:
@@ -147,7 +133,8 @@ def _growth(device, width, batch_size, seconds):
             return
         execution = fastest_execution(runs, dataset, device, "float32")
         step = first_step_again(runs, dataset, device, execution)
-        yield count, count * batch_size / best_time(step, seconds)
+        speed = count * batch_size / best_time(step, seconds)
+        yield {"batch_size": batch_size, "stack": count, "images_a_second": speed}
 
 
 def _floor(device, width):
@@ -198,12 +185,8 @@ def _work(run, dataset, device):
     images = Normalise(dataset.train_x, torch.device(device))(dataset.train_x[: run.batch_size])
     with FlopCounterMode(display=False) as counter:
         model(images).sum().backward()
-    outputs = [images]
-    for layer in model.modules():
-        if not list(layer.children()):
-            outputs.append(layer(outputs[-1]))
-    parameters = sum(value.numel() for value in model.parameters())
-    return counter.get_total_flops(), 4 * 4 * sum(output.numel() for output in outputs) + 28 * parameters
+    outputs, parameters = sizes(model, images)
+    return counter.get_total_flops(), 4 * 4 * outputs + 28 * parameters
 
 
 def _precision(device, width):
@@ -214,14 +197,13 @@ def _precision(device, width):
         for loss in ("conditional", "joint")
         for seed in range(5)
     ]
-    found = {}
-    for precision in ("float32", "bfloat16"):
-        for result in train_stack(runs, digits, device, execution=Execution(precision)):
-            long = result.evaluations["long"]
-            found[precision, result.run] = long["test_accuracy"], long["nll"], long["ece"]["uniform10"]
-    full, half = (
-        torch.tensor([found[name, run] for run in runs]).double() for name in ("float32", "bfloat16")
-    )
+    of_precision = []
+    for precision in PRECISIONS:
+        results = train_stack(runs, digits, device, execution=Execution(precision))
+        long = {result.run: result.evaluations["long"] for result in results}
+        rows = [(long[run]["test_accuracy"], long[run]["nll"], long[run]["ece"]["uniform10"]) for run in runs]
+        of_precision.append(torch.tensor(rows).double())
+    full, half = of_precision
     difference = half - full
     # Spread over seeds within each loss, and of the paired differences; ten pairs, Student's t.
     spread = full.view(2, 5, -1).var(1).mean(0).sqrt()

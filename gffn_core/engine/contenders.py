@@ -4,6 +4,7 @@ On a CPU ours is a process per core with one thread each, the others one process
 GPU all are one process.
 """
 
+import itertools
 import multiprocessing
 import os
 import resource
@@ -28,24 +29,24 @@ CONTENDERS = {
     "torch.func.vmap": "a stack by vmap over functional_call",
     "gffn": "this package",
 }
+STACK = 20
+WARM_UP_STEPS, WARM_UP_SECONDS = 1000, 5  # whichever is over first
 
 
 class Contender:
     """A way to train, by its name in ``CONTENDERS``, in processes of its own, which start to warm up at once.
 
-    stack: how many models ours and vmap train at once on a GPU; on a CPU ours trains one, vmap 4.
-    warm_up: steps and seconds, of which what is over first ends it.
+    On a GPU ours and vmap train ``STACK`` models at once; on a CPU ours trains one, vmap 4.
     """
 
-    def __init__(self, name, device, width, batch_size, stack, warm_up):
-        ours, cores = name == "gffn", os.cpu_count() if device == "cpu" else 1
-        on_cpu = {"torch.func.vmap": 4}
-        on_gpu = {"torch.func.vmap": stack, "gffn": stack}
-        self.models = (on_cpu if device == "cpu" else on_gpu).get(name, 1)
-        self.processes, threads = (cores, 1) if ours else (1, cores)
+    def __init__(self, name, device, width, batch_size):
+        cores = os.cpu_count() if device == "cpu" else 1
+        at_once = {"torch.func.vmap": 4} if device == "cpu" else {"torch.func.vmap": STACK, "gffn": STACK}
+        self.models = at_once.get(name, 1)
+        self.processes, threads = (cores, 1) if name == "gffn" else (1, cores)
         spawn = multiprocessing.get_context("spawn")
         self.pools = [ProcessPoolExecutor(1, spawn) for _ in range(self.processes)]
-        arguments = name, device, width, batch_size, self.models, threads, warm_up
+        arguments = name, device, width, batch_size, self.models, threads
         self.started = [pool.submit(_start, *arguments) for pool in self.pools]
 
     def how(self) -> str:
@@ -53,7 +54,7 @@ class Contender:
         return [future.result() for future in self.started][0]
 
     def measure(self, seconds: float) -> tuple[float, int]:
-        """Model-images a second and peak memory in bytes, summed over its processes, which step side by side."""
+        """Model-images a second and peak memory in bytes, summed over processes that step side by side."""
         at = time.time() + 0.1
         parts = [pool.submit(_measure, at, seconds) for pool in self.pools]
         speed, memory = map(sum, zip(*[part.result() for part in parts]))
@@ -73,7 +74,7 @@ def made_up(batch_size: int, batches: int = 8) -> Dataset:
     return Dataset("random", "Random images", "made up", False, "0", x, y, x[:100], y[:100], x[:100], y[:100])
 
 
-def _start(name, device, width, batch_size, models, threads, warm_up):
+def _start(name, device, width, batch_size, models, threads):
     """In a process of its own: make the contender, take its first steps; returns how it computes."""
     global _step, _images_a_step, _device
     torch.set_num_threads(threads)
@@ -94,9 +95,8 @@ def _start(name, device, width, batch_size, models, threads, warm_up):
     else:
         _step = _plain_step(runs[0], dataset, device, compiled=name == "torch.compile")
     # A net's first steps are not typical: see ``process.settle`` on what comes after some hundred.
-    steps, seconds = warm_up
-    until = time.perf_counter() + seconds
-    for step in range(steps):
+    until = time.perf_counter() + WARM_UP_SECONDS
+    for step in range(WARM_UP_STEPS):
         if step >= 3 and time.perf_counter() > until:
             break
         _step()
@@ -112,10 +112,10 @@ def _measure(at, seconds):
         steps += 1
     if _device == "cuda":
         torch.cuda.synchronize()
-    speed = steps * _images_a_step / (time.perf_counter() - started)
-    if _device == "cuda":
-        return speed, torch.cuda.max_memory_allocated()
-    return speed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        memory = torch.cuda.max_memory_allocated()
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return steps * _images_a_step / (time.perf_counter() - started), memory
 
 
 def _plain_step(run, dataset, device, compiled):
@@ -126,12 +126,7 @@ def _plain_step(run, dataset, device, compiled):
     loader = DataLoader(TensorDataset(images, dataset.train_y), run.batch_size, shuffle=True, drop_last=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     criterion = JointCrossEntropyLoss(validate=False)
-
-    def batches():
-        while True:
-            yield from loader
-
-    stream = batches()
+    stream = itertools.chain.from_iterable(itertools.repeat(loader))  # epoch after epoch
 
     def step():
         x, y = (part.to(device) for part in next(stream))

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 from torch.utils.benchmark import Timer
 
 from gffn_core.data.datasets import Dataset
@@ -16,15 +17,19 @@ def bytes_per_run(run: Run, dataset: Dataset) -> int:
     """Estimate of the device memory that a run adds to a stack."""
     with torch.device("meta"):
         model = initial_model(run, dataset)
-        x = torch.empty(run.batch_size, *dataset.train_x.shape[1:])
-        outputs = x.numel()
-        for layer in model.modules():
-            if not list(layer.children()):
-                x = layer(x)
-                outputs += x.numel()
-    parameters = sum(value.numel() for value in model.parameters())
+        outputs, parameters = sizes(model, torch.empty(run.batch_size, *dataset.train_x.shape[1:]))
     # Outputs, their gradients, workspace; parameters, gradients, moments, two copies while graphs are made.
     return 4 * (3 * outputs + 6 * parameters)
+
+
+def sizes(model: torch.nn.Module, x: Tensor) -> tuple[int, int]:
+    """Of how many numbers the input and the layers' outputs are, and the parameters."""
+    outputs = x.numel()
+    for layer in model.modules():
+        if not list(layer.children()):
+            x = layer(x)
+            outputs += x.numel()
+    return outputs, sum(value.numel() for value in model.parameters())
 
 
 def fastest_execution(
@@ -39,12 +44,12 @@ def fastest_execution(
     candidates = [Execution(name, *way) for name in precisions for way in ways]
     if len(candidates) == 1:
         return candidates[0]
-    found = {}
+    times = {}
     for execution in candidates:
         with contextlib.suppress(torch.OutOfMemoryError):
             seconds = best_time(first_step_again(runs, dataset, device, execution))
-            found[execution] = seconds * (1.1 if execution.precision == "bfloat16" else 1)
-    return min(found, key=found.get) if found else candidates[0]
+            times[execution] = seconds * (1.1 if execution.precision == "bfloat16" else 1)
+    return min(times, key=times.get) if times else candidates[0]
 
 
 def first_step_again(
@@ -72,5 +77,5 @@ def best_time(step: Callable[[], object], seconds: float = 0.5) -> float:
     Of short calls the mean of some counts as one, as reading the clock takes time too.
     """
     timer = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
-    found = timer.adaptive_autorange(threshold=math.inf, min_run_time=seconds, max_run_time=math.inf)
-    return min(found.times)
+    measurement = timer.adaptive_autorange(threshold=math.inf, min_run_time=seconds, max_run_time=math.inf)
+    return min(measurement.times)
