@@ -5,13 +5,14 @@ import dataclasses
 import functools
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gffn_core.data.datasets import load_dataset
-from gffn_core.engine import process, stack, tuning, workers
+from gffn_core.engine import plan, process, stack, tuning, workers
 from gffn_core.engine.stack import CONVOLUTIONS, Execution, Stack, fresh_state, stacked_logits, train_stack
 from gffn_core.engine.tuning import bytes_per_run, fastest_execution, first_step_again
 from gffn_core.experiments.profiles import PROFILES
@@ -380,3 +381,20 @@ def test_a_run_alone_goes_on_within_its_epoch(tiny):
     )
     assert kept[0]["within"]["position"] == 1
     assert hashes(train_stack(runs, tiny, checkpoints=kept[:1])) == whole
+
+
+def test_other_nets_are_measured_apart():
+    runs = [Run("digits", "joint", 16, 1, **net) for net in ({}, {"norm": "batch"}, {"dropout": 0.5})]
+    engine = SimpleNamespace(
+        datasets={"digits": load_dataset("digits")}, tune=lambda stacks, precision: range(len(stacks))
+    )
+    begun = dict.fromkeys(runs, ((0, 0), None))
+    assert {way for _, way in plan.jobs_of(begun, engine, "float32", stack_size=1)} == {0, 1, 2}
+
+
+def test_a_checkpoint_is_read_once_before_training(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(Store, "checkpoint", lambda store, key: read.append(key))
+    monkeypatch.setattr(workers.Workers, "execute", lambda *args: None)
+    assert sweep([Run("digits", "joint", 16, 1)], Store(tmp_path), device="cpu") == 1
+    assert len(read) == 1

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from gffn_core.data.files import packed, unpacked
-from gffn_core.engine.plan import images_of, stacks_of
+from gffn_core.engine.plan import begun, images_of, stacks_of
 from gffn_core.engine.process import settled
 from gffn_core.engine.stack import Execution
 from gffn_core.engine.tuning import bytes_per_run
@@ -122,7 +122,7 @@ class Cluster:
                     self._bear(error, task)
                     del tasks[stream]
                     report(-task.images)
-                    for part in stacks_of(task.left, store, self.datasets):
+                    for part in stacks_of(begun(task.left, store, self.datasets)):
                         submit(part, task.execution, task.losses + 1)
                 else:
                     self._take_in(message, task, store, report)
@@ -132,7 +132,7 @@ class Cluster:
 
     def _submit(self, runs, execution, store, checkpoint_seconds):
         keys = [record_key(run, self.datasets[run.dataset].sha256) for run in runs]
-        checkpoints = {key: packed(found) for key in keys if (found := store.checkpoint(key))}
+        checkpoints = {key: packed(checkpoint) for key in keys if (checkpoint := store.checkpoint(key))}
         task = self.ray.remote(_train).options(num_returns="streaming", max_retries=0, **self.request(runs))
         return task.remote(runs, execution, self.placed, checkpoints, self.device, checkpoint_seconds)
 
@@ -230,17 +230,17 @@ def _arrays(dataset):
 def _fetched(placed):
     import ray
 
-    found = {}
+    datasets = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the shared memory is read-only; nobody writes to it
         for name, dataset in zip(placed, ray.get(list(placed.values()))):
             tensors = {k: torch.from_numpy(v) for k, v in vars(dataset).items() if hasattr(v, "dtype")}
-            found[name] = dataclasses.replace(dataset, **tensors)
-    return found
+            datasets[name] = dataclasses.replace(dataset, **tensors)
+    return datasets
 
 
 def simulate(seconds, workers):
-    """Runs of these seconds started in this order on equal workers: make-span, idle share, bound on any schedule."""
+    """Runs of these seconds, started in this order on equal workers: make-span, idle share, lower bound."""
     free = [0.0] * workers
     for duration in seconds:
         heapq.heapreplace(free, free[0] + duration)

@@ -31,12 +31,20 @@ def _load_dataset(name, root):
     return dataset
 
 
-def stacks_of(runs, store, datasets):
-    """The runs that can go on together: of one shape and at the same step."""
-    stacks = {}
+def begun(runs, store, datasets):
+    """Of each run where it is, see ``position_of``, and the precision it was begun in, None for none."""
+    places = {}
     for run in runs:
         checkpoint = store.checkpoint(record_key(run, datasets[run.dataset].sha256))
-        stacks.setdefault((shape_key(run), position_of(checkpoint)), []).append(run)
+        places[run] = position_of(checkpoint), checkpoint and checkpoint["precision"]
+    return places
+
+
+def stacks_of(begun):
+    """The runs that can go on together: of one shape and at the same step."""
+    stacks = {}
+    for run, (position, _) in begun.items():
+        stacks.setdefault((shape_key(run), position), []).append(run)
     return list(stacks.values())
 
 
@@ -50,22 +58,23 @@ def images_of(run, datasets):
     return run.epochs * (len(datasets[run.dataset].train_x) // run.batch_size) * run.batch_size
 
 
-def jobs_of(runs, store, engine, precision, stack_size=None):
-    """The runs as stacks, each with the way to compute it, in the order of ``runs``.
+def jobs_of(begun, engine, precision, stack_size=None):
+    """The runs as stacks, each with the way to compute it, in the order of ``begun``.
 
     engine: ``Workers`` or ``Cluster``, which says how many runs make a stack, unless ``stack_size``
     does, and what way is the fastest; it is asked once for all stacks that are alike.
     """
     stacks = [
         members[start : start + size]
-        for members in stacks_of(runs, store, engine.datasets)
-        for size in [stack_size or engine.stack_size(members[0], len(runs))]
+        for members in stacks_of(begun)
+        for size in [stack_size or engine.stack_size(members[0], len(begun))]
         for start in range(0, len(members), size)
     ]
 
     def case(stack):
         run = stack[0]
-        return engine.datasets[run.dataset].train_x.shape[1:], run.width, run.batch_size, len(stack)
+        net = engine.datasets[run.dataset].train_x.shape[1:], run.width, run.norm, bool(run.dropout)
+        return net, run.batch_size, len(stack)
 
     cases = {case(stack): stack for stack in reversed(stacks)}
     executions = dict(zip(cases, engine.tune(list(cases.values()), precision)))

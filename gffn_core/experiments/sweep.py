@@ -9,7 +9,7 @@ from pathlib import Path
 from gffn_core.data.datasets import data_root
 from gffn_core.data.files import check_writable, remove_orphans
 from gffn_core.engine import cluster
-from gffn_core.engine.plan import datasets_of, images_of, jobs_of, resolve_device
+from gffn_core.engine.plan import begun, datasets_of, images_of, jobs_of, resolve_device
 from gffn_core.engine.workers import Workers
 from gffn_core.experiments.store import Store
 from gffn_core.training.run import Run, record_key
@@ -83,16 +83,17 @@ def sweep(
     missing = [run for run in runs if record_key(run, datasets[run.dataset].sha256) not in records]
     if not missing:
         return 0
-    _refuse_another_precision(missing, precision, store, records.values(), datasets)
+    places = begun(missing, store, datasets)
+    _refuse_another_precision(places, precision, store, records.values(), datasets)
     here = contextlib.nullcontext(Workers(workers, device, datasets, root))
     with here if engine == "local" else cluster.connect(address, device, datasets) as trainer:
-        jobs = jobs_of(missing, store, trainer, precision, stack_size)
+        jobs = jobs_of(places, trainer, precision, stack_size)
         with progress(missing, datasets, trainer.device) as report:
             trainer.execute(jobs, store, report, checkpoint_seconds)
     return len(missing)
 
 
-def _refuse_another_precision(runs, precision, store, records, datasets):
+def _refuse_another_precision(places, precision, store, records, datasets):
     """ValueError for a run that was begun in another precision, or whose partner was trained in another."""
 
     def pair(run, data_sha256):
@@ -103,14 +104,12 @@ def _refuse_another_precision(runs, precision, store, records, datasets):
         for record in records
         if record["provenance"].get("precision", "float32") != precision
     }
-    for run in runs:
+    for run, (_, before) in places.items():
         data_sha256 = datasets[run.dataset].sha256
-        key = record_key(run, data_sha256)
-        begun = store.checkpoint(key)
-        if begun and begun["precision"] != precision:
+        if before not in (None, precision):
             raise ValueError(
-                f"{run} was begun in {begun['precision']} and cannot go on in {precision}; go on with "
-                f"--precision {begun['precision']}, or delete {store.runs / key}.checkpoint"
+                f"{run} was begun in {before} and cannot go on in {precision}; go on with "
+                f"--precision {before}, or delete {store.runs / record_key(run, data_sha256)}.checkpoint"
             )
         if partner := done.get(pair(run, data_sha256)):
             other = partner["provenance"].get("precision", "float32")
