@@ -40,9 +40,10 @@ def serve(monkeypatch, name, arrays, official=True):
 
     def fetch(name, scratch):
         folders.append(scratch)
-        return dict(arrays), "test mirror"
+        return dict(arrays)
 
     monkeypatch.setitem(datasets.MIRRORS, name, fetch)
+    monkeypatch.setitem(datasets.PACKAGES, name, "test mirror")
     if official:
         digest = datasets.arrays_sha256(datasets._canonical(arrays, "test"))
         monkeypatch.setitem(datasets.OFFICIAL_SHA256, name, digest)

