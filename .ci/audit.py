@@ -1,4 +1,4 @@
-"""Say what pip-audit found. Its JSON on standard input, exit status 1 unless all packages are known and clean.
+"""Say what pip-audit found. Its JSON on standard input, exit status 1 unless all are known and clean.
 
 pip-audit --format json ... | python .ci/audit.py
 """
@@ -14,7 +14,8 @@ def verdict(answer: TextIO) -> tuple[str, bool]:
     unknown = [package for package in packages if "skip_reason" in package]
     vulnerable = [package for package in packages if package.get("vulns")]
     lines = [
-        f"{package['name']} {package['version']}: {found['id']}, fixed in {', '.join(found['fix_versions']) or 'no version'}"
+        f"{package['name']} {package['version']}: {found['id']}, "
+        f"fixed in {', '.join(found['fix_versions']) or 'no version'}"
         for package in vulnerable
         for found in package["vulns"]
     ]

@@ -143,7 +143,8 @@ def _data(args):
     _option(
         "--address",
         metavar="HOST:PORT",
-        help="of the Ray cluster's head, or auto (default: one that runs here, else a new one of this machine)",
+        help="of the Ray cluster's head, or auto "
+        "(default: one that runs here, else a new one of this machine)",
     ),
     _ROOT,
 )
@@ -205,7 +206,8 @@ def _verify(args):
     drawn = verify.draw(list(_records(args).values()), args.count, args.draw)
     if args.keep and args.keep.resolve() == Path(args.results).resolve():
         raise ValueError(
-            f"--keep {args.keep} is the store of the first executions, with which they would agree; name another"
+            f"--keep {args.keep} is the store of the first executions, with which they would agree; "
+            "name another"
         )
     if args.keep:
         check_writable(args.keep / "runs")

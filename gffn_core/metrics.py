@@ -166,7 +166,7 @@ def auroc(scores_in, scores_out) -> float:
 
 
 def fpr_at_tpr(scores_in, scores_out, tpr: float = 0.95) -> float:
-    """Share of out-of-distribution examples accepted by the strictest threshold that accepts ``tpr`` of the rest."""
+    """Share of foreign examples accepted by the strictest threshold that accepts ``tpr`` of the others."""
     if not 0 < tpr <= 1:
         raise ValueError(f"tpr={tpr} must lie in (0, 1]")
     curve = roc_curve(scores_in, scores_out)

@@ -116,10 +116,11 @@ def batch_norm(
     ghost: int | None,
     training: bool,
 ) -> Tensor:
-    """``torch.nn.functional.batch_norm`` with PyTorch's defaults, in training over ``ghost`` images at a time.
+    """``torch.nn.functional.batch_norm`` with its defaults, in training over ``ghost`` images at a time.
 
     images (N, C, H, W); the other tensors (C,). ``mean`` and ``var`` are the running statistics, which
-    training moves: by the average over the groups. Raises ValueError if N is larger than ghost, and no multiple of it.
+    training moves: by the average over the groups. Raises ValueError for an N above ghost that is no
+    multiple of it.
     """
     if not (training and ghost and len(images) > ghost):
         return F.batch_norm(images, mean, var, weight, bias, training)

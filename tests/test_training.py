@@ -300,3 +300,10 @@ def test_bfloat16_stays_near_float32(digits):
     assert half.provenance["precision"] == "bfloat16"
     with pytest.raises(ValueError, match="precision='half' is unknown"):
         train(run, digits, precision="half")
+
+
+def test_a_course_hands_out_copies(tiny):
+    one = course.Course(Run("tiny", "joint", 16, epochs=1), tiny)
+    state = one.state()
+    one.curves["val_nll"].append(1.0)
+    assert state["curves"]["val_nll"] == []

@@ -144,7 +144,8 @@ def _licences():
         if "GPL" in package["License"] or not re.search(COMPATIBLE, package["License"])
     ]
     return (
-        f"Of the {len(found)} packages in the environment that built this page, {len(found) - len(other)} name a licence that "
+        f"Of the {len(found)} packages in the environment that built this page, {len(found) - len(other)} "
+        "name a licence that "
         f"goes with MIT. To look at by hand: {', '.join(other) or 'none'}."
     )
 

@@ -1,6 +1,6 @@
 """Sphinx extension: equations are numbered after their chapter, and get anchors to which mentions link.
 
-A source writes ``\\tag{theory.12}`` and mentions it as ``(theory.12)``, by its page's name and whatever the order of
+A source writes ``\\tag{theory.12}`` and mentions it as ``(theory.12)``, by its page's name, in any order of
 the book. Here both become (1.12), the number of the chapter in ``_toc.yml``; the anchor is ``eq-theory-12``.
 """
 

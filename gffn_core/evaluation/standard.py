@@ -17,7 +17,7 @@ COVERAGES = tuple(i / 20 for i in range(1, 21))
 
 @torch.no_grad()
 def predict(model: torch.nn.Module, images: Tensor, prepare: Callable, batch_size: int = 500) -> Tensor:
-    """Logits (N, K), float32 on the CPU, of uint8 images (N, C, H, W); in evaluation mode, whatever the model's is."""
+    """Logits (N, K), float32 on the CPU, of uint8 images (N, C, H, W), always in evaluation mode."""
     training = model.training
     model.eval()
     try:
@@ -44,10 +44,8 @@ def evaluate(
     confidence = confidence.clamp(max=1)  # rounding of the softmax can exceed 1 by one bit
     correct = predicted == target
     bins = _by_binning(metrics.calibration_bins, confidence, correct)
-    risk = metrics.selective_risk(confidence, correct)
     temperature = metrics.fit_temperature(val, dataset.val_y)
-    ln_z = metrics.log_px(train, label_space=label_space)
-    found = {
+    measured = {
         "train_accuracy": metrics.accuracy(train, dataset.train_y),
         "train_nll": metrics.negative_log_likelihood(train, dataset.train_y),
         "val_accuracy": metrics.accuracy(val, dataset.val_y),
@@ -58,27 +56,20 @@ def evaluate(
         },
         **_quality(test.double(), target),
         "scaled": {"temperature": temperature, **_quality(test.double() / temperature, target)},
-        "risk_coverage": {
-            "aurc": risk.mean().item(),
-            "risk": [risk[math.ceil(share * len(risk)) - 1].item() for share in COVERAGES],
-        },
+        "risk_coverage": _risk_coverage(metrics.selective_risk(confidence, correct)),
         "mce": metrics.maximum_calibration_error(test.double().softmax(-1), target),
-        "train_log_px": {
-            "mean": ln_z.mean().item(),
-            "std": ln_z.std().item(),
-            "quantiles": ln_z.quantile(torch.tensor(QUANTILES, dtype=torch.float64)).tolist(),
-        },
+        "train_log_px": _distribution(metrics.log_px(train, label_space=label_space)),
     }
     kept = {"val": val, "test": test}
     if out_of_distribution is not None:
         kept["ood"] = predict(model, out_of_distribution.test_x, prepare)
-        mean = found["train_log_px"]["mean"]
+        mean = measured["train_log_px"]["mean"]
         inside, outside = (scores(kept[part], label_space, mean) for part in ("test", "ood"))
-        found["ood"] = {
+        measured["ood"] = {
             "data": out_of_distribution.provenance(),
             "scores": {name: detection(inside[name], outside[name]) for name in SCORES},
         }
-    return found, kept
+    return measured, kept
 
 
 def _by_binning(measure, *of):
@@ -92,3 +83,13 @@ def _quality(logits, target):
         "brier": metrics.brier_score(probs, target),
         "ece": _by_binning(metrics.expected_calibration_error, probs, target),
     }
+
+
+def _risk_coverage(risk):
+    at = [math.ceil(share * len(risk)) - 1 for share in COVERAGES]
+    return {"aurc": risk.mean().item(), "risk": risk[at].tolist()}
+
+
+def _distribution(values):
+    quantiles = values.quantile(torch.tensor(QUANTILES, dtype=torch.float64))
+    return {"mean": values.mean().item(), "std": values.std().item(), "quantiles": quantiles.tolist()}

@@ -38,13 +38,8 @@ class Profile:
         seeds: Sequence[int] | None = None,
     ) -> list[Run]:
         """The runs of the grid, or of the named part of it. ValueError for what the grid lacks."""
-        chosen = {}
-        for axis, values in (
-            ("datasets", datasets),
-            ("batch_sizes", batch_sizes),
-            ("losses", losses),
-            ("seeds", seeds),
-        ):
+        chosen = {"datasets": datasets, "batch_sizes": batch_sizes, "losses": losses, "seeds": seeds}
+        for axis, values in chosen.items():
             grid = getattr(self, axis)
             unknown = [value for value in values or () if value not in grid]
             if unknown:

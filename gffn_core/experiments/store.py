@@ -88,19 +88,19 @@ class Store:
 
     def records(self) -> list[dict]:
         """All records, each once; a finished run here comes before its published copy."""
-        found = {}
+        by_key = {}
         for path in sorted(self.published.glob("*.jsonl.gz")):
             try:
                 records = _read_published(path)
             except ValueError as error:
                 warnings.warn(str(error), stacklevel=2)
                 continue
-            found |= {record["key"]: record for record in records if _is_known(record, path)}
+            by_key |= {record["key"]: record for record in records if _is_known(record, path)}
         for path in sorted(self.runs.glob("*.json")):
             record = _read(path)
             if record is not None and _is_known(record, path):
-                found[record["key"]] = record
-        return list(found.values())
+                by_key[record["key"]] = record
+        return list(by_key.values())
 
     def select(self, runs: list[Run]) -> dict[Run, dict]:
         """The records of those runs that are there, in the order of ``runs``.
@@ -109,37 +109,39 @@ class Store:
         official one counts, else the one that finished last.
         """
         wanted = set(runs)
-        found = {}
+        chosen = {}
         for record in self.records():
             run = Run.of(record["run"])
-            if run in wanted and (run not in found or _rank(record) > _rank(found[run])):
-                found[run] = record
-        return {run: found[run] for run in runs if run in found}
+            if run in wanted and (run not in chosen or _rank(record) > _rank(chosen[run])):
+                chosen[run] = record
+        return {run: chosen[run] for run in runs if run in chosen}
 
     def logits(self, record: dict) -> dict[str, np.ndarray]:
         """float16 logits ``{scheme}_{val,test,ood}`` of a record trained on this machine."""
-        path = self.runs / f"{record['key']}.npz"
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: logits are not published; train the run here")
+        path = self._beside(record, "logits", ".npz")
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
 
     def weights(self, record: dict) -> dict[str, dict[str, torch.Tensor]]:
         """By scheme the net of a record trained on this machine, ready for ``load_state_dict``."""
-        path = self.runs / f"{record['key']}.safetensors"
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: weights are not published; train the run here")
+        path = self._beside(record, "weights", ".safetensors")
         try:
             tensors = safetensors.torch.load(path.read_bytes())
         except safetensors.SafetensorError as error:
             raise ValueError(
                 f"{path} is damaged ({error}); delete it and the record to train the run again"
             ) from error
-        found = {}
+        weights = {}
         for name, value in tensors.items():
             scheme, name = name.split(".", 1)
-            found.setdefault(scheme, {})[name] = value
-        return found
+            weights.setdefault(scheme, {})[name] = value
+        return weights
+
+    def _beside(self, record, what, suffix):
+        path = self.runs / f"{record['key']}{suffix}"
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing: {what} are not published; train the run here")
+        return path
 
     def publish(self, name: str, runs: list[Run], *, drop: bool = False) -> tuple[Path, int]:
         """Write the records of ``runs`` that are there, published or not, to ``published/<name>.jsonl.gz``.
@@ -209,9 +211,9 @@ def _read_published(path):
     """All records of a published file, also those whose run this version does not know."""
     try:
         first, _, lines = gzip.decompress(path.read_bytes()).partition(b"\n")
-        found = _count(lines)
-        if json.loads(first) != found:
-            raise ValueError(f"its first line is not that of its {found['records']} records")
+        count = _count(lines)
+        if json.loads(first) != count:
+            raise ValueError(f"its first line is not that of its {count['records']} records")
         return [_verified(json.loads(line)) for line in lines.splitlines()]
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); restore it with git") from error

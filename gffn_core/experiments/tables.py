@@ -142,11 +142,11 @@ def interval(groups) -> pd.DataFrame:
 
     NaN below SEEDS values: from two, the interval is thirteen times as wide as they lie apart.
     """
-    found = groups.agg(mean="mean", std="std", n="count")
-    quantile = stats.t.ppf(0.975, np.maximum(found["n"] - 1, 1))
-    half = quantile * found.pop("std") / np.sqrt(found["n"])
-    found["half"] = half.where(found["n"] >= SEEDS)
-    return found
+    cells = groups.agg(mean="mean", std="std", n="count")
+    quantile = stats.t.ppf(0.975, np.maximum(cells["n"] - 1, 1))
+    half = quantile * cells.pop("std") / np.sqrt(cells["n"])
+    cells["half"] = half.where(cells["n"] >= SEEDS)
+    return cells
 
 
 def by_stopping(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -179,12 +179,12 @@ def curve_points(records: Iterable[dict], metric: str | Callable[[dict], list]) 
 
 
 def bins(records: Iterable[dict]) -> pd.DataFrame:
-    """The reliability diagrams of ``records``, long scheme: a row per bin, ``accuracy`` NaN where ``count`` is 0."""
+    """Reliability diagrams, long scheme: a row per record and bin, ``accuracy`` NaN where ``count`` is 0."""
     parts = []
     for record in records:
-        found = record["evaluations"]["long"]["calibration"]["uniform10"]
-        low, high = found["edges"][:-1], found["edges"][1:]
-        columns = {key: found[key] for key in ("count", "confidence", "accuracy")}
+        diagram = record["evaluations"]["long"]["calibration"]["uniform10"]
+        low, high = diagram["edges"][:-1], diagram["edges"][1:]
+        columns = {key: diagram[key] for key in ("count", "confidence", "accuracy")}
         parts.append(
             pd.DataFrame(
                 {"low": low, "high": high, **columns, **_of(record, "dataset", "batch_size", "loss", "seed")}
@@ -198,15 +198,12 @@ def _of(record, *keys):
 
 
 def short_title(title: str) -> str:
-    """Of a data set, without what is in brackets: "SVHN subset (8,841 train / 10,000 test)" -> "SVHN subset"."""
+    """Without what is in brackets: "SVHN subset (8,841 train / 10,000 test)" -> "SVHN subset"."""
     return title.split(" (")[0]
 
 
 def risk_points(records: Iterable[dict]) -> pd.DataFrame:
-    """Error rate (``risk``) among the most confident share (``coverage``) of the test images, a row per share.
-
-    Of the long scheme.
-    """
+    """Error rate (``risk``) of the most confident share (``coverage``) of the test images, long scheme."""
     return pd.concat(
         pd.DataFrame(
             {
@@ -247,4 +244,4 @@ def published(root: str | Path) -> list[dict]:
 
 def step_ratios(root: str | Path) -> list[float]:
     """All published ``joint_over_conditional``."""
-    return [row["joint_over_conditional"] for found in published(root) for row in found["overhead"]]
+    return [row["joint_over_conditional"] for machine in published(root) for row in machine["overhead"]]

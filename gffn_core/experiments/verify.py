@@ -77,7 +77,7 @@ class Evaluated:
 def evaluate_again(
     record: dict, store: Store, *, device: str = "auto", root: str | Path | None = None
 ) -> Evaluated:
-    """Measure the kept nets of a record with today's code and rewrite its evaluations and logits in ``store``.
+    """Measure a record's kept nets with today's code and rewrite its evaluations and logits in ``store``.
 
     What belongs to the training stays: curves, provenance, epoch, step and stopped_at of each scheme; the
     provenance gains ``evaluated``, with what and when this was. Values are compared as records keep them,

@@ -68,21 +68,20 @@ class Chapter:
         return ledger.ledger(records, tables.step_ratios(self.store.root), **options)
 
     def variant(self, name: str) -> list[dict]:
-        """The stored records of profile ``name``, which changes one choice of ``cpu``; none for another profile."""
-        return (
-            list(self.store.select(profiles.profile(name).runs()).values()) if self.profile == "cpu" else []
-        )
+        """Beside ``cpu`` the stored records of profile ``name``, which changes one choice; else none."""
+        runs = profiles.profile(name).runs() if self.profile == "cpu" else []
+        return list(self.store.select(runs).values())
 
     def by_batch_size(
         self, table: pd.DataFrame, metric: str, label: str, *, name: str, lead: str = ""
     ) -> None:
-        """Draw ``figures.by_batch_size`` of one scheme, describe it and show it; ``lead`` opens the caption."""
+        """Draw ``figures.by_batch_size`` of one scheme, describe and show it; ``lead`` opens the caption."""
         publish.show(
             figures.by_batch_size(table, metric, label),
             name=name,
             data=tables.summary(table, metric),
-            alt=f"{label[0].upper()}{label[1:]}, {table['scheme'].iloc[0]} scheme, against batch size, one panel "
-            f"per data set, both losses. {words.describe(table, metric)}.",
+            alt=f"{label[0].upper()}{label[1:]}, {table['scheme'].iloc[0]} scheme, against batch size, "
+            f"one panel per data set, both losses. {words.describe(table, metric)}.",
             caption=f"{lead} {self.basis}".strip(),
         )
 
@@ -103,7 +102,7 @@ def open_chapter(
 ) -> Chapter:
     """Read the runs of a profile, or train them (see ``sweep.results``), and say which are shown.
 
-    datasets: only those of the profile that are among these. announce: False for a page that says it in its own place.
+    datasets: only those of the profile that are among these. announce: False for a page that says it itself.
     """
     store, grid = Store(results), profiles.profile(profile)
     runs = grid.runs([name for name in grid.datasets if datasets is None or name in datasets])

@@ -25,10 +25,9 @@ def cells(records: Iterable[dict]) -> list[dict]:
     table = frame(records)
     if table.empty:
         return []
-    metrics = {"accuracy": "test_accuracy", "ece": "ece"}
-    metrics |= {name: f"auroc_{name}" for name in SHOWN_SCORES if f"auroc_{name}" in table}
+    metrics = {"accuracy": "test_accuracy", "ece": "ece", **{name: f"auroc_{name}" for name in SHOWN_SCORES}}
     keys = [*CELL, "loss"]
-    found = {name: summary(table, metric).set_index(keys) for name, metric in metrics.items()}
+    summaries = {name: summary(table, metric).set_index(keys) for name, metric in metrics.items()}
     entries = []
     for key, rows in table.groupby(keys, sort=False):
         rows = rows.sort_values("seed")
@@ -36,7 +35,7 @@ def cells(records: Iterable[dict]) -> list[dict]:
         entry = dict(zip(("dataset", "title", "scheme", "labels", "batch", "loss"), key))
         entry["batch"] = int(entry["batch"])  # NumPy's own integer under pandas 2, which JSON refuses
         entry |= {"seeds": rows["seed"].tolist(), "bins": _pooled_bins(evaluations)}
-        intervals = {name: _rounded(cell.loc[key, ["mean", "half"]]) for name, cell in found.items()}
+        intervals = {name: _rounded(cell.loc[key, ["mean", "half"]]) for name, cell in summaries.items()}
         entry |= {name: intervals[name] for name in ("accuracy", "ece")}
         if all("ood" in evaluation for evaluation in evaluations):
             ood = [evaluation["ood"] for evaluation in evaluations]

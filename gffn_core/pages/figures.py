@@ -29,41 +29,42 @@ from gffn_core.pages.style import (
 CHANCE = {"color": INK, "linewidth": 1, "linestyle": (0, (1, 3))}  # where a score tells nothing
 
 
+@matplotlib.rc_context(STYLE)
 def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
     """One panel per data set: ``metric`` of one scheme against batch size, both losses.
 
-    Bars are 95 % intervals over seeds (``tables.interval``); hollow markers are underfit cells (``course.FITTED``).
+    Bars are 95 % intervals over seeds (``tables.interval``); hollow markers are underfit (``course.FITTED``).
     """
     cells = tables.summary(table, metric)
-    with matplotlib.rc_context(STYLE):
-        figure, axes = panels(cells["title"].unique())
-        for title, axis in axes.items():
-            for loss, style in LOSS_STYLE.items():
-                draw_line(axis, cells[(cells["title"] == title) & (cells["loss"] == loss)], style)
-            batch_axis(axis, cells["batch_size"])
-        label_axes(figure, "batch size", label)
-        draw_legend(figure, LOSS_STYLE, underfit=cells["underfit"].any())
+    figure, axes = panels(cells["title"].unique())
+    for (title, loss), part in cells.groupby(["title", "loss"]):
+        draw_line(axes[title], part, LOSS_STYLE[loss])
+    for axis in axes.values():
+        batch_axis(axis, cells["batch_size"])
+    label_axes(figure, "batch size", label)
+    draw_legend(figure, LOSS_STYLE, underfit=cells["underfit"].any())
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
     """One panel per data set: joint minus conditional, paired on seed, against batch size.
 
     Bars and hollow markers as in ``by_batch_size``.
     """
     cells = tables.paired_difference(table, metric)
-    with matplotlib.rc_context(STYLE):
-        figure, axes = panels(cells["title"].unique())
-        for title, axis in axes.items():
-            axis.axhline(0, color=INK, linewidth=1)
-            draw_line(axis, cells[cells["title"] == title], LOSS_STYLE["joint"])
-            batch_axis(axis, cells["batch_size"])
-        label_axes(figure, "batch size", label)
-        if cells["underfit"].any():
-            draw_legend(figure, {}, underfit=True)
+    figure, axes = panels(cells["title"].unique())
+    for title, axis in axes.items():
+        axis.axhline(0, color=INK, linewidth=1)
+        draw_line(axis, cells[cells["title"] == title], LOSS_STYLE["joint"])
+        batch_axis(axis, cells["batch_size"])
+    label_axes(figure, "batch size", label)
+    if cells["underfit"].any():
+        draw_legend(figure, {}, underfit=True)
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.Figure:
     """One panel per metric (name -> label), one row per batch size and choice: both losses.
 
@@ -75,31 +76,31 @@ def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.
         for batch, cell in table.groupby("batch_size")
     }
     rows = sorted(cells, key=lambda cell: cell[1])
-    with matplotlib.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            1, len(metrics), figsize=(9, 1.2 + 0.32 * len(rows)), sharey=True, layout="constrained"
-        )
-        for axis, (metric, label) in zip(axes, metrics.items()):
-            for row, cell in enumerate(rows):
-                for mean in tables.summary(cells[cell], metric).itertuples():
-                    style = LOSS_STYLE[mean.loss]
-                    axis.errorbar(
-                        mean.mean,
-                        row,
-                        xerr=None if np.isnan(mean.half) else mean.half,  # too few seeds
-                        color=style["color"],
-                        marker=style["marker"],
-                        capsize=3,
-                        markerfacecolor="none" if mean.underfit else style["color"],
-                        **POINT,
-                    )
-            axis.set_xlabel(label)
-        axes[0].set_yticks(range(len(rows)), [f"{choice}, B = {batch}" for choice, batch in rows])
-        axes[0].invert_yaxis()
-        draw_legend(figure, LOSS_STYLE, underfit=any(cell["underfit"].any() for cell in cells.values()))
+    figure, axes = plt.subplots(
+        1, len(metrics), figsize=(9, 1.2 + 0.32 * len(rows)), sharey=True, layout="constrained"
+    )
+    for axis, (metric, label) in zip(axes, metrics.items()):
+        for row, cell in enumerate(rows):
+            for mean in tables.summary(cells[cell], metric).itertuples():
+                style = LOSS_STYLE[mean.loss]
+                axis.errorbar(
+                    mean.mean,
+                    row,
+                    xerr=None if np.isnan(mean.half) else mean.half,  # too few seeds
+                    color=style["color"],
+                    marker=style["marker"],
+                    capsize=3,
+                    markerfacecolor="none" if mean.underfit else style["color"],
+                    **POINT,
+                )
+        axis.set_xlabel(label)
+    axes[0].set_yticks(range(len(rows)), [f"{choice}, B = {batch}" for choice, batch in rows])
+    axes[0].invert_yaxis()
+    draw_legend(figure, LOSS_STYLE, underfit=any(cell["underfit"].any() for cell in cells.values()))
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def curves(records: list[dict], metric: str | Callable[[dict], list], label: str) -> plt.Figure:
     """One panel per data set and batch size: a curve against epochs; markers are the early weights.
 
@@ -109,61 +110,60 @@ def curves(records: list[dict], metric: str | Callable[[dict], list], label: str
     """
     titles = list(dict.fromkeys(r["data"]["title"] for r in records))
     batches = sorted({r["run"]["batch_size"] for r in records})
-    with matplotlib.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            len(titles),
-            len(batches),
-            figsize=(9, 0.6 + 2.0 * len(titles)),
-            squeeze=False,
-            sharey="row",
-            layout="constrained",
-        )
-        for record in records:
-            run = record["run"]
-            axis = axes[titles.index(record["data"]["title"]), batches.index(run["batch_size"])]
-            style, values = LOSS_STYLE[run["loss"]], tables.curve(record, metric)
-            axis.plot(range(1, len(values) + 1), values, **line(style), linewidth=1.5)
-            early, marker, color = record["evaluations"]["early"]["epoch"], style["marker"], style["color"]
-            axis.plot(early, values[early - 1], marker, color=color, markersize=6)
-            if tables.underfit(record["evaluations"]["long"]):
-                axis.plot(len(values), values[-1], marker, color=color, markerfacecolor="none", **POINT)
-        for axis, batch in zip(axes[0], batches):
-            axis.set_title(f"batch size {batch}")
-        for axis, title in zip(axes[:, 0], titles):
-            axis.set_ylabel(literal(tables.short_title(title)))
-        label_axes(figure, "epoch", label)
-        draw_legend(figure, LOSS_STYLE, any(tables.underfit(r["evaluations"]["long"]) for r in records))
+    figure, axes = plt.subplots(
+        len(titles),
+        len(batches),
+        figsize=(9, 0.6 + 2.0 * len(titles)),
+        squeeze=False,
+        sharey="row",
+        layout="constrained",
+    )
+    for record in records:
+        run = record["run"]
+        axis = axes[titles.index(record["data"]["title"]), batches.index(run["batch_size"])]
+        style, values = LOSS_STYLE[run["loss"]], tables.curve(record, metric)
+        axis.plot(range(1, len(values) + 1), values, **line(style), linewidth=1.5)
+        early, marker, color = record["evaluations"]["early"]["epoch"], style["marker"], style["color"]
+        axis.plot(early, values[early - 1], marker, color=color, markersize=6)
+        if tables.underfit(record["evaluations"]["long"]):
+            axis.plot(len(values), values[-1], marker, color=color, markerfacecolor="none", **POINT)
+    for axis, batch in zip(axes[0], batches):
+        axis.set_title(f"batch size {batch}")
+    for axis, title in zip(axes[:, 0], titles):
+        axis.set_ylabel(literal(tables.short_title(title)))
+    label_axes(figure, "epoch", label)
+    draw_legend(figure, LOSS_STYLE, any(tables.underfit(r["evaluations"]["long"]) for r in records))
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def reliability(records: list[dict]) -> plt.Figure:
     """Reliability diagrams, long scheme, side by side, one column a record, with the share of samples below.
 
     Bars are the accuracy of the bins that hold samples, with the 95 % Wilson interval of that
     share; the tick is the bin's mean confidence, on the diagonal when calibrated.
     """
-    with matplotlib.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            2,
-            len(records),
-            figsize=(4.4 * len(records), 4.8),
-            squeeze=False,
-            sharex=True,
-            sharey="row",
-            height_ratios=(3, 1.2),
-            layout="constrained",
-        )
-        for (top, bottom), record in zip(axes.T, records):
-            bins = tables.bins([record])
-            bins = bins[bins["count"] > 0]
-            style = LOSS_STYLE[record["run"]["loss"]]
-            _draw_accuracy(top, bins, style["color"])
-            found = record["evaluations"]["long"]
-            accuracy = f"accuracy {words.percent(found['test_accuracy'])}{_underfit(found)}"
-            top.set_title(f"{style['label']}\nECE {found['ece']['uniform10']:.3f}, {accuracy}")
-            _draw_shares(bottom, bins, style["color"])
-        axes[0, 0].set_ylabel("accuracy")
-        axes[1, 0].set_ylabel("share")
+    figure, axes = plt.subplots(
+        2,
+        len(records),
+        figsize=(4.4 * len(records), 4.8),
+        squeeze=False,
+        sharex=True,
+        sharey="row",
+        height_ratios=(3, 1.2),
+        layout="constrained",
+    )
+    for (top, bottom), record in zip(axes.T, records):
+        bins = tables.bins([record])
+        bins = bins[bins["count"] > 0]
+        style = LOSS_STYLE[record["run"]["loss"]]
+        _draw_accuracy(top, bins, style["color"])
+        evaluation = record["evaluations"]["long"]
+        accuracy = f"accuracy {words.percent(evaluation['test_accuracy'])}{_underfit(evaluation)}"
+        top.set_title(f"{style['label']}\nECE {evaluation['ece']['uniform10']:.3f}, {accuracy}")
+        _draw_shares(bottom, bins, style["color"])
+    axes[0, 0].set_ylabel("accuracy")
+    axes[1, 0].set_ylabel("share")
     return figure
 
 
@@ -194,86 +194,86 @@ def _bars(axis, bins, height, color):
     return bins["low"] + width / 2
 
 
+@matplotlib.rc_context(STYLE)
 def risk_coverage(points: pd.DataFrame) -> plt.Figure:
     """One panel per data set: error rate among the most confident images against their share, both losses.
 
     points: ``tables.risk_points`` of one batch size. Bands are 95 % intervals over seeds.
     """
     means = tables.interval(points.groupby(["title", "loss", "coverage"], sort=False)["risk"]).reset_index()
-    with matplotlib.rc_context(STYLE):
-        figure, axes = panels(points["title"].unique())
-        for title, axis in axes.items():
-            for loss, style in LOSS_STYLE.items():
-                part = means[(means["title"] == title) & (means["loss"] == loss)]
-                x, mean, half = part["coverage"], part["mean"], part["half"].fillna(0)
-                axis.plot(x, mean, **line(style), linewidth=1.6)
-                axis.fill_between(x, mean - half, mean + half, color=style["color"], alpha=0.2, linewidth=0)
-            axis.set(xlim=(0, 1), ylim=(0, None))
-        label_axes(figure, "share of the images that is answered", "error rate among them")
-        draw_legend(figure, {loss: style | {"marker": ""} for loss, style in LOSS_STYLE.items()})
+    figure, axes = panels(points["title"].unique())
+    for (title, loss), part in means.groupby(["title", "loss"]):
+        axis, style = axes[title], LOSS_STYLE[loss]
+        x, mean, half = part["coverage"], part["mean"], part["half"].fillna(0)
+        axis.plot(x, mean, **line(style), linewidth=1.6)
+        axis.fill_between(x, mean - half, mean + half, color=style["color"], alpha=0.2, linewidth=0)
+    for axis in axes.values():
+        axis.set(xlim=(0, 1), ylim=(0, None))
+    label_axes(figure, "share of the images that is answered", "error rate among them")
+    draw_legend(figure, {loss: style | {"marker": ""} for loss, style in LOSS_STYLE.items()})
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def density_and_roc(record: dict) -> plt.Figure:
-    """Long scheme. Left: distribution of ln p(x) in and out of distribution. Right: ROC curves of the scores."""
-    found = record["evaluations"]["long"]
-    scores = found["ood"]["scores"]
+    """Long scheme. Left: ln p(x) in and out of distribution. Right: the ROC curves of all scores."""
+    evaluation = record["evaluations"]["long"]
+    scores = evaluation["ood"]["scores"]
     points = tables.score_points(record).groupby(["panel", "series"])
     parts = {
         "inside": (record["data"]["title"], "in", INSIDE, "-"),
-        "outside": (found["ood"]["data"]["title"], "out of", OUTSIDE, "--"),
+        "outside": (evaluation["ood"]["data"]["title"], "out of", OUTSIDE, "--"),
     }
-    with matplotlib.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained")
-        for part, (title, where, color, dash) in parts.items():
-            bars = points.get_group(("histogram", part))
-            edges = [*bars["x"], scores["log_px"]["histogram"]["high"]]
-            label = f"{literal(tables.short_title(title))} ({where} distribution)"
-            left.stairs(bars["y"], edges, color=color, fill=True, alpha=0.25)
-            left.stairs(bars["y"], edges, color=color, linestyle=dash, linewidth=1.5, label=label)
-        left.set(xlabel=f"{SCORE_STYLE['log_px']['label']}, unnormalised", ylabel="share of test images")
-        left.set_title(LOSS_STYLE[record["run"]["loss"]]["label"] + _underfit(found))
-        left.set_ylim(top=left.get_ylim()[1] * 1.3)
-        left.legend(loc="upper left")
-        for name, style in SCORE_STYLE.items():
-            curve = points.get_group(("roc", name))
-            label = f"{style['label']}, AUROC {scores[name]['auroc']:.3f}"
-            right.plot(curve["x"], curve["y"], **line(style), label=label)
-        right.plot([0, 1], [0, 1], **CHANCE)
-        right.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1))
-        right.legend(loc="lower right")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained")
+    for part, (title, where, color, dash) in parts.items():
+        bars = points.get_group(("histogram", part))
+        edges = [*bars["x"], scores["log_px"]["histogram"]["high"]]
+        label = f"{literal(tables.short_title(title))} ({where} distribution)"
+        left.stairs(bars["y"], edges, color=color, fill=True, alpha=0.25)
+        left.stairs(bars["y"], edges, color=color, linestyle=dash, linewidth=1.5, label=label)
+    left.set(xlabel=f"{SCORE_STYLE['log_px']['label']}, unnormalised", ylabel="share of test images")
+    left.set_title(LOSS_STYLE[record["run"]["loss"]]["label"] + _underfit(evaluation))
+    left.set_ylim(top=left.get_ylim()[1] * 1.3)
+    left.legend(loc="upper left")
+    for name, style in SCORE_STYLE.items():
+        curve = points.get_group(("roc", name))
+        label = f"{style['label']}, AUROC {scores[name]['auroc']:.3f}"
+        right.plot(curve["x"], curve["y"], **line(style), label=label)
+    right.plot([0, 1], [0, 1], **CHANCE)
+    right.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1))
+    right.legend(loc="lower right")
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.Figure:
     """Rows: losses. Columns: data sets, each against ``out_titles[dataset]``. One line per score."""
     sets = list(dict.fromkeys(zip(table["dataset"], table["title"])))
-    with matplotlib.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            len(LOSS_STYLE),
-            len(sets),
-            figsize=(max(5.0, 2.5 * len(sets)), 2.6 * len(LOSS_STYLE)),
-            squeeze=False,
-            sharey=True,
-            sharex=True,
-            layout="constrained",
-        )
-        for row, loss in zip(axes, LOSS_STYLE):
-            for axis, (dataset, _) in zip(row, sets):
-                part = table[(table["dataset"] == dataset) & (table["loss"] == loss)]
-                axis.axhline(0.5, **CHANCE)
-                for score, style in SCORE_STYLE.items():
-                    draw_line(axis, tables.summary(part, f"auroc_{score}"), style)
-                batch_axis(axis, table["batch_size"])
-            row[0].set_ylabel(f"AUROC, {loss} loss")
-            row[0].set_ylim(0, 1.03)
-        for axis, (dataset, title) in zip(axes[0], sets):
-            names = (tables.short_title(name) for name in (title, out_titles[dataset]))
-            axis.set_title(literal("\nagainst ".join(names)))
-        figure.supxlabel("batch size", fontsize=10)
-        draw_legend(figure, SCORE_STYLE, underfit=table["underfit"].any())
+    figure, axes = plt.subplots(
+        len(LOSS_STYLE),
+        len(sets),
+        figsize=(max(5.0, 2.5 * len(sets)), 2.6 * len(LOSS_STYLE)),
+        squeeze=False,
+        sharey=True,
+        sharex=True,
+        layout="constrained",
+    )
+    for row, loss in zip(axes, LOSS_STYLE):
+        for axis, (dataset, _) in zip(row, sets):
+            part = table[(table["dataset"] == dataset) & (table["loss"] == loss)]
+            axis.axhline(0.5, **CHANCE)
+            for score, style in SCORE_STYLE.items():
+                draw_line(axis, tables.summary(part, f"auroc_{score}"), style)
+            batch_axis(axis, table["batch_size"])
+        row[0].set_ylabel(f"AUROC, {loss} loss")
+        row[0].set_ylim(0, 1.03)
+    for axis, (dataset, title) in zip(axes[0], sets):
+        names = (tables.short_title(name) for name in (title, out_titles[dataset]))
+        axis.set_title(literal("\nagainst ".join(names)))
+    figure.supxlabel("batch size", fontsize=10)
+    draw_legend(figure, SCORE_STYLE, underfit=table["underfit"].any())
     return figure
 
 
-def _underfit(found):
-    return ", underfit" if tables.underfit(found) else ""
+def _underfit(evaluation):
+    return ", underfit" if tables.underfit(evaluation) else ""

@@ -46,7 +46,8 @@ def show(figure: plt.Figure, *, name: str, data: pd.DataFrame, alt: str, caption
         f'<p class="gffn-links"><a href="#{name}">link</a> · '
         f'<a href="data:text/csv;charset=utf-8,{csv}" download="{name}.csv">data (CSV)</a></p>'
     )
-    markup = f'<figure class="gffn-figure" id="{name}">\n{svg}<figcaption>{html.escape(caption)}{links}</figcaption>\n</figure>'
+    caption_and_links = f"<figcaption>{html.escape(caption)}{links}</figcaption>"
+    markup = f'<figure class="gffn-figure" id="{name}">\n{svg}{caption_and_links}\n</figure>'
     display({"text/html": markup, "text/plain": f"Figure: {alt}\n{caption}"}, raw=True)
 
 

@@ -20,7 +20,7 @@ _SPARE = (
 
 
 def loss_styles(losses):
-    """By loss its style; those beyond the thesis take the spare ones in turns and are called by their name."""
+    """By loss its style; those beyond the thesis take the spare ones in turns, with their name as label."""
     spare = cycle(_SPARE)
     return {loss: _THESIS.get(loss) or next(spare) | {"label": loss} for loss in losses}
 

@@ -76,26 +76,26 @@ def percent(fraction: float, digits: int = 1) -> str:
 
 
 def escape(text: str) -> str:
-    """Text of a record (a title, a source, a machine) for Markdown and HTML, where it then is text alone, on one line.
+    """Text of a record (a title, a source, a machine) for Markdown and HTML: text alone, on one line.
 
-    The functions here return text as it is: ``publish.show`` escapes it, and what puts it into Markdown has to.
+    The functions here return text as it is: ``publish.show`` escapes it, what puts it into Markdown has to.
     """
     # As character references, which both read, and in which Markdown sees no markup.
     return re.sub(
-        r"""[\\`*_{}\[\]<>&|$~#!^"']""", lambda found: f"&#{ord(found[0])};", " ".join(text.split())
+        r"""[\\`*_{}\[\]<>&|$~#!^"']""", lambda match: f"&#{ord(match[0])};", " ".join(text.split())
     )
 
 
-def text(found: dict) -> str:
+def text(measured: dict) -> str:
     """What ``bench`` found, as tables for a terminal."""
-    where = found["provenance"]
+    where = measured["provenance"]
     lines = [
-        f"{where['hardware']} ({where['device']}), torch {where['torch']}, width {found['width']}",
+        f"{where['hardware']} ({where['device']}), torch {where['torch']}, width {measured['width']}",
         "",
         "Model-images a second (peak memory), and ours over each:",
         f"{'batch':>6}" + "".join(f"{name:>26}" for name in CONTENDERS),
     ]
-    for row in found["contenders"]:
+    for row in measured["contenders"]:
         line, ours = f"{row['batch_size']:6}", row["gffn"].get("images_a_second")
         for name in CONTENDERS:
             if "failed" in row[name]:
@@ -107,12 +107,13 @@ def text(found: dict) -> str:
         lines.append(f"{line}  {row['gffn'].get('how', '')}")
         lines += [f"       {name}: {row[name]['failed']}" for name in CONTENDERS if "failed" in row[name]]
     lines += ["", "Time of a step, joint over conditional loss:"]
-    lines += [f"{row['batch_size']:6} {row['joint_over_conditional']:8.3f}" for row in found["overhead"]]
+    lines += [f"{row['batch_size']:6} {row['joint_over_conditional']:8.3f}" for row in measured["overhead"]]
     lines += ["", "Growth: model-images a second by batch size and stack:"]
     lines += [
-        f"{row['batch_size']:6} {row['stack']:4} {row['images_a_second']:12,.0f}" for row in found["growth"]
+        f"{row['batch_size']:6} {row['stack']:4} {row['images_a_second']:12,.0f}"
+        for row in measured["growth"]
     ]
-    floor = found["floor"]
+    floor = measured["floor"]
     peaks = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in floor["peak"].items())
     lines += [
         "",
@@ -127,6 +128,6 @@ def text(found: dict) -> str:
     lines += ["", "bfloat16 minus float32, trained on the digits, and the spread over seeds:"]
     lines += [
         f"{row['metric']:>14} {row['difference']:+.4f} +- {row['half']:.4f}  {row['seed_spread']:.4f}"
-        for row in found["precision"]
+        for row in measured["precision"]
     ]
     return "\n".join(lines)

@@ -150,7 +150,7 @@ def measure(
     prepare: Callable,
     out_of_distribution: Dataset | None,
 ) -> tuple[dict, dict, dict]:
-    """What ``evaluate`` finds of each scheme's weights, float16 logits ``{scheme}_{part}``, each one's SHA-256.
+    """What ``evaluate`` finds by scheme; float16 logits ``{scheme}_{part}``; the weights' SHA-256 by scheme.
 
     ``model``, of the run's shape, is left with the last of the weights.
     """

@@ -45,7 +45,7 @@ def processor() -> str:
 
 
 def code_version() -> str:
-    """Commit of the checkout this package runs from (``-dirty`` with uncommitted changes), else the release."""
+    """Commit of this package's checkout (``-dirty`` with uncommitted changes), else the release."""
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / ".git").exists():
         try:

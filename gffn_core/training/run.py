@@ -59,8 +59,8 @@ class Run:
         losses_of_two = self.objective()(torch.zeros(2, 1, 2), torch.zeros(2, 1, dtype=torch.int64))
         if losses_of_two.shape != (2,):  # else nets trained together would get each other's gradients
             raise ValueError(
-                f"loss {self.loss!r} gives the shape {tuple(losses_of_two.shape)} for two batches, which has to be (2,): "
-                "logits (..., N, K), target (..., N) -> (...)"
+                f"loss {self.loss!r} gives the shape {tuple(losses_of_two.shape)} for two batches, "
+                "which has to be (2,): logits (..., N, K), target (..., N) -> (...)"
             )
         defaults = options_of(self.loss)
         options = {name: value for name, value in dict(self.options).items() if value != defaults[name]}
@@ -72,8 +72,8 @@ class Run:
 
     def settings(self) -> dict:
         """The fields as plain data, each option as one of them: what a record says of its run."""
-        found = asdict(self)
-        return found | dict(found.pop("options"))
+        settings = asdict(self)
+        return settings | dict(settings.pop("options"))
 
     @classmethod
     def of(cls, settings: dict) -> "Run":
