@@ -16,12 +16,12 @@ COVERAGES = tuple(i / 20 for i in range(1, 21))
 
 
 @torch.no_grad()
-def predict(model: torch.nn.Module, images: Tensor, prepare: Callable, batch_size: int = 500) -> Tensor:
+def predict(model: torch.nn.Module, images: Tensor, prepare: Callable) -> Tensor:
     """Logits (N, K), float32 on the CPU, of uint8 images (N, C, H, W), always in evaluation mode."""
     training = model.training
     model.eval()
     try:
-        return torch.cat([model(prepare(part)).float().cpu() for part in images.split(batch_size)])
+        return torch.cat([model(prepare(part)).float().cpu() for part in images.split(500)])
     finally:
         model.train(training)
 

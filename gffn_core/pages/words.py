@@ -39,13 +39,12 @@ def basis(records: Iterable[dict], profile: str) -> str:
     return " · ".join(parts)
 
 
-def describe(table: pd.DataFrame, metric: str, digits: int = 3) -> str:
+def describe(table: pd.DataFrame, metric: str) -> str:
     """What a figure of ``metric`` against batch size shows, in words, for readers who cannot see it."""
     return "; ".join(
         f"{title}, {loss}: "
         + ", ".join(
-            f"{value:.{digits}f} at batch size {batch}"
-            for batch, value in zip(cells["batch_size"], cells["mean"])
+            f"{value:.3f} at batch size {batch}" for batch, value in zip(cells["batch_size"], cells["mean"])
         )
         for (title, loss), cells in summary(table, metric)
         .sort_values("batch_size")

@@ -5,7 +5,6 @@ execution has to agree with.
 """
 
 import time
-from collections.abc import Callable
 
 import torch
 
@@ -23,7 +22,6 @@ def train(
     *,
     precision: str = "float32",
     out_of_distribution: Dataset | None = None,
-    on_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> Result:
     """Train a run and evaluate it at two points, the thesis's two schemes (5.1).
 
@@ -55,6 +53,5 @@ def train(
             loss_of_step[step], right = take_step(train_x[batch], train_y[batch])
             correct += right
         course.add_epoch(loss_of_step, correct, predict(model, dataset.val_x, prepare), model.state_dict())
-        on_epoch(course.epoch)
     course.seconds = time.perf_counter() - started
     return course.result(model, prepare, out_of_distribution, {"precision": precision})
