@@ -280,19 +280,8 @@ def _split(name, arrays, origin, official, digest):
     if not official:
         kind = " subset" if counts[0] < OFFICIAL_COUNTS.get(name, counts)[0] else ", own file"
         title += f"{kind} ({counts[0]:,} train / {counts[1]:,} test)"
-    return Dataset(
-        name,
-        title,
-        origin,
-        official,
-        digest,
-        train_x[~mask],
-        train_y[~mask],
-        train_x[mask],
-        train_y[mask],
-        test_x,
-        test_y,
-    )
+    tensors = train_x[~mask], train_y[~mask], train_x[mask], train_y[mask], test_x, test_y
+    return Dataset(name, title, origin, official, digest, *tensors)
 
 
 def _validation_mask(labels, photo):

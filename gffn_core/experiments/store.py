@@ -131,10 +131,10 @@ class Store:
             raise ValueError(
                 f"{path} is damaged ({error}); delete it and the record to train the run again"
             ) from error
-        weights = {}
+        weights = {scheme: {} for scheme in record["evaluations"]}  # the file's order is none
         for name, value in tensors.items():
             scheme, name = name.split(".", 1)
-            weights.setdefault(scheme, {})[name] = value
+            weights[scheme][name] = value
         return weights
 
     def _beside(self, record, what, suffix):

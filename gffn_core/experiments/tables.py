@@ -133,8 +133,8 @@ def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         raise ValueError("a paired difference needs runs of both losses")
     pairs = pairs[["joint", "conditional"]].dropna()
     difference = (pairs["joint"] - pairs["conditional"]).rename(metric)
-    underfit = table.groupby(CELL)["underfit"].any()
-    return interval(difference.groupby(level=CELL, sort=False)).join(underfit).reset_index()
+    cells = interval(difference.groupby(level=CELL, sort=False))
+    return cells.join(table.groupby(CELL)["underfit"].any()).reset_index()
 
 
 def interval(groups) -> pd.DataFrame:
@@ -183,13 +183,9 @@ def bins(records: Iterable[dict]) -> pd.DataFrame:
     parts = []
     for record in records:
         diagram = record["evaluations"]["long"]["calibration"]["uniform10"]
-        low, high = diagram["edges"][:-1], diagram["edges"][1:]
-        columns = {key: diagram[key] for key in ("count", "confidence", "accuracy")}
-        parts.append(
-            pd.DataFrame(
-                {"low": low, "high": high, **columns, **_of(record, "dataset", "batch_size", "loss", "seed")}
-            )
-        )
+        columns = {"low": diagram["edges"][:-1], "high": diagram["edges"][1:]}
+        columns |= {key: diagram[key] for key in ("count", "confidence", "accuracy")}
+        parts.append(pd.DataFrame(columns | _of(record, "dataset", "batch_size", "loss", "seed")))
     return pd.concat(parts)
 
 

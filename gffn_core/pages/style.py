@@ -35,22 +35,12 @@ INSIDE, OUTSIDE = "#3B8BC2", "#D55E00"
 POINT = {"markersize": 6.5, "markeredgewidth": 1.6}
 # Stands for the text colour of the page: ``show`` replaces it by currentColor.
 INK = "#0a0b0c"
+_INKED = "text.color axes.edgecolor axes.labelcolor axes.titlecolor xtick.color ytick.color grid.color"
 STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.transparent": True,
-    **dict.fromkeys(
-        (
-            "text.color",
-            "axes.edgecolor",
-            "axes.labelcolor",
-            "axes.titlecolor",
-            "xtick.color",
-            "ytick.color",
-            "grid.color",
-        ),
-        INK,
-    ),
+    **dict.fromkeys(_INKED.split(), INK),
     "grid.alpha": 0.2,
     "axes.grid": True,
     "axes.spines.top": False,

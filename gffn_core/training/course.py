@@ -130,16 +130,9 @@ class Course:
                 evaluations[scheme] |= {"epoch": one["epoch"], "step": one["epoch"] * self.steps}
             evaluations["early"]["stopped_at"] = self.flattened
         where = provenance(next(model.parameters()).device, self.seconds + time.perf_counter() - started)
-        return Result(
-            self.run,
-            self.dataset.provenance(),
-            self.curves,
-            evaluations,
-            self.diverged,
-            where | how | {"weights_sha256": hashes},
-            logits,
-            weights,
-        )
+        where |= how | {"weights_sha256": hashes}
+        data = self.dataset.provenance()
+        return Result(self.run, data, self.curves, evaluations, self.diverged, where, logits, weights)
 
 
 def measure(
