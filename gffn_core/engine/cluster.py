@@ -74,7 +74,9 @@ class Cluster:
         if self.device == "cuda":
             probe = ray.remote(num_cpus=0, num_gpus=0.01, scheduling_strategy="SPREAD")(_gpu_memory)
             self.gpu_memory = min(ray.get([probe.remote() for _ in range(math.ceil(self.gpus))]))
-        self.placed = {name: ray.put(_arrays(dataset)) for name, dataset in datasets.items()}
+        self.placed = {
+            name: ray.put(_converted(dataset, torch.Tensor.numpy)) for name, dataset in datasets.items()
+        }
 
     def stack_size(self, run, runs):
         """How many of a sweep's ``runs`` fit into a stack: what a GPU holds, yet work for every GPU."""
@@ -219,24 +221,19 @@ def _gpu_memory():
     return torch.cuda.get_device_properties(0).total_memory
 
 
-def _arrays(dataset):
-    """A data set as NumPy arrays, which processes of a node share in Ray's memory."""
-    return dataclasses.replace(
-        dataset,
-        **{name: value.numpy() for name, value in vars(dataset).items() if isinstance(value, torch.Tensor)},
-    )
+def _converted(dataset, convert):
+    """A data set with other arrays: NumPy's are those that processes of a node share in Ray's memory."""
+    arrays = {name: convert(value) for name, value in vars(dataset).items() if hasattr(value, "dtype")}
+    return dataclasses.replace(dataset, **arrays)
 
 
 def _fetched(placed):
     import ray
 
-    datasets = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the shared memory is read-only; nobody writes to it
-        for name, dataset in zip(placed, ray.get(list(placed.values()))):
-            tensors = {k: torch.from_numpy(v) for k, v in vars(dataset).items() if hasattr(v, "dtype")}
-            datasets[name] = dataclasses.replace(dataset, **tensors)
-    return datasets
+        datasets = ray.get(list(placed.values()))
+        return {name: _converted(dataset, torch.from_numpy) for name, dataset in zip(placed, datasets)}
 
 
 def simulate(seconds, workers):
