@@ -13,8 +13,8 @@
 #
 # The network, its speed and its use as a classifier stay the same. The thesis asks whether such a
 # *generatively learned feed forward network* (GFFN) is more accurate, better calibrated, and able to tell
-# unfamiliar inputs by their low $p(x)$. This book derives the loss, repeats the experiments, and sets what the
-# thesis says beside what we measure.
+# unfamiliar inputs by their low $p(x)$. This book derives the loss, repeats the experiments, and sets what
+# the thesis says beside what we measure.
 
 # %% tags=["parameters", "hide-input"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
@@ -88,8 +88,10 @@ rows = [
     (
         "[Would something cheaper do?](../notebooks/calibration.ipynb)",
         "not asked",
-        f"**yes, for the ECE**: a standard net that stops early has a lower one than the joint net trained long in {stopped}"
-        f" of {len(wide)} pairs, one with a temperature in {scaled}; with a temperature for both, the joint net keeps"
+        f"**yes, for the ECE**: a standard net that stops early has a lower one than the joint net"
+        f" trained long in {stopped}"
+        f" of {len(wide)} pairs, one with a temperature in {scaled}; with a temperature for both, the"
+        f" joint net keeps"
         f" the lower NLL in {finer}",
     ),
     (
@@ -103,9 +105,10 @@ display(
         words.markdown_table(["Question", "The thesis says of the GFFN", "We measure"], rows)
         + f"""
 
-In the first rows joint is compared with standard. A *cell* is one data set and batch size, averaged over seeds. Of
-the {len(fitted)} cells and losses trained long, {int(fitted["underfit"].sum())} have a seed that ends below
-{words.percent(course.FITTED, 0)} training accuracy: their budget was too short to count as the thesis's long scheme.
+In the first rows joint is compared with standard. A *cell* is one data set and batch size, averaged over
+seeds. Of the {len(fitted)} cells and losses trained long, {int(fitted["underfit"].sum())} have a seed that
+ends below {words.percent(course.FITTED, 0)} training accuracy: their budget was too short to count as the
+thesis's long scheme.
 
 **Shown here:** {chapter.coverage}.
 """
@@ -125,9 +128,9 @@ chapter.by_batch_size(
 # ## The claims of the thesis, one by one
 #
 # Every statement that can be tested has a test and a verdict, which is computed from the runs shown here.
-# *Inconclusive*: the interval holds a boundary of what is claimed. *Not testable here*: it hangs on all of SVHN, of which
-# we have a part. [How a verdict comes about](../notebooks/verdicts.ipynb) has the rest. Each chapter ends with its
-# part. Claims of our own, which the thesis does not make, are counted apart.
+# *Inconclusive*: the interval holds a boundary of what is claimed. *Not testable here*: it hangs on all of
+# SVHN, of which we have a part. [How a verdict comes about](../notebooks/verdicts.ipynb) has the rest. Each
+# chapter ends with its part. Claims of our own, which the thesis does not make, are counted apart.
 
 # %% tags=["hide-input"]
 order = ["reproduced", "not reproduced", "inconclusive", "not testable here", "no data"]
@@ -161,5 +164,5 @@ display(
 # - Want the loss? `from gffn_core.losses import JointCrossEntropyLoss`, in place of
 #   `torch.nn.CrossEntropyLoss`.
 #
-# Every number on these pages that is a result is computed from the records in `results/` when the page is built, and
-# where a sentence draws a conclusion from numbers, the cell checks it.
+# Every number on these pages that is a result is computed from the records in `results/` when the page is
+# built, and where a sentence draws a conclusion from numbers, the cell checks it.

@@ -272,9 +272,7 @@ def _evaluate(args):
     "it only reads",
     _PROFILE,
     _RESULTS,
-    _option(
-        "--second-opinion", action="store_true", help="note where sign flips or a mixed model disagree"
-    ),
+    _option("--second-opinion", action="store_true", help="note where sign flips or a mixed model disagree"),
 )
 def _claims(args):
     from gffn_core.experiments import tables

@@ -81,8 +81,9 @@ def joint_nll(
     KL(uniform || p'), p' = softmax of ln Z over the batch.
 
     kl_weight: of that divergence; 1 is the thesis's loss, 0 is ``conditional_nll``. Beyond the thesis.
-    reference_logits: (..., M, K), of M further inputs without labels, whose Z enter the same sum: -ln N becomes
-    -ln(N + M), and what is learned is the ratio of the model to the mixture of both. Beyond the thesis.
+    reference_logits: (..., M, K), of M further inputs without labels, whose Z enter the same sum: -ln N
+    becomes -ln(N + M), and what is learned is the ratio of the model to the mixture of both. Beyond the
+    thesis.
 
     Shapes and errors as ``conditional_nll``. The examples of a batch are coupled: the loss of a
     batch is not the mean of the losses of its parts.
@@ -131,7 +132,8 @@ def _reference(logits, ln_z, label_space):
     reference = log_partition(logits, label_space=label_space)
     if reference.ndim != ln_z.ndim or reference.shape[:-1] != ln_z.shape[:-1] or reference.shape[-1] == 0:
         raise ValueError(
-            f"reference_logits have shape {tuple(logits.shape)}; they take (..., M, K) with M of at least 1 and the "
+            f"reference_logits have shape {tuple(logits.shape)}; they take (..., M, K) with M of at least"
+            f" 1 and the "
             f"leading dimensions {tuple(ln_z.shape[:-1])} of the logits"
         )
     return reference
@@ -147,21 +149,24 @@ def self_normalised_nll(
     label_space: str = "categorical",
     validate: bool = False,
 ) -> Tensor:
-    """Mean over the batch of Z(x) e^-b + b - 1 - <y, f>: the joint likelihood with one intercept b for all data.
+    """Mean over the batch of Z(x) e^-b + b - 1 - <y, f>: the joint likelihood with one intercept b for all
+    data.
 
-    For any u > 0, ln u is the least of u e^-b + b - 1 over b. With a b for each example this is ``conditional_nll``,
-    with one for each batch ``joint_nll``; one for all makes it a plain mean over examples, whose gradient is that
-    of the full data on average at every batch size, 1 included. For the same logits it is never below ``joint_nll``,
-    and equal at b = ln mean Z. Categorical, it is ``torch.nn.PoissonNLLLoss`` on one-hot labels up to constants
-    (Baker 1994, read backwards); the name is from arXiv 2503.07021. Beyond the thesis.
+    For any u > 0, ln u is the least of u e^-b + b - 1 over b. With a b for each example this is
+    ``conditional_nll``, with one for each batch ``joint_nll``; one for all makes it a plain mean over
+    examples, whose gradient is that of the full data on average at every batch size, 1 included. For the
+    same logits it is never below ``joint_nll``, and equal at b = ln mean Z. Categorical, it is
+    ``torch.nn.PoissonNLLLoss`` on one-hot labels up to constants (Baker 1994, read backwards); the name is
+    from arXiv 2503.07021. Beyond the thesis.
 
-    log_normaliser: b, a float or a tensor ``(...)``, which may be learned; None: ln Z of zero logits (ln K, or K
-    ln 2 for binary labels). A bias of the last layer can absorb it.
-    kl_weight: w of conditional + w mean(e^t - t - 1), t = ln Z - b; 1 is the likelihood, 0 ``conditional_nll``.
+    log_normaliser: b, a float or a tensor ``(...)``, which may be learned; None: ln Z of zero logits (ln K,
+    or K ln 2 for binary labels). A bias of the last layer can absorb it.
+    kl_weight: w of conditional + w mean(e^t - t - 1), t = ln Z - b; 1 is the likelihood, 0
+    ``conditional_nll``.
     reference_logits: (..., M, K), as in ``joint_nll``: e^t is averaged over examples and references.
 
-    Beyond t = LINEAR_FROM the exponential goes on as its tangent, so that loss and gradient stay finite. Shapes
-    and errors as ``conditional_nll``.
+    Beyond t = LINEAR_FROM the exponential goes on as its tangent, so that loss and gradient stay finite.
+    Shapes and errors as ``conditional_nll``.
     """
     _check_kl_weight(kl_weight)
     ln_z, score = _terms(logits, target, label_space, validate)
@@ -318,15 +323,17 @@ class JointCrossEntropyLoss(_CrossEntropyLoss):
 
 
 class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
-    """Drop-in for ``torch.nn.CrossEntropyLoss`` that trains p(x, y) at any batch size (``self_normalised_nll``).
+    """Drop-in for ``torch.nn.CrossEntropyLoss`` that trains p(x, y) at any batch size
+    (``self_normalised_nll``).
 
     Takes what CrossEntropyLoss takes, and all of its options, since the loss is a sum over examples: class
-    ``weight`` (K,), which weighs an example's whole term, and ``reduction="none"``, of the shape without K. Micro-batches
-    and processes add up without a word to each other.
+    ``weight`` (K,), which weighs an example's whole term, and ``reduction="none"``, of the shape without K.
+    Micro-batches and processes add up without a word to each other.
 
-    log_normaliser: b, see ``self_normalised_nll``; None: that of zero logits. learn: make it a parameter, which starts
-        there; hand it to the optimiser with the net's own, ``[*net.parameters(), *loss.parameters()]``: a
-        RuntimeWarning says so where a hundred training steps have left it as it was.
+    log_normaliser: b, see ``self_normalised_nll``; None: that of zero logits. learn: make it a
+        parameter, which starts there; hand it to the optimiser with the net's own, ``[*net.parameters(),
+        *loss.parameters()]``: a RuntimeWarning says so where a hundred training steps have left it as it
+        was.
     kl_weight, label_space, label_smoothing, ignore_index, validate: as in JointCrossEntropyLoss.
     """
 

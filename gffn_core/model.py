@@ -86,7 +86,8 @@ class Convolution(nn.Conv2d):
 
 
 def _three_channels(images, border):
-    """(N, 1, H, W) -> (N, 3, H + 2 * border, W + 2 * border), where what is new is zero; in the layout channels_last."""
+    """(N, 1, H, W) -> (N, 3, H + 2 * border, W + 2 * border), where what is new is zero; in the layout
+    channels_last."""
     padded = F.pad(images.permute(0, 2, 3, 1), (0, 2, border, border, border, border))
     return padded.permute(0, 3, 1, 2)
 

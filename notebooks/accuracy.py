@@ -43,9 +43,10 @@ early, long = chapter.early, chapter.long
 # One convolutional net for all data sets (three convolutions, one hidden layer, ReLU, max pooling;
 # `gffn_core.model`), without dropout, batch normalisation or augmentation, so its output is a deterministic
 # function of the image, as the thesis asks. Adam at a constant rate. Initialisation and the order of the
-# images depend on the seed alone: the two losses of a cell are a *pair* with the same initialisation, order of
-# images, precision and machine. Trained long, the nets of a pair may differ in their number of epochs, as each
-# stops once it has fitted its training images; profile `equal` ([choices](choices.ipynb)) gives both the same.
+# images depend on the seed alone: the two losses of a cell are a *pair* with the same initialisation, order
+# of images, precision and machine. Trained long, the nets of a pair may differ in their number of epochs, as
+# each stops once it has fitted its training images; profile `equal` ([choices](choices.ipynb)) gives both
+# the same.
 #
 # The thesis evaluates two schemes. We take both from one training:
 #
@@ -121,7 +122,8 @@ fitted = tables.summary(long, "train_accuracy")
 display(
     Markdown(
         "**How long is long?** The thesis trains until the training set is fitted. Here"
-        f" {(~fitted['underfit']).sum()} of {len(fitted)} cells (one per data set, batch size and loss; every seed counts) reach"
+        f" {(~fitted['underfit']).sum()} of {len(fitted)} cells (one per data set, batch size and loss;"
+        f" every seed counts) reach"
         f" {words.percent(course.FITTED, 0)} training accuracy; the lowest is"
         f" {words.escape(fitted.loc[fitted['mean'].idxmin(), 'title'])} at batch size"
         f" {fitted.loc[fitted['mean'].idxmin(), 'batch_size']} with {words.percent(fitted['mean'].min())}."
@@ -170,11 +172,11 @@ display(Markdown("Joint minus conditional, test accuracy in percentage points, m
 # %% [markdown]
 # ## The thesis and this chapter
 #
-# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it, which
-# is computed. The interval is corrected for the number of claims: a claim is *reproduced* where it lies wholly inside
-# what is claimed, *not reproduced* where it lies wholly outside, *inconclusive* where it holds a boundary.
-# [How a verdict comes about](verdicts.ipynb) gives the tests, the margin and the number of seeds that would
-# decide.
+# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it,
+# which is computed. The interval is corrected for the number of claims: a claim is *reproduced* where it
+# lies wholly inside what is claimed, *not reproduced* where it lies wholly outside, *inconclusive* where it
+# holds a boundary. [How a verdict comes about](verdicts.ipynb) gives the tests, the margin and the number of
+# seeds that would decide.
 
 # %% tags=["hide-input"]
 chapter.claims("accuracy")

@@ -235,11 +235,12 @@ display(
 # %% [markdown]
 # ## Would stopping early, or a temperature, do as well?
 #
-# A practitioner has two remedies that cost nothing. One is to stop early. The other is to divide the logits by one
-# number, the *temperature* $T$, fitted on validation images {cite:p}`guo2017`; it changes no prediction. The negative
-# log-likelihood then falls into two parts: what the temperature mends is **miscalibration**, what is left is
-# **refinement**, how well the net sorts its inputs at all {cite:p}`berta2025`. Before you look: which of the
-# three, the loss, the stopping or the temperature, lowers the ECE most?
+# A practitioner has two remedies that cost nothing. One is to stop early. The other is to divide the logits
+# by one number, the *temperature* $T$, fitted on validation images {cite:p}`guo2017`; it changes no
+# prediction. The negative log-likelihood then falls into two parts: what the temperature mends is
+# **miscalibration**, what is left is **refinement**, how well the net sorts its inputs at all
+# {cite:p}`berta2025`. Before you look: which of the three, the loss, the stopping or the temperature, lowers
+# the ECE most?
 
 # %% tags=["hide-input"]
 COLUMNS = {
@@ -262,7 +263,8 @@ rows = [
 display(
     Markdown(
         words.markdown_table(["loss", "trained", *COLUMNS.values()], rows)
-        + "\n\nTest images; means over seeds, batch sizes and data sets, each data set with equal weight; *T*: after"
+        + "\n\nTest images; means over seeds, batch sizes and data sets, each data set with equal weight;"
+        " *T*: after"
         f" temperature scaling. The best of each column is bold. {chapter.basis}"
     )
 )
@@ -279,8 +281,10 @@ n = len(wide)
 both = by_stopping.loc[("joint", "early")]
 adds_up = [label for name, label in COLUMNS.items() if both[name] == best[name]]
 said = (
-    f"A standard net that stops early has a lower ECE than the joint net trained long in {stopped} of {n} pairs; one with a"
-    f" temperature in {scaled}. With a temperature for both nets trained long, the joint net has the lower NLL in"
+    f"A standard net that stops early has a lower ECE than the joint net trained long in {stopped} of {n}"
+    f" pairs; one with a"
+    f" temperature in {scaled}. With a temperature for both nets trained long, the joint net has the"
+    f" lower NLL in"
     f" {finer} of the pairs; the ECE is {by_stopping.loc[('joint', 'long'), 'scaled_ece']:.3f} joint,"
     f" {by_stopping.loc[('conditional', 'long'), 'scaled_ece']:.3f} standard."
 )
@@ -292,8 +296,10 @@ if PROFILE == "cpu":
     )
     assert {"accuracy", "ECE", "NLL", COLUMNS["scaled_nll"]} <= set(adds_up)
     said = (
-        f"**Either cheap remedy lowers the ECE more than the loss does.** {said} So what remains of the loss, once a"
-        " temperature is fitted, is a little refinement. **But the remedies add up: the joint net that stops early is"
+        f"**Either cheap remedy lowers the ECE more than the loss does.** {said} So what remains of the"
+        f" loss, once a"
+        " temperature is fitted, is a little refinement. **But the remedies add up: the joint net that"
+        " stops early is"
         f" best of the four in {', '.join(adds_up[:-1])} and {adds_up[-1]}.**"
     )
 display(Markdown(said))
@@ -370,8 +376,10 @@ rows.append(["**mean**", *(change(compared, metric) for metric in uses)])
 display(
     Markdown(
         words.markdown_table(["data set", *uses.values()], rows)
-        + "\n\nMean over batch sizes with its 95 % interval (Student's t, seeds as the unit), test images, long"
-        " scheme; *T*: after temperature scaling of both nets. Refinement is the NLL after it, miscalibration what"
+        + "\n\nMean over batch sizes with its 95 % interval (Student's t, seeds as the unit), test"
+        " images, long"
+        " scheme; *T*: after temperature scaling of both nets. Refinement is the NLL after it,"
+        " miscalibration what"
         " it took away."
     )
 )
@@ -379,12 +387,12 @@ display(
 # %% [markdown]
 # ## The thesis and this chapter
 #
-# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it, which
-# is computed. The interval is corrected for the number of claims: a claim is *reproduced* where it lies wholly inside
-# what is claimed, *not reproduced* where it lies wholly outside, *inconclusive* where it holds a boundary.
-# [How a verdict comes about](verdicts.ipynb) gives the tests, the margin and the number of seeds that would
-# decide.
-# Some nets have not fitted their training images; the number stands under a claim, and B7 and B8 leave them out.
+# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it,
+# which is computed. The interval is corrected for the number of claims: a claim is *reproduced* where it
+# lies wholly inside what is claimed, *not reproduced* where it lies wholly outside, *inconclusive* where it
+# holds a boundary. [How a verdict comes about](verdicts.ipynb) gives the tests, the margin and the number of
+# seeds that would decide. Some nets have not fitted their training images; the number stands under a claim,
+# and B7 and B8 leave them out.
 
 # %% tags=["hide-input"]
 chapter.claims("calibration")

@@ -274,9 +274,9 @@ if choices:
 # %% [markdown]
 # ## Does the gain survive when each loss has its own learning rate?
 #
-# A reviewer's first objection: the rate was chosen for neither loss, so the gain may be that of a rate which happens
-# to suit the joint loss. So let each loss have the rate that is best *for it*, by the negative log-likelihood on
-# validation images, and the epoch at which that is lowest (test images choose nothing).
+# A reviewer's first objection: the rate was chosen for neither loss, so the gain may be that of a rate which
+# happens to suit the joint loss. So let each loss have the rate that is best *for it*, by the negative
+# log-likelihood on validation images, and the epoch at which that is lowest (test images choose nothing).
 
 # %% tags=["hide-input"]
 RATES = ("slower", "slow", PROFILE, "fast")
@@ -318,7 +318,8 @@ if counts.shape == (8, len(RATES)) and (counts >= 6).all(axis=None):
 else:
     display(
         Markdown(
-            f"*Not yet answered.* It needs six seeds of both losses at four rates, two batch sizes and two data sets"
+            f"*Not yet answered.* It needs six seeds of both losses at four rates, two batch sizes and"
+            f" two data sets"
             f" (profiles `slower`, `slow`, `fast`); {len(tuned)} of 192 such runs are at hand."
         )
     )
@@ -382,8 +383,8 @@ else:
 # The joint loss is the standard one plus the divergence $\operatorname{KL}(\text{uniform}\,\|\,p')$,
 # (theory.12) in [the theory](theory.ipynb). Nothing forces its weight to be 1. `joint_nll(..., kl_weight=w)`
 # leads from the standard loss ($w = 0$) through the thesis's ($w = 1$) and beyond. On the first 10,000
-# training images of CIFAR-10 (weights above 10 were added after the test results of the others had been seen; the
-# weight that is picked below is picked on validation images):
+# training images of CIFAR-10 (weights above 10 were added after the test results of the others had been
+# seen; the weight that is picked below is picked on validation images):
 
 # %% tags=["hide-input"]
 weighted = chapter.variant("fewer") + chapter.variant("weight")
@@ -481,6 +482,6 @@ if enough:
 # %% [markdown]
 # ## Try another
 #
-# `gffn sweep fast`, `slow`, `slower`, `equal`, `fewer`, `wide`, `binary` and `weight` train these runs. A choice of one's own is
-# one line in `PROFILES` (`gffn_core/experiments/profiles.py`): a name, data sets, epochs per batch size, and
-# the fields of `Run` that differ.
+# `gffn sweep fast`, `slow`, `slower`, `equal`, `fewer`, `wide`, `binary` and `weight` train these runs. A
+# choice of one's own is one line in `PROFILES` (`gffn_core/experiments/profiles.py`): a name, data sets,
+# epochs per batch size, and the fields of `Run` that differ.

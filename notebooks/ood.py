@@ -160,11 +160,11 @@ display(above.map(lambda v: "" if pd.isna(v) else words.percent(v, 0)))
 # Claims about the GFFN are tested on the nets of the joint loss, on the thesis's pairs of data sets: CIFAR-10
 # against SVHN and SVHN against CIFAR-10.
 #
-# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it, which
-# is computed. The interval is corrected for the number of claims: a claim is *reproduced* where it lies wholly inside
-# what is claimed, *not reproduced* where it lies wholly outside, *inconclusive* where it holds a boundary.
-# [How a verdict comes about](verdicts.ipynb) gives the tests, the margin and the number of seeds that would
-# decide.
+# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it,
+# which is computed. The interval is corrected for the number of claims: a claim is *reproduced* where it
+# lies wholly inside what is claimed, *not reproduced* where it lies wholly outside, *inconclusive* where it
+# holds a boundary. [How a verdict comes about](verdicts.ipynb) gives the tests, the margin and the number of
+# seeds that would decide.
 
 # %% tags=["hide-input"]
 chapter.claims("ood")
@@ -181,8 +181,8 @@ chapter.claims("ood")
 #
 # ```{admonition} Solution
 # :class: dropdown
-# 0.70. The sign would be chosen on the very test data it is judged on; for other unfamiliar images it may be the
-# wrong one.
+# 0.70. The sign would be chosen on the very test data it is judged on; for other unfamiliar images it may be
+# the wrong one.
 # ```
 #
 # **2.** Can $\ln p(x)$ from the *conditional* loss be trusted as a density in any sense?

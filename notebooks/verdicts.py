@@ -2,13 +2,13 @@
 # # How a verdict comes about
 #
 # ```{margin}
-# **Notation.** $B$ batch size; a *cell* is a data set at a batch size; a *pair* is the nets of both losses in a cell
-# with the same seed. [All symbols](../book/glossary.md).
+# **Notation.** $B$ batch size; a *cell* is a data set at a batch size; a *pair* is the nets of both losses
+# in a cell with the same seed. [All symbols](../book/glossary.md).
 # ```
 #
 # Each chapter ends with statements of the thesis and a verdict. This page says what a verdict rests on, and
-# lets you doubt it: what varies, whether the intervals are wide enough, what counts as nothing, whether another method
-# would say the same, and how many seeds would end what is undecided.
+# lets you doubt it: what varies, whether the intervals are wide enough, what counts as nothing, whether
+# another method would say the same, and how many seeds would end what is undecided.
 #
 # **After this chapter you can**
 #
@@ -43,9 +43,10 @@ titles = dict(zip(chapter.table["dataset"], chapter.table["title"].map(tables.sh
 # %% [markdown]
 # ## What varies?
 #
-# Data sets and batch sizes are chosen, by the thesis and by us; nobody drew them. What is drawn is the seed: the
-# initial weights and the order of the images. So the question behind an interval is *what would other seeds have
-# given?*, not *what would other batch sizes have given?* Before you look: is that spread the same everywhere?
+# Data sets and batch sizes are chosen, by the thesis and by us; nobody drew them. What is drawn is the seed:
+# the initial weights and the order of the images. So the question behind an interval is *what would other
+# seeds have given?*, not *what would other batch sizes have given?* Before you look: is that spread the same
+# everywhere?
 
 # %% tags=["hide-input"]
 SPREADS = {
@@ -85,7 +86,8 @@ else:
         figure,
         name="spread",
         data=spread,
-        alt="Standard deviation over seeds against batch size, one panel per quantity, one line per data set. Largest over "
+        alt="Standard deviation over seeds against batch size, one panel per quantity, one line per data"
+        " set. Largest over "
         f"smallest within a data set: between {ratio.min():.1f} and {ratio.max():.1f}.",
         caption=f"The spread over seeds changes with the batch size, on a log scale. {chapter.basis}",
     )
@@ -93,22 +95,25 @@ else:
         assert ratio.median() > 2
     display(
         Markdown(
-            f"**The spread is not the same everywhere: within a data set the largest is {ratio.median():.1f} times the smallest"
-            " (median over quantities and data sets).** With so few seeds chance alone gives a part of that. But it is"
+            f"**The spread is not the same everywhere: within a data set the largest is"
+            f" {ratio.median():.1f} times the smallest"
+            " (median over quantities and data sets).** With so few seeds chance alone gives a part of"
+            " that. But it is"
             " reason enough not to pool: each cell keeps the variance of its own seeds."
         )
     )
 
 # %% [markdown]
-# A seed also does something to all cells of a data set alike: it splits off the same initial weights. In a *mean* over
-# batch sizes that stays, so there each seed counts once, as one number, and Student's $t$ has one degree of freedom less
-# than there are seeds (data sets add up). In a *trend* or a *difference* between batch sizes it cancels. There
-# the effects of cell and seed are fitted, each cell keeps its own variance, and the degrees of freedom are Welch's.
+# A seed also does something to all cells of a data set alike: it splits off the same initial weights. In a
+# *mean* over batch sizes that stays, so there each seed counts once, as one number, and Student's $t$ has
+# one degree of freedom less than there are seeds (data sets add up). In a *trend* or a *difference* between
+# batch sizes it cancels. There the effects of cell and seed are fitted, each cell keeps its own variance,
+# and the degrees of freedom are Welch's.
 #
 # ## Do the intervals hold what they promise?
 #
-# Invented values, whose truth is known: ten batch sizes, six seeds. A 95 % interval should hold the truth in 95 of
-# 100 experiments, whatever the noise looks like.
+# Invented values, whose truth is known: ten batch sizes, six seeds. A 95 % interval should hold the truth in
+# 95 of 100 experiments, whatever the noise looks like.
 
 # %% tags=["hide-input"]
 NOISES = {
@@ -146,7 +151,8 @@ rows = [[name, *(words.percent(share, 0) for share in row)] for name, row in cov
 display(
     Markdown(
         words.markdown_table(["noise", *WEIGHTS], rows)
-        + "\n\n**They do, within the luck of 300 draws each.** `tests/test_claims.py` repeats it with more draws, missing"
+        + "\n\n**They do, within the luck of 300 draws each.** `tests/test_claims.py` repeats it with"
+        " more draws, missing"
         " seeds and several data sets."
     )
 )
@@ -154,8 +160,8 @@ display(
 # %% [markdown]
 # ## What counts as nothing?
 #
-# An effect smaller than the luck of the test set means nothing to anybody. So the **margin** is one standard error
-# of an accuracy on that many test images:
+# An effect smaller than the luck of the test set means nothing to anybody. So the **margin** is one standard
+# error of an accuracy on that many test images:
 
 # %% tags=["hide-input"]
 margins = values.nets(pairs, "test_accuracy")["margin"].groupby(level="dataset").mean()
@@ -170,24 +176,26 @@ display(
 )
 
 # %% [markdown]
-# A claim names a region: above the margin (*better*, *grows*), within it on both sides (*about equal*, *constant*), or
-# below. One rule for both answers: **a claim is reproduced where the interval lies wholly inside its region, not
-# reproduced where it lies wholly outside on one side, and inconclusive where it holds a boundary.** A claim about *all*
-# cells is as sure as its weakest cell, and one cell can refute it, if it does so in spite of having been picked
-# among all. A claim that hangs on all of SVHN is *not testable here*, because we have a part of it.
+# A claim names a region: above the margin (*better*, *grows*), within it on both sides (*about equal*,
+# *constant*), or below. One rule for both answers: **a claim is reproduced where the interval lies wholly
+# inside its region, not reproduced where it lies wholly outside on one side, and inconclusive where it holds
+# a boundary.** A claim about *all* cells is as sure as its weakest cell, and one cell can refute it, if it
+# does so in spite of having been picked among all. A claim that hangs on all of SVHN is *not testable here*,
+# because we have a part of it.
 #
 # Many claims, many chances to be wrong. So the intervals are widened (Holm's method {cite:p}`holm1979`) until
 # the chance of *any* wrong decision in a family is 5 %. The thesis's claims are one family, ours another: we
 # thought of ours after we had seen results.
 #
-# **What was fixed when.** The wording, regions and margins of all claims were committed on 26 November 2026, when 158 of the
-# profile's 480 runs had been seen. They have not been changed since; the other runs could not shape them.
+# **What was fixed when.** The wording, regions and margins of all claims were committed on 26 November 2026,
+# when 158 of the profile's 480 runs had been seen. They have not been changed since; the other runs could
+# not shape them.
 #
 # ## Would another method say the same?
 #
-# Two methods that share little with the first: flip the signs of the seeds' distances from the boundary (no normal
-# distribution needed, but blunt with few seeds), and a linear mixed model with a random effect for each seed
-# (all cells share one variance, which the first figure speaks against). Before correction, at 5 %:
+# Two methods that share little with the first: flip the signs of the seeds' distances from the boundary (no
+# normal distribution needed, but blunt with few seeds), and a linear mixed model with a random effect for
+# each seed (all cells share one variance, which the first figure speaks against). Before correction, at 5 %:
 
 # %% tags=["hide-input"]
 table = chapter.judge(second_opinion=True)
@@ -206,9 +214,9 @@ display(
 # %% [markdown]
 # ## What would it cost to end the undecided?
 #
-# At the effect and the spread that we see, a test at the corrected level decides with 80 % probability once there are so
-# many seeds. Where an effect lies right on a boundary no number helps: the honest reading is *about as large as what
-# counts as nothing*.
+# At the effect and the spread that we see, a test at the corrected level decides with 80 % probability once
+# there are so many seeds. Where an effect lies right on a boundary no number helps: the honest reading is
+# *about as large as what counts as nothing*.
 
 # %% tags=["hide-input"]
 undecided = table[(table["verdict"] == "inconclusive") & table["seeds"].notna()].sort_values("seeds")
@@ -224,12 +232,13 @@ within = (undecided["seeds"] <= 6).sum()
 display(
     Markdown(
         words.markdown_table(["inconclusive claim", "effect", "seeds needed"], rows)
-        + f"\n\n**{within} of these {len(undecided)} would be decided by the six seeds that the profile plans**, if effect and"
+        + f"\n\n**{within} of these {len(undecided)} would be decided by the six seeds that the profile"
+        f" plans**, if effect and"
         " spread stay as they are; many cells have fewer so far."
     )
 )
 
 # %% [markdown]
-# **Limits.** An interval covers other seeds, not other nets, learning rates or test images ([choices](choices.ipynb) changes some
-# of them). Six seeds make a normal distribution plausible and cannot prove it. "Inconclusive" is a statement about our
-# runs, not about the thesis.
+# **Limits.** An interval covers other seeds, not other nets, learning rates or test images
+# ([choices](choices.ipynb) changes some of them). Six seeds make a normal distribution plausible and cannot
+# prove it. "Inconclusive" is a statement about our runs, not about the thesis.

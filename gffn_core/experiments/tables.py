@@ -88,7 +88,8 @@ COLUMNS = {
 def frame(records: Iterable[dict], schemes: Sequence[str] = SCHEMES) -> pd.DataFrame:
     """One row per run and scheme, ordered as ``records``; the columns are those of ``COLUMNS``.
 
-    A scheme that a record lacks has no row. NaN where a record lacks a value, as one that is older than the column. Runs that diverged have no rows.
+    A scheme that a record lacks has no row. NaN where a record lacks a value, as one that is older than the
+    column. Runs that diverged have no rows.
     """
     rows = []
     for record in records:

@@ -18,13 +18,13 @@ def joint_backward(
 ) -> Tensor:
     """``joint_nll`` of all micro-batches as one batch, and its gradient added to the parameters' ``grad``.
 
-    As ``joint_nll(model(inputs), target, ...).backward()`` of the whole batch would, with one forward pass and the
-    memory of one micro-batch and two gradients. Each weighs by Z of the whole batch, which is not known before the
-    last one; so the sums of Z(x) grad ln Z(x) and of grad <y, f> are kept apart, the first relative to the largest
-    ln Z so far, and divided at the end.
+    As ``joint_nll(model(inputs), target, ...).backward()`` of the whole batch would, with one forward pass
+    and the memory of one micro-batch and two gradients. Each weighs by Z of the whole batch, which is not
+    known before the last one; so the sums of Z(x) grad ln Z(x) and of grad <y, f> are kept apart, the first
+    relative to the largest ln Z so far, and divided at the end.
 
-    micro_batches: (inputs, target) of any sizes, target as ``joint_nll`` takes it; a batch norm sees each by itself.
-    Returns the loss, (), detached. ValueError where there is no example.
+    micro_batches: (inputs, target) of any sizes, target as ``joint_nll`` takes it; a batch norm sees each by
+    itself. Returns the loss, (), detached. ValueError where there is no example.
     """
     _check_kl_weight(kl_weight)
     parameters = [one for one in model.parameters() if one.requires_grad]

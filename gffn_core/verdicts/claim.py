@@ -20,8 +20,8 @@ class Claim:
     """A testable statement of the thesis and its test.
 
     measure: table of pairs -> what was measured; None where there is too little. The table holds the
-    pairs of ``datasets`` (none named: all that are no part of another) at the batch size nearest to ``batch_size`` (None: all),
-    if that is within a factor of four.
+    pairs of ``datasets`` (none named: all that are no part of another) at the batch size nearest to
+    ``batch_size`` (None: all), if that is within a factor of four.
     fitted: only pairs whose nets both fit their training images in the long scheme.
     whole: data sets that the statement hangs on; where our store has only a part of one, the claim is not
     testable here.

@@ -9,8 +9,8 @@ have the direction of the claim: where it is one, positive means that the thesis
 The margin. One standard error of an accuracy on that many test images: what is smaller cannot be told from
 luck with the test set. About 0.001 for MNIST, 0.005 for CIFAR-10; used for accuracies and for calibration
 errors; 0.01 for areas under the ROC curve. For slopes it is divided by the nine doublings from B = 4 to
-2048, so that a drift within the margin over the whole range counts as constant. So a claim that something grows,
-is constant or falls names one of three regions, and only one of them can be reproduced.
+2048, so that a drift within the margin over the whole range counts as constant. So a claim that something
+grows, is constant or falls names one of three regions, and only one of them can be reproduced.
 
 Verdicts. One rule, see ``rules``. The interval is corrected (Holm) for the family: the thesis's claims are
 confirmatory, our own (``BEYOND``) exploratory, and each family keeps its chance of any wrong decision at 5 %.

@@ -21,7 +21,8 @@ def boundary(measured: Measured) -> float:
 
 
 def student(measured: Measured) -> float:
-    """P-value of the effect against the nearest boundary, two-sided, as the ledger has it before correction."""
+    """P-value of the effect against the nearest boundary, two-sided, as the ledger has it before
+    correction."""
     effect, error, df, _ = measured.estimate
     return 2 * stats.t.sf(abs(effect - boundary(measured)) / error, df)
 
@@ -78,7 +79,8 @@ def mixed_model(measured: Measured) -> float:
 
 
 def seeds_needed(measured: Measured, alpha: float) -> float:
-    """Seeds for which a test at ``alpha`` decides with the probability POWER, at the observed effect and spread.
+    """Seeds for which a test at ``alpha`` decides with the probability POWER, at the observed effect and
+    spread.
 
     Infinity from MOST on.
     """
@@ -92,7 +94,8 @@ def seeds_needed(measured: Measured, alpha: float) -> float:
 
 
 def disagreement(measured: Measured) -> str:
-    """Which of the other methods decides where the first does not, or the other way round, at 5 %, uncorrected."""
+    """Which of the other methods decides where the first does not, or the other way round, at 5 %,
+    uncorrected."""
     first = student(measured) < 0.05
     others = {"sign flips": sign_flip(measured), "a mixed model": mixed_model(measured)}
     said = [f"{name} (p {p:.2g})" for name, p in others.items() if np.isfinite(p) and (p < 0.05) != first]

@@ -1,8 +1,8 @@
 """What an interval says about a claim.
 
 A claim says in which region the effect lies: above a boundary, below one, or between two. One rule for
-all: it is *reproduced* where the interval lies inside, *not reproduced* where it lies outside, on one side, and
-*inconclusive* where it holds a boundary. So a p-value is the smallest alpha at which the two-sided
+all: it is *reproduced* where the interval lies inside, *not reproduced* where it lies outside, on one side,
+and *inconclusive* where it holds a boundary. So a p-value is the smallest alpha at which the two-sided
 interval would decide, and there is one for each answer.
 """
 

@@ -91,7 +91,8 @@ CLAIMS = [
         "accuracy",
         "5.1.1",
         "Generalisation gap: nets stopped early are less accurate at large batch sizes.",
-        "Accuracy at B of 4 to 64 minus that at 128 to 2048, mean of both nets and of the data sets, early: above the margin.",
+        "Accuracy at B of 4 to 64 minus that at 128 to 2048, mean of both nets and of the data sets,"
+        " early: above the margin.",
         "accuracy lost",
         lambda pairs: gap(nets(pairs, "test_accuracy", "early")),
     ),
@@ -110,8 +111,10 @@ CLAIMS = [
         "3c",
         "accuracy",
         "5.1.1",
-        "The accuracy of MNIST nets trained longer is mostly constant, apart from an outlier at the smallest batch.",
-        "Accuracy at each batch size above 4, mean of both nets, long: within two margins of their mean (the farthest is shown).",
+        "The accuracy of MNIST nets trained longer is mostly constant, apart from an outlier at the"
+        " smallest batch.",
+        "Accuracy at each batch size above 4, mean of both nets, long: within two margins of their mean"
+        " (the farthest is shown).",
         "accuracy",
         lambda pairs: level(nets(pairs[pairs.index.get_level_values("batch_size") > 4], "test_accuracy")),
         datasets=MNIST,
@@ -121,7 +124,8 @@ CLAIMS = [
         "accuracy",
         "5.1.1",
         "The accuracy of Fashion-MNIST nets trained longer first rises with B, then falls.",
-        "Accuracy at B of 32 to 256 minus that at 4 and 8, and minus that at 1024 and 2048, mean of both nets, long: both above the margin (the smaller is shown).",
+        "Accuracy at B of 32 to 256 minus that at 4 and 8, and minus that at 1024 and 2048, mean of both"
+        " nets, long: both above the margin (the smaller is shown).",
         "accuracy",
         lambda pairs: peaks_inside(nets(pairs, "test_accuracy")),
         datasets=FASHION,
@@ -226,7 +230,8 @@ CLAIMS = [
         "accuracy",
         "5.1.1",
         "In general it is not observable that the gain grows with the batch size.",
-        "Slope of the gain in accuracy against log2 B, mean of both schemes and of the data sets: not above the margin.",
+        "Slope of the gain in accuracy against log2 B, mean of both schemes and of the data sets: not"
+        " above the margin.",
         f"accuracy gained {DOUBLING}",
         lambda pairs: fails(rises(gain(pairs, "test_accuracy", *SCHEMES))),
     ),
@@ -235,7 +240,8 @@ CLAIMS = [
         "accuracy",
         "5.1.1",
         "The accuracy of GFFNs trained longer on CIFAR-10 is mostly constant over batch sizes.",
-        "The GFFN's accuracy at each batch size, long: within two margins of their mean (the farthest is shown).",
+        "The GFFN's accuracy at each batch size, long: within two margins of their mean (the farthest is"
+        " shown).",
         "accuracy",
         lambda pairs: level(net(pairs, "test_accuracy", "joint")),
         datasets=CIFAR,
@@ -256,7 +262,8 @@ CLAIMS = [
         "accuracy",
         "5.1.1",
         "The accuracies at small batch sizes fluctuate heavily.",
-        "Distance of a single net's accuracy from the mean of those at half and at twice its batch size, B up to 64 minus larger B, mean of losses and schemes: positive.",
+        "Distance of a single net's accuracy from the mean of those at half and at twice its batch size,"
+        " B up to 64 minus larger B, mean of losses and schemes: positive.",
         "accuracy",
         roughness,
     ),
@@ -295,7 +302,8 @@ CLAIMS = [
         "accuracy",
         "6",
         "In all experiments larger batch sizes lead to worse absolute results.",
-        "Accuracy at B of 4 to 64 minus that at 128 to 2048, mean of both nets: above the margin on each data set in each scheme (the weakest is shown).",
+        "Accuracy at B of 4 to 64 minus that at 128 to 2048, mean of both nets: above the margin on each"
+        " data set in each scheme (the weakest is shown).",
         "accuracy lost",
         lambda pairs: all_of(
             by_dataset(pairs, lambda q, s=scheme: gap(nets(q, "test_accuracy", s))) for scheme in SCHEMES
@@ -306,7 +314,8 @@ CLAIMS = [
         "accuracy",
         "1",
         "The joint model regularises most where there is little data, as [NJ02] says of generative models.",
-        "Gain in accuracy with 10,000 training images of CIFAR-10 minus that with all 45,000, mean over batch sizes and both schemes: above the margin.",
+        "Gain in accuracy with 10,000 training images of CIFAR-10 minus that with all 45,000, mean over"
+        " batch sizes and both schemes: above the margin.",
         "accuracy gained",
         gains_on_fewer,
         datasets=("cifar10", *SUBSETS),

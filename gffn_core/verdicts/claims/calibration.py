@@ -352,7 +352,8 @@ CLAIMS = [
         "B8",
         "calibration",
         BEYOND,
-        "Among them, too, the difference in ECE grows with the batch size on MNIST, Fashion-MNIST and CIFAR-10.",
+        "Among them, too, the difference in ECE grows with the batch size on MNIST, Fashion-MNIST and"
+        " CIFAR-10.",
         "As 10a to 10c, over those pairs, mean of the data sets that have three batch sizes with such pairs.",
         f"ECE saved {DOUBLING}",
         lambda pairs: rises(lower(pairs, "ece")),
