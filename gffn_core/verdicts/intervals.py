@@ -31,8 +31,9 @@ class Estimate(NamedTuple):
 
 
 def minus(values: pd.DataFrame, others: pd.DataFrame | pd.Series | float) -> pd.DataFrame:
+    """The difference by pair; what either side lacks is left out."""
     others = others["value"] if isinstance(others, pd.DataFrame) else others
-    return values.assign(value=values["value"] - others)
+    return values.assign(value=values["value"] - others).dropna()
 
 
 # Weights of the cells of a data set: batch sizes, ascending (cells,) -> (cells,), or None where the
@@ -81,7 +82,7 @@ def estimate(values: pd.DataFrame, weights: Callable = evenly) -> Estimate | Non
         index = part.index.to_frame()
         sizes, cell = np.unique(index.get("batch_size", index["seed"] * 0), return_inverse=True)
         weight = weights(sizes.astype(float))
-        if weight is not None:
+        if weight is not None and weight.any():  # a difference from itself is no value
             seed = np.unique(index["seed"], return_inverse=True)[1]
             parts.append((part.to_numpy(float), cell, seed, weight))
     if not parts:
@@ -93,7 +94,10 @@ def estimate(values: pd.DataFrame, weights: Callable = evenly) -> Estimate | Non
         for i, (y, cell, seed, weight) in enumerate(parts)
     )
     total = variance / len(parts) ** 2
-    return Estimate(effect.mean(), np.sqrt(total.sum()), _degrees(total, df), terms)
+    error = np.sqrt(total.sum())
+    if error < 1e-12 * terms["value"].abs().max():
+        error = 0.0  # seeds that agree, but for rounding
+    return Estimate(effect.mean(), error, _degrees(total, df), terms)
 
 
 def _mean(y, cell, seed, weight):
@@ -115,6 +119,8 @@ def _contrast(y, cell, seed, weight):
     design = np.hstack([np.eye(len(weight))[cell], np.eye(seed.max() + 1)[seed]])
     solve = np.linalg.pinv(design)
     a = weight @ solve[: len(weight)]
+    if not np.allclose(a @ design, [*weight, *np.zeros(seed.max() + 1)]):
+        return _mean(y, cell, seed, weight)  # cells that share no seeds, so nothing cancels
     residual = y - design @ (solve @ y)
     free = np.bincount(cell, 1 - np.einsum("ij,ji->i", design, solve)).round(9)
     if not free.sum():

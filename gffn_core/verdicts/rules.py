@@ -116,12 +116,11 @@ def all_of(parts: Iterable[Measured | None]) -> Measured | None:
     parts = list(parts)
     if not parts or None in parts:
         return None
-    inside = max(part.inside for part in parts)
-    outside = min(1.0, len(parts) * min(part.outside for part in parts))
-    if outside < inside:
-        shown = min(parts, key=lambda part: part.outside)
-        return replace(shown, inside=inside, outside=outside, tests=len(parts))
-    return replace(max(parts, key=lambda part: part.inside), inside=inside, outside=outside)
+    weakest = min(parts, key=lambda part: (part.outside, -part.inside))
+    if weakest.outside == 1:  # no effect lies outside
+        return weakest
+    outside = min(1.0, len(parts) * weakest.outside)
+    return replace(weakest, outside=outside, tests=len(parts) * weakest.tests)
 
 
 def any_of(parts: Iterable[Measured | None]) -> Measured | None:

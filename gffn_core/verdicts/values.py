@@ -116,7 +116,7 @@ def stands_out(
     """
     own = values(on(pairs, dataset)).droplevel("dataset")
     others = [values(on(pairs, name)).droplevel("dataset") for name in THESIS_DATASETS if name != dataset]
-    return all_of(positive(minus(own, other).dropna()) for other in others)
+    return all_of(positive(minus(own, other)) for other in others)
 
 
 def best_at_small(pairs: pd.DataFrame, metric: str, best: Callable) -> Measured | None:

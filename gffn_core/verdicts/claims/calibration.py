@@ -24,7 +24,7 @@ def same_order(pairs: pd.DataFrame) -> Measured | None:
     """
     accuracy = nets(pairs, "test_accuracy")["value"].groupby(level="dataset").mean().sort_values()
     ece = [nets(on(pairs, name), "ece").droplevel("dataset") for name in accuracy.index]
-    return all_of(positive(minus(worse, better).dropna()) for worse, better in zip(ece, ece[1:]))
+    return all_of(positive(minus(worse, better)) for worse, better in zip(ece, ece[1:]))
 
 
 # Reliability diagrams: counts and correct answers per bin
