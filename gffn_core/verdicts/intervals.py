@@ -76,26 +76,29 @@ def estimate(values: pd.DataFrame, weights: Callable = evenly) -> Estimate | Non
     deviations, and the degrees of freedom are their number minus one. Data sets are independent of each
     other, with Satterthwaite's degrees of freedom for the sum.
     """
-    strata = [name for name in values.index.names if name not in ("batch_size", "seed")]
+    index = values.index
+    names = [code for name, code in zip(index.names, index.codes) if name not in ("batch_size", "seed")]
+    strata = np.unique(names, axis=1, return_inverse=True)[1].ravel()
+    sizes = index.get_level_values("batch_size") if "batch_size" in index.names else np.ones(len(index))
+    table = np.array([values["value"], sizes, index.get_level_values("seed")], dtype=float)
     parts = []
-    for _, part in values["value"].groupby(level=strata) if strata else [((), values["value"])]:
-        index = part.index.to_frame()
-        sizes, cell = np.unique(index.get("batch_size", index["seed"] * 0), return_inverse=True)
-        weight = weights(sizes.astype(float))
+    for stratum in range(strata.max(initial=-1) + 1):
+        y, size, seed = table[:, strata == stratum]
+        size, cell = np.unique(size, return_inverse=True)
+        weight = weights(size)
         if weight is not None and weight.any():  # a difference from itself is no value
-            seed = np.unique(index["seed"], return_inverse=True)[1]
-            parts.append((part.to_numpy(float), cell, seed, weight))
+            parts.append((y, cell, np.unique(seed, return_inverse=True)[1], weight))
     if not parts:
         return None
     found = [(_contrast if abs(part[3].sum()) < 1e-9 else _mean)(*part) for part in parts]
     effect, variance, df = np.array(found).T
-    terms = pd.concat(
-        pd.DataFrame({"part": i, "cell": cell, "seed": seed, "value": y, "weight": weight[cell] / len(parts)})
-        for i, (y, cell, seed, weight) in enumerate(parts)
-    )
+    y, cell, seed = np.hstack([part[:3] for part in parts])
+    part = np.repeat(range(len(parts)), [len(part[0]) for part in parts])
+    share = np.concatenate([weight[cell] for _, cell, _, weight in parts]) / len(parts)
+    terms = pd.DataFrame({"part": part, "cell": cell, "seed": seed, "value": y, "weight": share})
     total = variance / len(parts) ** 2
     error = np.sqrt(total.sum())
-    if error < 1e-12 * terms["value"].abs().max():
+    if error < 1e-12 * np.abs(y).max():
         error = 0.0  # seeds that agree, but for rounding
     return Estimate(effect.mean(), error, _degrees(total, df), terms)
 

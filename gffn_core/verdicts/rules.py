@@ -130,8 +130,11 @@ def any_of(parts: Iterable[Measured | None]) -> Measured | None:
 
 
 def fails(measured: Measured | None) -> Measured | None:
-    """The claim that another one is wrong."""
-    return measured and replace(measured, inside=measured.outside, outside=measured.inside)
+    """The claim that another one, with a single boundary, is wrong."""
+    if measured is None:
+        return None
+    low, high = (-np.inf, measured.low) if np.isinf(measured.high) else (measured.high, np.inf)
+    return replace(measured, low=low, high=high, inside=measured.outside, outside=measured.inside)
 
 
 def everywhere(values: pd.DataFrame, margin: float | None = None) -> Measured | None:
