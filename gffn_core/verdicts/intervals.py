@@ -100,46 +100,52 @@ def estimate(values: pd.DataFrame, weights: Callable = evenly) -> Estimate | Non
     error = np.sqrt(total.sum())
     if error < 1e-12 * np.abs(y).max():
         error = 0.0  # seeds that agree, but for rounding
-    return Estimate(effect.mean(), error, _degrees(total, df), terms)
+    return Estimate(effect.mean(), error, float(_degrees(total, df)), terms)
+
+
+# Of one data set: values (..., n), cell and seed of each (n,), weights of the cells -> effect, variance, degrees of freedom (...)
 
 
 def _mean(y, cell, seed, weight):
-    """Effect, variance and degrees of freedom with the seeds as the unit (robust to all they share)."""
-    count = np.bincount(cell)
-    center = np.bincount(cell, y) / count
+    """With the seeds as the unit (robust to all they share)."""
+    cells, seeds = np.eye(len(weight))[cell], np.eye(seed.max() + 1)[seed]
+    count = cells.sum(0)
+    center = y @ cells / count
     a = (weight / count)[cell]
-    share = np.bincount(seed, a**2)
-    known = np.bincount(seed, a**2 * (1 - 1 / count[cell]))
-    if not known.sum():
-        return weight @ center, np.nan, np.nan
-    sums = np.bincount(seed, a * (y - center[cell]))
-    variance = np.square(sums).sum() * share.sum() / known.sum()
-    return weight @ center, variance, share.sum() ** 2 / np.square(share).sum() - 1
+    share = a**2 @ seeds
+    known = (a**2 * (1 - 1 / count[cell])).sum()
+    if not known:
+        return center @ weight, np.nan, np.nan
+    sums = (a * (y - center[..., cell])) @ seeds
+    variance = np.square(sums).sum(-1) * share.sum() / known
+    return center @ weight, variance, share.sum() ** 2 / np.square(share).sum() - 1
 
 
 def _contrast(y, cell, seed, weight):
-    """The same where seed effects cancel: two-way fit, a variance per cell, Welch's degrees of freedom."""
-    design = np.hstack([np.eye(len(weight))[cell], np.eye(seed.max() + 1)[seed]])
+    """Where seed effects cancel: two-way fit, a variance per cell, Welch's degrees of freedom."""
+    cells = np.eye(len(weight))[cell]
+    design = np.hstack([cells, np.eye(seed.max() + 1)[seed]])
     solve = np.linalg.pinv(design)
     a = weight @ solve[: len(weight)]
     if not np.allclose(a @ design, [*weight, *np.zeros(seed.max() + 1)]):
         return _mean(y, cell, seed, weight)  # cells that share no seeds, so nothing cancels
-    residual = y - design @ (solve @ y)
-    free = np.bincount(cell, 1 - np.einsum("ij,ji->i", design, solve)).round(9)
+    fit = design @ solve
+    free = ((1 - np.diag(fit)) @ cells).round(9)
     if not free.sum():
-        return a @ y, np.nan, np.nan
-    squares = np.bincount(cell, residual**2)
+        return y @ a, np.nan, np.nan
+    squares = np.square(y - y @ fit) @ cells
     # A cell that knows nothing of its own spread, having one seed, takes that of the others.
     own = free > 0
-    spread = np.where(own, squares / np.where(own, free, 1), squares.sum() / free.sum())
-    variance = spread * np.bincount(cell, a**2)
-    return a @ y, variance.sum(), _degrees(variance, np.where(own, free, free.sum()))
+    pooled = squares.sum(-1, keepdims=True) / free.sum()
+    variance = np.where(own, squares / np.where(own, free, 1), pooled) * (a**2 @ cells)
+    return y @ a, variance.sum(-1), _degrees(variance, np.where(own, free, free.sum()))
 
 
 def _degrees(variance, df):
-    """Satterthwaite's degrees of freedom of a sum of independent variances that have ``df`` each."""
-    total = variance.sum()
-    return total**2 / (variance**2 / df).sum() if total > 0 else np.sum(df)
+    """Satterthwaite's degrees of freedom of a sum of independent variances (..., k) that have ``df`` each."""
+    total = variance.sum(-1)
+    with np.errstate(invalid="ignore"):
+        return np.where(total > 0, total**2 / (variance**2 / df).sum(-1), np.sum(df))
 
 
 def holm(p: Iterable[float], alpha: float = 0.05) -> tuple[np.ndarray, np.ndarray]:

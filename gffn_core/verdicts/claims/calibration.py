@@ -43,7 +43,7 @@ def diagram(pairs: pd.DataFrame, loss: str, statistic: Callable) -> pd.DataFrame
 
     return net(pairs, "test_accuracy", loss).assign(
         value=pairs["bins", loss, "long"].map(value, na_action="ignore")
-    )
+    ).dropna()
 
 
 def overall_accuracy(count, correct):
@@ -70,12 +70,12 @@ def same_accuracy(count, correct):
 
 
 def smallest_rise(count, correct):
-    """The smallest rise of accuracy from one bin to the next; negative where it falls.
+    """The smallest rise of accuracy from one bin to the next; negative where it falls, NaN of a single bin.
 
     Bins with less than 1 % of the images are left out: their accuracy is noise.
     """
     enough = count >= 0.01 * count.sum()
-    return np.diff(correct[enough] / count[enough]).min()
+    return np.diff(correct[enough] / count[enough]).min() if enough.sum() > 1 else np.nan
 
 
 CLAIMS = [
