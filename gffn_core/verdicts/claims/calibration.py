@@ -41,9 +41,11 @@ def diagram(pairs: pd.DataFrame, loss: str, statistic: Callable) -> pd.DataFrame
         accuracy = np.nan_to_num(np.array(bins["accuracy"], dtype=float))
         return statistic(count, count * accuracy)
 
-    return net(pairs, "test_accuracy", loss).assign(
-        value=pairs["bins", loss, "long"].map(value, na_action="ignore")
-    ).dropna()
+    return (
+        net(pairs, "test_accuracy", loss)
+        .assign(value=pairs["bins", loss, "long"].map(value, na_action="ignore"))
+        .dropna()
+    )
 
 
 def overall_accuracy(count, correct):
