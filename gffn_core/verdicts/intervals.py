@@ -103,7 +103,8 @@ def estimate(values: pd.DataFrame, weights: Callable = evenly) -> Estimate | Non
     return Estimate(effect.mean(), error, float(_degrees(total, df)), terms)
 
 
-# Of one data set: values (..., n), cell and seed of each (n,), weights of the cells -> effect, variance, degrees of freedom (...)
+# Of one data set: values (..., n), cell and seed of each (n,), weights of the cells -> effect, variance
+# and degrees of freedom (...)
 
 
 def _mean(y, cell, seed, weight):
