@@ -73,7 +73,7 @@ def test_exported_table_is_that_of_the_records(tmp_path):
 def test_a_table_that_cannot_be_exported_says_why(tmp_path, monkeypatch, capsys):
     assert main(["export", "cpu", str(tmp_path / "table.xlsx")]) == 1
     assert main(["export", "cpu", str(tmp_path / "table.csv"), "--results", str(tmp_path / "none")]) == 1
-    monkeypatch.setattr("gffn_core.cli.find_spec", lambda name: None)
+    monkeypatch.setattr(tables, "find_spec", lambda name: None)
     assert main(["export", "cpu", str(tmp_path / "table.parquet"), "--results", str(ROOT / "results")]) == 1
     said = capsys.readouterr().err
     assert (

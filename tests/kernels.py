@@ -1,0 +1,47 @@
+"""Kernels for the tests: forked from a process that has imported what chapters need, which takes each of them 5 s.
+
+Names are as in a kernel of its own: a chapter still has to import what it uses.
+"""
+
+import multiprocessing
+import os
+import time
+
+from jupyter_client.provisioning import local_provisioner
+
+server = multiprocessing.get_context("forkserver")
+server.set_forkserver_preload(
+    ["kernels", "ipykernel.kernelapp", "gffn_core.pages.chapter", "gffn_core.pages.explorer"]
+)
+
+
+def run(arguments, cwd, env):
+    """Be the kernel, in a session and a folder of its own."""
+    os.setsid()
+    os.chdir(cwd or ".")
+    os.environ.clear()
+    os.environ.update(env)
+    import matplotlib
+    from ipykernel.kernelapp import launch_new_instance
+
+    matplotlib.rcParams["backend"] = (
+        "module://matplotlib_inline.backend_inline"  # a kernel's, had it imported it
+    )
+    launch_new_instance(argv=[*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"])
+
+
+def launch(command, *, cwd=None, env=None, **_):
+    """In place of ``jupyter_client``'s: the running kernel as what ``subprocess.Popen`` would give."""
+    arguments = command[command.index("-f") :]
+    process = server.Process(target=run, args=(arguments, cwd, dict(os.environ if env is None else env)))
+    process.start()
+    while os.getpgid(process.pid) != process.pid:  # signals go to its group
+        time.sleep(0.01)
+    kernel = process._popen
+    kernel.stdin = kernel.stdout = kernel.stderr = None
+    kernel.send_signal = kernel._send_signal
+    return kernel
+
+
+def install():
+    local_provisioner.launch_kernel = launch
