@@ -22,6 +22,7 @@ def run(arguments, cwd, env):
     os.environ.clear()
     os.environ.update(env)
     import matplotlib
+    import pandas
     from ipykernel.kernelapp import launch_new_instance
 
     matplotlib.rcParams["backend"] = (

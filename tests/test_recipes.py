@@ -142,9 +142,3 @@ def test_a_data_set(followed):
     """Its name is among those of the profile, and its title in the records."""
     found, _ = followed
     assert len(found["titles"]) == 2 and found["titles"][1] == "Stripes, own file (40 train / 10 test)"
-
-
-def test_a_chapter(html):
-    """``notebooks/<name>.py``, a line in ``_toc.yml``, ``make notebooks``: the book's fixture has taken these steps."""
-    assert "six times seven is 42" in (html / "notebooks/own.html").read_text()
-    assert "notebooks/own.html" in (html / "index.html").read_text() + (html / "book/intro.html").read_text()

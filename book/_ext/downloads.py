@@ -180,18 +180,21 @@ def write(app, error):
         table = tables.frame(records[run] for run in runs[name] if run in records)
         for suffix in (".csv", ".parquet"):
             tables.write(table, static / f"data/{name}{suffix}")
-    _write_one_page(app)
 
 
-def _write_one_page(app):
-    # From the pages that were read already; what listens to the builder asks the application for it.
-    app.builder, usual = app.registry.create_builder(app, "singlehtml", app.env), app.builder
+def write_one_page(app, env):
+    """From the pages as they were read, and before the others are written, which leave scripts of theirs behind."""
+    if app.builder.name != "html":
+        return
+    usual, numbers = app.builder, (env.toc_secnumbers, env.toc_fignumbers)
+    app.builder = app.registry.create_builder(app, "singlehtml", env)
+    app.set_translator("singlehtml", app.registry.get_translator_class(usual), override=True)  # the theme's
     with tempfile.TemporaryDirectory() as scratch:
         app.builder.outdir = scratch
         app.builder.init()
         app.builder.write()
         page = (Path(scratch) / f"{app.config.root_doc}.html").read_text()
-    app.builder = usual
+    app.builder, (env.toc_secnumbers, env.toc_fignumbers) = usual, numbers
     # Links to pages become links within this one, which stands at the top of the book.
     page = re.sub(r'href="(?:\.\./)?(?:book|notebooks)/\w+\.html#', 'href="#', page)
     page = page.replace('href="../', 'href="').replace(f'href="#document-{app.config.root_doc}"', 'href="#"')
@@ -205,5 +208,6 @@ def name_the_book(app, page, template, context, doctree):
 def setup(app):
     app.connect("config-inited", substitute)
     app.connect("html-page-context", name_the_book)
+    app.connect("env-check-consistency", write_one_page)
     app.connect("build-finished", write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
