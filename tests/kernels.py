@@ -7,12 +7,13 @@ import multiprocessing
 import os
 import time
 
+import matplotlib
+import pandas
+from ipykernel.kernelapp import launch_new_instance
 from jupyter_client.provisioning import local_provisioner
 
 server = multiprocessing.get_context("forkserver")
-server.set_forkserver_preload(
-    ["kernels", "ipykernel.kernelapp", "gffn_core.pages.chapter", "gffn_core.pages.explorer"]
-)
+server.set_forkserver_preload(["kernels", "gffn_core.pages.chapter", "gffn_core.pages.explorer"])
 
 
 def run(arguments, cwd, env):
@@ -21,13 +22,9 @@ def run(arguments, cwd, env):
     os.chdir(cwd or ".")
     os.environ.clear()
     os.environ.update(env)
-    import matplotlib
-    import pandas
-    from ipykernel.kernelapp import launch_new_instance
-
-    matplotlib.rcParams["backend"] = (
-        "module://matplotlib_inline.backend_inline"  # a kernel's, had it imported it
-    )
+    # What both would have found out, had a kernel imported them.
+    matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"
+    pandas.options.display.max_columns = 20
     launch_new_instance(argv=[*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"])
 
 
