@@ -183,7 +183,8 @@ def write(app, error):
 
 
 def write_one_page(app, env):
-    """From the pages as they were read, and before the others are written, which leave scripts of theirs behind."""
+    """From the pages as they were read, and before the others are written, which leave scripts of theirs
+    behind."""
     if app.builder.name != "html":
         return
     usual, numbers = app.builder, (env.toc_secnumbers, env.toc_fignumbers)

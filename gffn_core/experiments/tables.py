@@ -88,7 +88,8 @@ COLUMNS = {
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, by the suffix of ``path``; ValueError for another, or where pyarrow is missing."""
+    """Write a table as CSV or Parquet, by the suffix of ``path``; ValueError for another, or where pyarrow
+    is missing."""
     if path.suffix == ".csv":
         write_atomically(path, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
     elif path.suffix != ".parquet":
