@@ -20,7 +20,7 @@ from IPython.display import Markdown, display
 
 from gffn_core.experiments import tables, verify
 from gffn_core.experiments.store import Store
-from gffn_core.pages import style, words
+from gffn_core.pages import words
 from gffn_core.pages.chapter import open_chapter
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
@@ -126,7 +126,7 @@ NUMBERS = {"test_accuracy": "accuracy", "ece": "ECE"}
 pairs = long.pivot_table(
     index=["title", "batch_size", "seed"], columns="loss", values=list(NUMBERS), sort=False
 )
-pairs = pairs.reindex(columns=pd.MultiIndex.from_product([NUMBERS, [*style.LOSS_STYLE, "difference"]]))
+pairs = pairs.reindex(columns=pd.MultiIndex.from_product([NUMBERS, ["conditional", "joint", "difference"]]))
 for number in NUMBERS:
     pairs[number, "difference"] = pairs[number, "joint"] - pairs[number, "conditional"]
 spread = pairs.groupby(level=["title", "batch_size"]).var().groupby(level="title").mean() ** 0.5

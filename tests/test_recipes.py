@@ -100,8 +100,8 @@ def entropy(probs):
 ''')
     add(
         package / "evaluation/standard.py",
-        '        "entropy": metrics.entropy(probs),\n',
-        after="    out = {\n",
+        '        "entropy": metrics.entropy(test.softmax(-1)),\n',
+        after="    measured = {\n",
     )
     add(
         package / "experiments/tables.py",

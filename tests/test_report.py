@@ -195,7 +195,7 @@ def test_figures_take_the_pages_colour_and_speak(name, records, table, monkeypat
 
 def test_a_third_loss_is_drawn(records, monkeypatch):
     other = [r | {"run": r["run"] | {"loss": "other"}} for r in records if r["run"]["loss"] == "joint"]
-    assert style.loss_styles(("conditional", "joint")) == style.LOSS_STYLE
+    assert style.loss_styles(step.OBJECTIVES) == style.LOSS_STYLE
     monkeypatch.setitem(step.OBJECTIVES, "other", step.OBJECTIVES["joint"])
     monkeypatch.setattr(figures, "LOSS_STYLE", style.loss_styles(("conditional", "joint", "other")))
     table = tables.frame([*records, *other])

@@ -125,7 +125,7 @@ def _at(places, place):
         if part not in places:
             return np.nan
         places = places[part]
-    return places
+    return np.nan if places is None else places  # JSON has no NaN
 
 
 def underfit(evaluation: dict, scheme: str = "long") -> bool:
