@@ -136,7 +136,7 @@ else:
     display(Markdown("The runs shown have one seed each: their spread is not known yet."))
 
 # %% [markdown]
-# ## Some of them again
+# ## Repeated runs
 #
 # Runs drawn at random and trained a second time, in the precision of the first
 # (`gffn verify cpu --count 5 --draw 1`; draw 0 would have been MNIST five times). Weights equal to the bit
@@ -184,7 +184,7 @@ else:
     display(Markdown("None of the runs shown has been trained a second time."))
 
 # %% [markdown]
-# ## Getting it again
+# ## Reproducing it yourself
 #
 # | to get | do |
 # |---|---|
