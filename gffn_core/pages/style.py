@@ -5,7 +5,7 @@ from itertools import cycle
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
-from gffn_core.training import course, step
+from gffn_core.training import course
 
 # Told apart by colour, marker and dash; each colour has a contrast of at least 3:1 on white and on
 # near-black, and the pairs stay distinct for the common kinds of colour blindness.
@@ -22,10 +22,10 @@ _SPARE = (
 def loss_styles(losses):
     """By loss its style; those beyond the thesis take the spare ones in turns, with their name as label."""
     spare = cycle(_SPARE)
-    return {loss: _THESIS.get(loss) or next(spare) | {"label": loss} for loss in losses}
+    return {loss: _THESIS.get(loss) or next(spare) | {"label": loss.replace("_", "-")} for loss in losses}
 
 
-LOSS_STYLE = loss_styles(step.OBJECTIVES)
+LOSS_STYLE = loss_styles(_THESIS)
 SCORE_STYLE = {
     "max_softmax": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "max softmax"},
     "log_px": {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "ln p(x)"},
