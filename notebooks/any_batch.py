@@ -370,8 +370,9 @@ display(
         f"**At $B = 8$ the joint gradient lacks {words.percent(bias.loc[8, 'joint'], 0)} of the way, at 64"
         f" still {words.percent(bias.loc[64, 'joint'], 0)}; the self-normalised gradient lacks nothing at any"
         f" size.** The *value* of the joint loss is closer: at $B = 8$ it holds"
-        f" {words.percent(kept[8], 0)} of the penalty of all data, about $(B-1)/B$. A running partition at $B = 1$ is where the joint loss is"
-        f" at about $B = {int(bias.index[bias['joint'] <= bias.loc[1, 'running']][0])}$."
+        f" {words.percent(kept[8], 0)} of the penalty of all data, about $(B-1)/B$. A running partition at"
+        " $B = 1$ is where the joint loss is at about"
+        f" $B = {int(bias.index[bias['joint'] <= bias.loc[1, 'running']][0])}$."
     )
 )
 
@@ -476,7 +477,8 @@ display(
 # %% [markdown]
 # **Why.** A backward pass costs about twice a forward pass, so one and two make three, one and four make
 # five. (A second forward pass with the weights known would make four, but it has to see the same dropout
-# and the same augmented images again.) The self-normalised loss costs three, and any number of
+# and the same augmented images again.) Time need not follow arithmetic: on a CPU a small batch stays near the
+# processor, a large one goes through memory. The self-normalised loss costs three, and any number of
 # micro-batches adds up by `backward()` alone.
 #
 # **Limits.** A batch norm sees each micro-batch by itself. Two gradients are kept instead of one.
