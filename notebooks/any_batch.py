@@ -75,14 +75,14 @@ torch.set_num_threads(1)
 
 # %%
 torch.manual_seed(0)
-logits = 1.5 * torch.randn(3, 8, 4, dtype=torch.float64)  # three batches of 8 examples, 4 classes
+logits = 1.5 * torch.randn(3, 8, 4, dtype=torch.float64)  # batches, examples, classes
 target = torch.randint(4, (3, 8))
 ln_z = log_partition(logits)
 score = logits.gather(-1, target[..., None])[..., 0]
 
 
 def loss(b):
-    """(any_batch.2), with intercepts of any shape that fits (batches, examples)."""
+    """(any_batch.2), with intercepts of any shape that fits."""
     return (ln_z.exp() * torch.exp(-b) + b - 1 - score).mean()
 
 
@@ -94,9 +94,10 @@ intercepts = {"conditional": ln_z, "joint": ln_mean_z(ln_z), "self_normalised": 
 found = {name: loss(b) for name, b in intercepts.items()}
 
 everything = (logits.flatten(0, 1), target.flatten())
-torch.testing.assert_close(found["conditional"], conditional_nll(*everything))
-torch.testing.assert_close(found["joint"], joint_nll(logits, target).mean())  # of three batches
-torch.testing.assert_close(found["self_normalised"], joint_nll(*everything))  # of one
+equal = torch.testing.assert_close
+equal(found["conditional"], conditional_nll(*everything))
+equal(found["joint"], joint_nll(logits, target).mean())  # of three batches
+equal(found["self_normalised"], joint_nll(*everything))  # of one
 
 # %% tags=["hide-input"]
 LOOK = style.loss_styles(("conditional", "joint", "self_normalised"))
@@ -166,8 +167,10 @@ display(
 # %%
 one_hot = torch.nn.functional.one_hot(everything[1], 4).double()
 b = 0.7
-poisson = torch.nn.PoissonNLLLoss(log_input=True, reduction="none")(everything[0] - b, one_hot).sum(-1).mean()
-torch.testing.assert_close(self_normalised_nll(*everything, log_normaliser=b), poisson - 1)
+poisson = torch.nn.PoissonNLLLoss(log_input=True, reduction="none")
+likelihood = poisson(everything[0] - b, one_hot).sum(-1).mean()
+equal(self_normalised_nll(*everything, log_normaliser=b), likelihood - 1)
+
 
 # %% [markdown]
 # **Where else it stands.** For energy-based models it is called the self-normalised likelihood
@@ -191,10 +194,11 @@ torch.testing.assert_close(self_normalised_nll(*everything, log_normaliser=b), p
 #
 # $$ \mathbb E\,p'_l = \frac Bn\,\mathbb E\frac{Z_l}{Z_l + S_{B-1}}
 #    = \frac Bn\,Z_l\int_0^\infty e^{-sZ_l}\,\varphi(s)^{B-1}\,ds,
-#    \qquad \varphi(s) = \frac1n\sum_{l} e^{-sZ_l}, \tag{any_batch.5} $$
+#    \tag{any_batch.5} $$
 #
-# where $S_{B-1}$ is the sum over the rest of the batch: write $1/a = \int_0^\infty e^{-sa}\,ds$, and the
-# expectation of a product is a product. One integral for each $B$, no sampling.
+# where $S_{B-1}$ is the sum over the rest of the batch, and $\varphi(s)$ the mean of $e^{-sZ}$ over all
+# images: write $1/a = \int_0^\infty e^{-sa}\,ds$, and the expectation of a product is a product. One
+# integral for each $B$, no sampling.
 #
 # **Before you look:** at $B = 1$ the joint gradient is the conditional one, at $B = \infty$ that of all data.
 # How much of the way is still missing at $B = 8$?
@@ -228,7 +232,7 @@ of_score = by_example(lambda f, label: f.gather(-1, label[None])[0])
 ln_z = log_partition(net(x)).detach()
 
 # %%
-z = (ln_z - ln_mean_z(ln_z)).exp().numpy()  # in units of its mean: (any_batch.5) does not mind
+z = (ln_z - ln_mean_z(ln_z)).exp().numpy()  # in units of its mean
 step = -math.log(0.9) / 5
 s = np.exp(np.arange(-40, 12, step))  # ds = s d(ln s): one grid for all scales
 falling = np.exp(-s[:, None] * z)  # e^(-s Z_l)
@@ -236,12 +240,12 @@ phi = falling.mean(1)
 
 
 def joint_weights(B):
-    """(any_batch.5): of each image, its mean weight in the joint gradient of a batch of B."""
+    """(any_batch.5) for each image."""
     return B / n * z * ((step * s * phi ** (B - 1)) @ falling)
 
 
 def mean_log_of_mean(B):
-    """E ln mean_B Z, by the same trick: ln a is the integral of (e^-s - e^-sa) / s."""
+    """E ln mean_B Z; ln a is the integral of (e^-s - e^-sa) / s."""
     return (step * (np.exp(-s) - phi**B)).sum() - math.log(B)
 
 
@@ -297,19 +301,23 @@ assert abs(bias.loc[1, "joint"] - 1) < 1e-9
 # %%
 def epoch_gradient(loss_of, B):
     """The mean over the batches of one epoch, one gradient after the other."""
-    losses = [loss_of(net(x[part]), y[part]) for part in torch.arange(n).split(B)]
-    gradients = [
-        torch.cat([g.flatten() for g in torch.autograd.grad(one, net.parameters())]) for one in losses
-    ]
-    return torch.stack(gradients).mean(0)
+    total = 0
+    for part in torch.arange(n).split(B):
+        loss = loss_of(net(x[part]), y[part])
+        found = torch.autograd.grad(loss, net.parameters())
+        total += torch.cat([one.flatten() for one in found])
+    return total * B / n
 
 
 level = ln_mean_z(ln_z).item()
+
+
+def with_one_intercept(f, labels):
+    return self_normalised_nll(f, labels, log_normaliser=level)
+
+
 all_data = epoch_gradient(joint_nll, n)
-off = [
-    (epoch_gradient(lambda f, t: self_normalised_nll(f, t, log_normaliser=level), int(B)) - all_data).norm()
-    for B in SIZES
-]
+off = [(epoch_gradient(with_one_intercept, B) - all_data).norm() for B in SIZES.tolist()]
 bias["self_normalised"] = torch.stack(off).numpy() / scale
 assert bias["self_normalised"].max() < 1e-12
 
@@ -446,7 +454,7 @@ for size in (1, 16, 256):
     difference = (parts - whole).abs().max().item()
     assert difference < 1e-10
     rows.append([f"{n // size} of {size}", "below 1e-10", f"{more / arithmetic:.2f}"])
-header = ["micro-batches", "largest difference of the gradients", "arithmetic, times that of the whole batch"]
+header = ["micro-batches", "difference of the gradients", "arithmetic, whole batch = 1"]
 display(Markdown(words.markdown_table(header, rows)))
 
 # %% [markdown]
@@ -576,8 +584,8 @@ loss.backward()
 # - It takes every option of `CrossEntropyLoss`, class weights and `reduction="none"` among them.
 #   Micro-batches, processes and gradient accumulation need nothing special.
 # - The intercept is $\ln K$, the $\ln Z$ of an untrained net; the output bias does the rest. Without an
-#   output bias, let it be learned: `SelfNormalisedCrossEntropyLoss(log_normaliser=math.log(K),
-#   learn=True)`, and hand `criterion.parameters()` to the optimiser too.
+#   output bias, let it be learned: `log_normaliser=math.log(K)` and `learn=True`, and hand
+#   `criterion.parameters()` to the optimiser too.
 # - `kl_weight` weighs the penalty of (any_batch.3). We know of no reason yet to change it from 1.
 #
 # **When not.** A trained net whose $\ln Z$ is far from $\ln K$ gets a violent first step, since $e^t$ is in
