@@ -6,7 +6,6 @@ import os
 import signal
 import tempfile
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 
 from gffn_core import model
@@ -296,20 +295,10 @@ def _claims(args):
 def _export(args):
     from gffn_core.experiments import tables
 
-    if args.file.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"{args.file}: the file's name must end in .csv or .parquet")
     table = tables.frame(_records(args).values())
     if table.empty:
         raise ValueError(f"the store {args.results} holds no run of {args.profile!r}")
-    if args.file.suffix == ".csv":
-        write = lambda file: table.to_csv(file, index=False, lineterminator="\n")
-    elif find_spec("pyarrow"):
-        write = lambda file: table.to_parquet(file, index=False)
-    else:
-        raise ValueError(
-            f"{args.file}: Parquet needs pyarrow; pip install 'gffn-core[parquet]', or write .csv"
-        )
-    write_atomically(args.file, write)
+    tables.write(table, args.file)
     print(f"{len(table)} rows: {args.file}")
 
 

@@ -28,7 +28,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from gffn_core.experiments import tables
-from gffn_core.pages import figures, publish, style, words
+from gffn_core.pages import figures, publish, words
 from gffn_core.pages.chapter import open_chapter, pair_near
 from gffn_core.training import course
 from gffn_core.verdicts import intervals, rules, values
@@ -206,7 +206,7 @@ publish.show(
 stages = {"below 90 %": (0, 0.9), "90 to 99 %": (0.9, course.FITTED), "99 % and above": (course.FITTED, 1.01)}
 rows = []
 for stage, (low, high) in stages.items():
-    found = {loss: [] for loss in style.LOSS_STYLE}
+    found = {loss: [] for loss in values.NETS}
     for r in chapter.records:
         inside = [low <= fit < high for fit in r["curves"]["train_accuracy"]]
         found[r["run"]["loss"]] += [(error, abs(error)) for error, now in zip(signed_error(r), inside) if now]
@@ -226,7 +226,7 @@ for stage, (low, high) in stages.items():
     )
 display(
     Markdown(
-        words.markdown_table(["running training accuracy", *style.LOSS_STYLE], rows)
+        words.markdown_table(["running training accuracy", *values.NETS], rows)
         + "\n\nConfidence minus accuracy on validation images: mean over all epochs of all runs in that"
         " stage, and in brackets the mean of its absolute value."
     )

@@ -45,7 +45,7 @@ data = {
         "scheme": "long",
         "loss": "both",
     },
-    "losses": style.LOSS_STYLE,
+    "losses": {loss: style.LOSS_STYLE[loss] for loss in ("conditional", "joint")},
     "scores": {name: style.SCORE_STYLE[name] for name in explorer.SHOWN_SCORES},
     "parts": {
         "inside": {"color": style.INSIDE, "linestyle": "-"},

@@ -20,7 +20,7 @@ from IPython.display import Markdown, display
 
 from gffn_core.experiments import tables, verify
 from gffn_core.experiments.store import Store
-from gffn_core.pages import style, words
+from gffn_core.pages import words
 from gffn_core.pages.chapter import open_chapter
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
@@ -126,7 +126,7 @@ NUMBERS = {"test_accuracy": "accuracy", "ece": "ECE"}
 pairs = long.pivot_table(
     index=["title", "batch_size", "seed"], columns="loss", values=list(NUMBERS), sort=False
 )
-pairs = pairs.reindex(columns=pd.MultiIndex.from_product([NUMBERS, [*style.LOSS_STYLE, "difference"]]))
+pairs = pairs.reindex(columns=pd.MultiIndex.from_product([NUMBERS, ["conditional", "joint", "difference"]]))
 for number in NUMBERS:
     pairs[number, "difference"] = pairs[number, "joint"] - pairs[number, "conditional"]
 spread = pairs.groupby(level=["title", "batch_size"]).var().groupby(level="title").mean() ** 0.5
@@ -136,7 +136,7 @@ else:
     display(Markdown("The runs shown have one seed each: their spread is not known yet."))
 
 # %% [markdown]
-# ## Some of them again
+# ## Repeated runs
 #
 # Runs drawn at random and trained a second time, in the precision of the first
 # (`gffn verify cpu --count 5 --draw 1`; draw 0 would have been MNIST five times). Weights equal to the bit
@@ -184,7 +184,7 @@ else:
     display(Markdown("None of the runs shown has been trained a second time."))
 
 # %% [markdown]
-# ## Getting it again
+# ## Reproducing it yourself
 #
 # | to get | do |
 # |---|---|

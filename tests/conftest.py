@@ -10,6 +10,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import kernels
 import numpy as np
 import pytest
 import torch
@@ -37,6 +38,8 @@ execute = executor(ROOT)
 # The same examples every time, and no time limit: a failure here is a failure everywhere.
 settings.register_profile("gffn", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("gffn")
+
+kernels.install()
 
 # One thread, like the workers of a sweep: float32 sums depend on the number of threads.
 torch.set_num_threads(1)
@@ -83,11 +86,7 @@ def pytest_xdist_make_scheduler(config, log):
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            return (
-                "book"
-                if Path(file).stem in ("test_book", "test_browser", "test_explorer", "test_recipes")
-                else file
-            )
+            return "book" if Path(file).stem in ("test_book", "test_browser", "test_explorer") else file
 
     return Files(config, log)
 

@@ -47,7 +47,6 @@ def test_published_ratios_are_those_of_the_profiles_batch_sizes(published):
 
 def test_contenders_are_measured_in_processes_of_their_own(monkeypatch):
     monkeypatch.setattr(bench, "CONTENDERS", {"plain loop": "", "gffn": ""})
-    monkeypatch.setattr(bench, "WARM_UP_STEPS", 3)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)  # each has to import torch
     monkeypatch.setattr(bench, "ROUNDS", 1)
     row = bench._contend("cpu", width=8, batch_size=4, seconds=0.05, report=lambda line: None)

@@ -33,6 +33,12 @@ def test_links_inside_the_book_lead_somewhere(html):
             assert (page.parent / link).resolve().exists(), (page.name, link)
 
 
+def test_a_chapter_is_added_by_the_recipe(html):
+    """``notebooks/<name>.py``, a line in ``_toc.yml``, ``make notebooks``, says README.md, and the fixture has done so."""
+    assert "six times seven is 42" in (html / "notebooks/own.html").read_text()
+    assert "notebooks/own.html" in (html / "index.html").read_text() + (html / "book/intro.html").read_text()
+
+
 def chapter_numbers(html):
     """Of the numbered chapters: page -> number, as the navigation says."""
     sidebar = (html / "book/intro.html").read_text()

@@ -75,7 +75,7 @@ def grid(truth=lambda **cell: {}, datasets=THESIS_DATASETS, sizes=SIZES, seeds=r
     """Records of a whole grid; ``truth``: (dataset, batch_size, loss, scheme) -> values of a net."""
     rng = np.random.default_rng(1)
     records = []
-    for dataset, size, seed, loss in itertools.product(datasets, sizes, seeds, OBJECTIVES):
+    for dataset, size, seed, loss in itertools.product(datasets, sizes, seeds, values.NETS):
         run = {
             "dataset": dataset,
             "loss": loss,
@@ -634,8 +634,8 @@ def test_the_ledger_says_where_others_disagree(monkeypatch):
         grid(datasets=("digits", "digits_0_4"), sizes=(16, 64)), second_opinion=True
     ).set_index("number")
     assert table.loc[["5a", "16a"], "verdict"].tolist() == ["no data"] * 2
-    note = table.loc["B4", "note"] + table.loc["24", "note"] + table.loc["9c", "note"]
-    assert "before correction, against a mixed model (p 0.4)" in note
+    said = table.loc[["B4", "24", "9c"], "other_methods"].sum()
+    assert "before correction, against a mixed model (p 0.4)" in said
 
 
 # What is measured here and now

@@ -73,7 +73,7 @@ def test_exported_table_is_that_of_the_records(tmp_path):
 def test_a_table_that_cannot_be_exported_says_why(tmp_path, monkeypatch, capsys):
     assert main(["export", "cpu", str(tmp_path / "table.xlsx")]) == 1
     assert main(["export", "cpu", str(tmp_path / "table.csv"), "--results", str(tmp_path / "none")]) == 1
-    monkeypatch.setattr("gffn_core.cli.find_spec", lambda name: None)
+    monkeypatch.setattr(tables, "find_spec", lambda name: None)
     assert main(["export", "cpu", str(tmp_path / "table.parquet"), "--results", str(ROOT / "results")]) == 1
     said = capsys.readouterr().err
     assert (
@@ -195,7 +195,7 @@ def test_figures_take_the_pages_colour_and_speak(name, records, table, monkeypat
 
 def test_a_third_loss_is_drawn(records, monkeypatch):
     other = [r | {"run": r["run"] | {"loss": "other"}} for r in records if r["run"]["loss"] == "joint"]
-    assert style.loss_styles(("conditional", "joint")) == style.LOSS_STYLE
+    assert style.loss_styles(step.OBJECTIVES) == style.LOSS_STYLE
     monkeypatch.setitem(step.OBJECTIVES, "other", step.OBJECTIVES["joint"])
     monkeypatch.setattr(figures, "LOSS_STYLE", style.loss_styles(("conditional", "joint", "other")))
     table = tables.frame([*records, *other])

@@ -16,10 +16,9 @@ from xml.etree import ElementTree
 
 import nbformat
 from figures import chapters, drawings
-from sphinx.errors import ExtensionError
 
-from gffn_core import cli
-from gffn_core.experiments.tables import COLUMNS
+from gffn_core.experiments import profiles, tables
+from gffn_core.experiments.store import Store
 from gffn_core.pages import words
 
 # Permissive licences, and the Mozilla licence, which covers changed files of its own only.
@@ -28,7 +27,7 @@ COMPATIBLE = (
 )
 
 
-def tables(app, config):
+def substitute(app, config):
     app.config.myst_substitutions |= {
         "chapters": _chapters(app),
         "data_files": _data_files(app),
@@ -36,7 +35,7 @@ def tables(app, config):
             ["column", "meaning", "unit", "in the record"],
             (
                 [f"`{name}`", meaning, unit, f"`{place}`" if isinstance(place, str) else "computed"]
-                for name, (meaning, unit, place) in COLUMNS.items()
+                for name, (meaning, unit, place) in tables.COLUMNS.items()
             ),
         ),
         "status": _status(app),
@@ -70,10 +69,10 @@ def _data_files(app):
     for path in _published(app):
         name = path.name.removesuffix(".jsonl.gz")
         if name != path.name:
-            tables = ", ".join(
+            files = ", ".join(
                 _file(f"data/{name}{suffix}", f"{name}{suffix}") for suffix in (".csv", ".parquet")
             )
-            rows.append([tables, f"results of profile `{name}`, a row per run and scheme"])
+            rows.append([files, f"results of profile `{name}`, a row per run and scheme"])
             rows.append(
                 [
                     _file(f"data/{path.name}", path.name),
@@ -172,26 +171,31 @@ def write(app, error):
     (static / "data").mkdir(exist_ok=True)
     for path in _published(app):
         shutil.copy(path, static / "data")
-        name = path.name.removesuffix(".jsonl.gz")
-        for suffix in (".csv", ".parquet") if name != path.name else ():
-            if cli.main(
-                ["export", name, str(static / f"data/{name}{suffix}"), "--results", str(path.parents[1])]
-            ):
-                raise ExtensionError(f"the results of {path} could not be written as {suffix}")
-    _write_one_page(app)
+    names = [
+        path.name.removesuffix(".jsonl.gz") for path in _published(app) if path.name.endswith(".jsonl.gz")
+    ]
+    runs = {name: profiles.profile(name).runs() for name in names}
+    records = Store(Path(app.srcdir) / "results").select(sum(runs.values(), []))
+    for name in names:
+        table = tables.frame(records[run] for run in runs[name] if run in records)
+        for suffix in (".csv", ".parquet"):
+            tables.write(table, static / f"data/{name}{suffix}")
 
 
-def _write_one_page(app):
+def write_one_page(app, env):
+    """From the pages as they were read, and before the others are written, which leave scripts of theirs
+    behind."""
+    if app.builder.name != "html":
+        return
+    usual, numbers = app.builder, (env.toc_secnumbers, env.toc_fignumbers)
+    app.builder = app.registry.create_builder(app, "singlehtml", env)
+    app.set_translator("singlehtml", app.registry.get_translator_class(usual), override=True)  # the theme's
     with tempfile.TemporaryDirectory() as scratch:
-        done = subprocess.run(
-            [sys.executable, "-m", "sphinx", "-q", "-b", "singlehtml", "-c", "book", ".", scratch],
-            cwd=app.srcdir,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise ExtensionError(f"the book on one page could not be built:\n{done.stderr}")
+        app.builder.outdir = scratch
+        app.builder.init()
+        app.builder.write()
         page = (Path(scratch) / f"{app.config.root_doc}.html").read_text()
+    app.builder, (env.toc_secnumbers, env.toc_fignumbers) = usual, numbers
     # Links to pages become links within this one, which stands at the top of the book.
     page = re.sub(r'href="(?:\.\./)?(?:book|notebooks)/\w+\.html#', 'href="#', page)
     page = page.replace('href="../', 'href="').replace(f'href="#document-{app.config.root_doc}"', 'href="#"')
@@ -203,7 +207,8 @@ def name_the_book(app, page, template, context, doctree):
 
 
 def setup(app):
-    app.connect("config-inited", tables)
+    app.connect("config-inited", substitute)
     app.connect("html-page-context", name_the_book)
+    app.connect("env-check-consistency", write_one_page)
     app.connect("build-finished", write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from gffn_core.data.files import write_atomically
 from gffn_core.evaluation.scores import HISTOGRAM_BINS, ROC_POINTS, SCORES
 from gffn_core.evaluation.standard import COVERAGES
 from gffn_core.training.course import FITTED, SCHEMES
@@ -85,6 +87,19 @@ COLUMNS = {
 }
 
 
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV or Parquet, by the suffix of ``path``; ValueError for another, or where pyarrow
+    is missing."""
+    if path.suffix == ".csv":
+        write_atomically(path, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
+    elif path.suffix != ".parquet":
+        raise ValueError(f"{path}: the file's name must end in .csv or .parquet")
+    elif find_spec("pyarrow") is None:
+        raise ValueError(f"{path}: Parquet needs pyarrow; pip install 'gffn-core[parquet]', or write .csv")
+    else:
+        write_atomically(path, lambda file: table.to_parquet(file, index=False))
+
+
 def frame(records: Iterable[dict], schemes: Sequence[str] = SCHEMES) -> pd.DataFrame:
     """One row per run and scheme, ordered as ``records``; the columns are those of ``COLUMNS``.
 
@@ -110,7 +125,7 @@ def _at(places, place):
         if part not in places:
             return np.nan
         places = places[part]
-    return places
+    return np.nan if places is None else places  # JSON has no NaN
 
 
 def underfit(evaluation: dict, scheme: str = "long") -> bool:

@@ -42,7 +42,7 @@ def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
     for axis in axes.values():
         batch_axis(axis, cells["batch_size"])
     label_axes(figure, "batch size", label)
-    draw_legend(figure, LOSS_STYLE, underfit=cells["underfit"].any())
+    draw_legend(figure, _styles(cells["loss"]), underfit=cells["underfit"].any())
     return figure
 
 
@@ -96,7 +96,8 @@ def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.
         axis.set_xlabel(label)
     axes[0].set_yticks(range(len(rows)), [f"{choice}, B = {batch}" for choice, batch in rows])
     axes[0].invert_yaxis()
-    draw_legend(figure, LOSS_STYLE, underfit=any(cell["underfit"].any() for cell in cells.values()))
+    drawn = pd.concat(cells)
+    draw_legend(figure, _styles(drawn["loss"]), underfit=drawn["underfit"].any())
     return figure
 
 
@@ -132,7 +133,8 @@ def curves(records: list[dict], metric: str | Callable[[dict], list], label: str
     for axis, title in zip(axes[:, 0], titles):
         axis.set_ylabel(literal(tables.short_title(title)))
     label_axes(figure, "epoch", label)
-    draw_legend(figure, LOSS_STYLE, any(tables.underfit(r["evaluations"]["long"]) for r in records))
+    styles = _styles(r["run"]["loss"] for r in records)
+    draw_legend(figure, styles, any(tables.underfit(r["evaluations"]["long"]) for r in records))
     return figure
 
 
@@ -210,7 +212,7 @@ def risk_coverage(points: pd.DataFrame) -> plt.Figure:
     for axis in axes.values():
         axis.set(xlim=(0, 1), ylim=(0, None))
     label_axes(figure, "share of the images that is answered", "error rate among them")
-    draw_legend(figure, {loss: style | {"marker": ""} for loss, style in LOSS_STYLE.items()})
+    draw_legend(figure, {loss: one | {"marker": ""} for loss, one in _styles(points["loss"]).items()})
     return figure
 
 
@@ -248,17 +250,17 @@ def density_and_roc(record: dict) -> plt.Figure:
 @matplotlib.rc_context(STYLE)
 def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.Figure:
     """Rows: losses. Columns: data sets, each against ``out_titles[dataset]``. One line per score."""
-    sets = list(dict.fromkeys(zip(table["dataset"], table["title"])))
+    sets, losses = list(dict.fromkeys(zip(table["dataset"], table["title"]))), _styles(table["loss"])
     figure, axes = plt.subplots(
-        len(LOSS_STYLE),
+        len(losses),
         len(sets),
-        figsize=(max(5.0, 2.5 * len(sets)), 2.6 * len(LOSS_STYLE)),
+        figsize=(max(5.0, 2.5 * len(sets)), 2.6 * len(losses)),
         squeeze=False,
         sharey=True,
         sharex=True,
         layout="constrained",
     )
-    for row, loss in zip(axes, LOSS_STYLE):
+    for row, loss in zip(axes, losses):
         for axis, (dataset, _) in zip(row, sets):
             part = table[(table["dataset"] == dataset) & (table["loss"] == loss)]
             axis.axhline(0.5, **CHANCE)
@@ -277,3 +279,9 @@ def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.
 
 def _underfit(evaluation):
     return ", underfit" if tables.underfit(evaluation) else ""
+
+
+def _styles(losses):
+    """Of the losses that occur, in the order of LOSS_STYLE."""
+    occur = set(losses)
+    return {loss: style for loss, style in LOSS_STYLE.items() if loss in occur}

@@ -5,7 +5,7 @@ from itertools import cycle
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
-from gffn_core.training import course
+from gffn_core.training import course, step
 
 # Told apart by colour, marker and dash; each colour has a contrast of at least 3:1 on white and on
 # near-black, and the pairs stay distinct for the common kinds of colour blindness.
@@ -25,7 +25,7 @@ def loss_styles(losses):
     return {loss: _THESIS.get(loss) or next(spare) | {"label": loss.replace("_", "-")} for loss in losses}
 
 
-LOSS_STYLE = loss_styles(_THESIS)
+LOSS_STYLE = loss_styles(step.OBJECTIVES)
 SCORE_STYLE = {
     "max_softmax": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "max softmax"},
     "log_px": {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "ln p(x)"},

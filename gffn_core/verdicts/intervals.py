@@ -78,7 +78,9 @@ def estimate(values: pd.DataFrame, weights: Callable = evenly) -> Estimate | Non
     """
     index = values.index
     names = [code for name, code in zip(index.names, index.codes) if name not in ("batch_size", "seed")]
-    strata = np.unique(names, axis=1, return_inverse=True)[1].ravel()
+    strata = np.zeros(len(index), dtype=int)
+    if names:
+        strata = np.unique(names, axis=1, return_inverse=True)[1].ravel()
     sizes = index.get_level_values("batch_size") if "batch_size" in index.names else np.ones(len(index))
     table = np.array([values["value"], sizes, index.get_level_values("seed")], dtype=float)
     parts = []
