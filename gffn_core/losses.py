@@ -183,8 +183,8 @@ LINEAR_FROM = 20.0
 
 def _expm1(t):
     """e^t - 1, and its tangent beyond LINEAR_FROM."""
-    low = t.clamp(max=LINEAR_FROM)
-    return low.expm1() + (t - low) * math.exp(LINEAR_FROM)
+    # relu: the gradient of t - clamp(t) is 0 as a difference of large numbers, in which e^t is lost.
+    return t.clamp(max=LINEAR_FROM).expm1() + F.relu(t - LINEAR_FROM) * math.exp(LINEAR_FROM)
 
 
 def _log_normaliser(value, logits, label_space):

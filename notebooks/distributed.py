@@ -43,7 +43,7 @@ from IPython.display import Markdown, display
 from gffn_core import metrics
 from gffn_core.data.datasets import load_dataset
 from gffn_core.evaluation import standard
-from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll
+from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll, self_normalised_nll
 from gffn_core.pages import publish, style, words
 from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
 
@@ -416,6 +416,40 @@ display(
 )
 
 # %% [markdown]
+# ## A loss that needs none of it
+#
+# Global normalisation is needed because the examples share a number that comes from the batch. The
+# self-normalised loss of [the chapter on any batch size](any_batch.ipynb) sets every $\ln Z$ against one
+# number $b$ that each process knows beforehand. It is a mean over examples, so the mean of the parts'
+# gradients *is* the gradient of the whole, on any number of processes, without `group` and without a word
+# about $Z$. On one batch, with the net from above:
+
+# %%
+batch = batches(EPOCHS + 1)[0]
+logits, labels = net(prepare(data.train_x[batch])), data.train_y[batch]
+
+
+def parts_against_whole(loss_of, parts):
+    """Largest difference between the mean of equal parts' gradients and the whole batch's gradient."""
+    split = zip(logits.chunk(parts), labels.chunk(parts))
+    mean = torch.stack([flat_gradient(loss_of(f, y)) for f, y in split]).mean(0)
+    return (mean - flat_gradient(loss_of(logits, labels))).abs().max().item()
+
+
+differences = pd.DataFrame(
+    {
+        name: [parts_against_whole(loss_of, R) for R in PARTS[1:]]
+        for name, loss_of in (("joint, local", joint_nll), ("self-normalised", self_normalised_nll))
+    },
+    index=pd.Index(PARTS[1:], name="processes"),
+)
+assert (differences["self-normalised"] < 1e-12).all() and (differences["joint, local"] > 1e-6).all()
+differences.map(rounded)
+
+# %% [markdown]
+# Largest difference of a gradient's entry. **The self-normalised loss is the same on any number of
+# processes.** Whether it trains as good a net is another question, which that chapter keeps open.
+#
 # ## Takeaways
 #
 # - Give the loss its `group` whenever a batch is spread over processes. It costs 16 bytes beside the
@@ -458,7 +492,8 @@ display(
 # largest $\ln Z$ so far, and that of the scores; with the first its sum of weights, both multiplied by
 # $e^{m - m'}$ whenever $m$ rises to $m'$. In the end divide the first by its sum, the second by $N$, and
 # subtract: (theory.10) to rounding, from one forward pass over each small batch with two gradients through
-# it, and one more gradient in memory.
+# it, and one more gradient in memory. `joint_backward` does so, and
+# [another chapter](any_batch.ipynb) measures it.
 # ```
 #
 # **3.** Two processes hold 24 and 8 examples. Is the average of their gradients that of the whole

@@ -349,7 +349,8 @@ publish.show(
 # `JointCrossEntropyLoss` takes what `torch.nn.CrossEntropyLoss` takes. The one thing to know: it couples the
 # examples of the batch, so `reduction="none"` does not exist, and the mean of the losses of a batch's parts
 # is another loss. For a batch split over processes, `group=` sums $Z$ over all of them; over micro-batches
-# one after the other, two sums of gradients instead of one give the joint gradient exactly (exercise 3).
+# one after the other, `joint_backward` gives the joint gradient exactly (exercise 3); and
+# [one intercept for all data](any_batch.ipynb) couples nothing and takes every option.
 
 # %%
 classifier = torch.nn.Linear(20, 3)
@@ -442,5 +443,6 @@ chapter.claims("theory")
 # gradient $G = \sum_l \langle y^l, \partial f(x^l)/\partial\theta\rangle$. After the last part the gradient
 # of the loss is $A/S - G/N$, from one forward pass over each part and two gradients through it. So that
 # nothing overflows, $A$ and $S$ hold $Z e^{-m}$ with $m$ the largest $\ln Z$ so far, and are multiplied by
-# $e^{m - m'}$ when a part brings a larger one, $m'$.
+# $e^{m - m'}$ when a part brings a larger one, $m'$. `joint_backward` of `gffn_core.variants.micro_batches`
+# does it.
 # ````

@@ -1,4 +1,4 @@
-"""examples/distributed.py on two processes, against one that holds the whole batch."""
+"""examples/distributed.py on two processes, against one that holds the whole batch; micro_batches.py."""
 
 import contextlib
 import importlib.util
@@ -18,10 +18,10 @@ LAUNCHER = "-m torch.distributed.run --standalone --local-addr 127.0.0.1 --nproc
 BOTH = ("global", "local")
 
 
-def run_here(options, patch):
-    """Run the example in this process, which has imported torch."""
-    patch.setattr(sys, "argv", [str(EXAMPLE), *map(str, options)])
-    spec = importlib.util.spec_from_file_location("distributed_example", EXAMPLE)
+def run_here(options, patch, path=EXAMPLE):
+    """Run an example in this process, which has imported torch."""
+    patch.setattr(sys, "argv", [str(path), *map(str, options)])
+    spec = importlib.util.spec_from_file_location("example", path)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     example.main()
@@ -111,3 +111,26 @@ def test_wrong_options_are_named(options, message, monkeypatch, capsys, tmp_path
     with pytest.raises(SystemExit) as stopped:
         run_here(options, monkeypatch)
     assert stopped.value.code == 2 and message in capsys.readouterr().err
+
+
+MICRO_BATCHES = EXAMPLE.with_name("micro_batches.py")
+
+
+def test_micro_batches_have_the_gradient_of_the_whole_batch(monkeypatch, capsys, tmp_path):
+    file = tmp_path / "found.json"
+    run_here(["--batch-size", 24, "--micro-batch", 7, "--json", file], monkeypatch, MICRO_BATCHES)
+    found = json.loads(file.read_text())
+    assert 0 < found["difference"] < 1e-10 and found["provenance"]["device"] == "cpu"
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in printed] == [
+        "largest difference of the gradients",
+        "whole",
+        "micro-batches",
+    ]
+    assert all(found[way]["seconds"] > 0 for way in ("whole", "micro-batches"))
+
+
+def test_micro_batches_larger_than_the_batch_are_refused(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run_here(["--batch-size", 4, "--micro-batch", 8], monkeypatch, MICRO_BATCHES)
+    assert "--micro-batch 8 must be at least 1 and at most --batch-size 4" in capsys.readouterr().err

@@ -73,6 +73,18 @@ def test_its_gradient_is_right_for_logits_and_intercept():
     )
 
 
+@pytest.mark.parametrize("loss", [self_normalised_nll, SelfNormalisedCrossEntropyLoss()])
+def test_its_gradient_is_right_in_single_precision(loss):
+    """The tangent beyond LINEAR_FROM has a slope of 5e8, of which nothing may be left in the gradient below."""
+    logits, target = batch(0, scale=1.0)
+    exact, single = logits.requires_grad_(), logits.detach().float().requires_grad_()
+    loss(exact, target).backward()
+    loss(single, target).backward()
+    by_hand = (log_partition(exact).exp()[:, None] / 4 * exact.softmax(-1) - F.one_hot(target, 4)) / 7
+    torch.testing.assert_close(exact.grad, by_hand.detach(), rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(single.grad, by_hand.detach().float())
+
+
 @pytest.mark.parametrize("scale", [1e4, -1e4, 30.0])
 def test_it_stays_finite_for_large_logits_and_goes_on_as_a_tangent(scale):
     logits = (torch.eye(4)[:3] * scale).requires_grad_()

@@ -112,6 +112,14 @@ PROFILES = {
             ),
         ),
         Profile("wide", **_CONTROL, settings=({"width": WIDTHS["wide"]},)),
+        # Does one intercept for all data make the joint loss's gain independent of the batch size?
+        Profile(
+            "any_batch",
+            ("cifar10_10000",),
+            epochs={1: 8, 2: 9} | CPU_EPOCHS,
+            seeds=(0, 1, 2, 3, 4, 5),
+            losses=("conditional", "joint", "self_normalised"),
+        ),
     )
 }
 

@@ -22,7 +22,7 @@ _SPARE = (
 def loss_styles(losses):
     """By loss its style; those beyond the thesis take the spare ones in turns, with their name as label."""
     spare = cycle(_SPARE)
-    return {loss: _THESIS.get(loss) or next(spare) | {"label": loss} for loss in losses}
+    return {loss: _THESIS.get(loss) or next(spare) | {"label": loss.replace("_", "-")} for loss in losses}
 
 
 LOSS_STYLE = loss_styles(step.OBJECTIVES)
