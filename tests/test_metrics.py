@@ -66,6 +66,7 @@ def test_brier_score():
         metrics.negative_log_likelihood,
         metrics.brier_score,
         metrics.expected_calibration_error,
+        metrics.smooth_calibration_error,
     ),
 )
 @pytest.mark.parametrize(
@@ -286,6 +287,56 @@ def test_refused_confidences(confidence, options, message):
 def test_refused_answers(metric, confidence, correct, message):
     with pytest.raises(ValueError, match=message):
         metric(confidence, correct)
+
+
+# Calibration without bins
+
+
+@pytest.mark.parametrize(
+    "confidence, target, wanted",
+    (
+        ([0.75] * 4, [0, 1, 1, 1], 0.5),
+        ([0.75] * 4, [0, 0, 0, 1], 0),
+        ([0.7501] * 4, [0, 0, 0, 1], 0.0001),  # below the smallest width
+        ([1.0] * 4, [0, 1, 1, 1], 0.75),  # all mass at an end
+        ([1.0] * 5 + [0.8] * 5, [0] * 5 + [0, 0, 1, 1, 1], 0.2),  # the end neither counts twice nor half
+        ([1.0] * 5 + [0.8] * 5, [0] * 10, 0.1),
+    ),
+)
+def test_smooth_calibration_error_in_closed_form(confidence, target, wanted):
+    """Where all gaps have one sign nothing cancels, so the width does not matter."""
+    close(metrics.smooth_calibration_error(two_class(confidence), target), wanted, 1e-9)
+
+
+def test_smooth_calibration_error_from_its_definition():
+    """The mirror images of the Gaussian one by one, smoothed by the width that equals the result."""
+    confidence, right = np.array([0.55, 0.6, 0.65, 0.9, 0.95, 1]), np.array([1, 1, 1, 0, 0, 1])
+    found = metrics.smooth_calibration_error(two_class(confidence), 1 - right)
+    at = np.linspace(0, 1, 20001)
+    images = np.concatenate([sign * confidence + 2 * k for k in range(-5, 6) for sign in (1, -1)])
+    density = np.exp(-(((at[:, None] - images) / found) ** 2) / 2) / (found * math.sqrt(2 * math.pi))
+    smooth = density @ np.tile((right - confidence) / len(right), 22)
+    assert (smooth > 0).any() and (smooth < 0).any()
+    close(found, np.trapezoid(abs(smooth), at), 1e-7)
+
+
+def test_smooth_calibration_error_is_blind_to_order_and_copies():
+    logits, target = predictions(60)
+    probs = logits.softmax(-1)
+    found = metrics.smooth_calibration_error(probs, target)
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
+    close(metrics.smooth_calibration_error(probs[order], target[order]), found, 1e-8)
+    close(metrics.smooth_calibration_error(probs.repeat(3, 1), target.repeat(3)), found, 1e-8)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_smooth_calibration_error_lies_between_the_mean_gap_and_fine_bins(seed):
+    logits, target = predictions(200, seed=seed)
+    target[:80] = logits.argmax(-1)[:80]
+    probs = logits.softmax(-1)
+    mean_gap = abs(probs.amax(-1).mean().item() - metrics.accuracy(probs, target))
+    found = metrics.smooth_calibration_error(probs, target)
+    assert mean_gap < found < metrics.expected_calibration_error(probs, target, n_bins=10_000)
 
 
 # Temperature and selection
