@@ -1,6 +1,9 @@
-"""The metrics against scikit-learn, torchmetrics and closed forms."""
+"""The metrics against scikit-learn, torchmetrics, published numbers and closed forms."""
 
+import importlib.metadata
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from sklearn import metrics as sklearn_metrics
 
 from gffn_core import metrics
 from gffn_core.data.sources import import_torchvision
+from gffn_core.pages import conformance
 
 scores_with_ties = st.lists(st.integers(-3, 3), min_size=1, max_size=40)
 # (N, K) logits; the classes are dealt out in turn.
@@ -437,3 +441,75 @@ def test_a_threshold_that_accepts_just_enough_is_enough():
     inside, outside = [1.0, 2.0, 3.0, 4.0], [2.5, 3.5]
     found = [metrics.fpr_at_tpr(inside, outside, tpr) for tpr in (0.25, 0.26, 0.5, 0.51, 0.75, 1)]
     assert found == [0, 0.5, 0.5, 1, 1, 1]
+
+
+# Other implementations, and what others published
+
+
+def values(rows):
+    """(case, measure, bins) -> float, or None where the implementation refused."""
+    return {
+        (row["case"], row["measure"], row["bins"]): None
+        if row["value"] == conformance.REFUSED
+        else float(row["value"])
+        for row in rows
+    }
+
+
+def published(by):
+    return [row for row in conformance.read(Path(__file__).parents[1] / "results") if row["by"] == by]
+
+
+def assert_same(found, wanted, tolerance):
+    assert {key for key, value in found.items() if value is None} == {
+        key for key, value in wanted.items() if value is None
+    }
+    keys = [key for key in wanted if wanted[key] is not None]
+    close([found[key] for key in keys], [wanted[key] for key in keys], tolerance)
+
+
+def test_cases_with_a_known_answer():
+    cases = conformance.CLOSED_FORMS
+    found, wanted = values(conformance.measure(conformance.OURS, cases)), values(conformance.known(cases))
+    assert {name for name, *_ in wanted} | {"one class absent"} == {*cases}
+    assert_same({key: found[key] for key in wanted}, wanted, 2e-9)
+    assert found["one class absent", "AUROC", 0] is None
+
+
+def test_committed_numbers_are_those_that_were_published():
+    """To the digits of what others published, which they computed in float32."""
+    found, wanted = values(published(conformance.OURS)), values(published("known"))
+    assert len(wanted) > 70 and {name for name, *_ in wanted} >= {*conformance.NETS} - {"WRN-16-4, CIFAR-10"}
+    assert_same({key: found[key] for key in wanted}, wanted, 1e-6)
+
+
+@pytest.mark.parametrize("by", conformance.IMPLEMENTATIONS)
+def test_committed_numbers_of_cases_are_computed_again(by):
+    """Faults included; another version of a library may have mended them."""
+    rows = [row for row in published(by) if row["case"] in conformance.CLOSED_FORMS]
+    try:
+        if by != conformance.OURS and importlib.metadata.version(by) != rows[0]["version"]:
+            pytest.skip(f"{by} is of another version")
+        found = values(conformance.measure(by, conformance.CLOSED_FORMS))
+    except ImportError:
+        pytest.skip(f"{by} is not installed")
+    assert {*found} == {*values(rows)}
+    assert_same(found, values(rows), 2e-6)
+
+
+@pytest.mark.skipif(
+    "GFFN_EXTERNAL" not in os.environ, reason="published predictions are not in the repository"
+)
+def test_published_predictions_give_the_committed_numbers():
+    cases = conformance.nets(os.environ["GFFN_EXTERNAL"])
+    wanted = [row for row in published(conformance.OURS) if row["case"] in cases]
+    assert_same(values(conformance.measure(conformance.OURS, cases)), values(wanted), 2e-9)
+    known = [row for row in published("known") if row["case"] in cases]
+    assert_same(values(conformance.known(cases)), values(known), 1e-9)
+
+
+def test_smooth_calibration_error_is_that_of_relplot_where_no_confidence_is_near_an_end():
+    theirs = pytest.importorskip("relplot", reason="relplot is not installed")
+    probs, right = torch.linspace(0.55, 0.75, 200, dtype=torch.float64), torch.arange(200) % 4 > 0
+    ours = metrics.smooth_calibration_error(two_class(probs), (~right).long())
+    close(ours, theirs.smECE(probs.numpy(), right.double().numpy()), 2e-3)
