@@ -74,7 +74,9 @@ CLOSED_FORMS = {
         {("ECE", 10): 1.375 / 3, ("MCE", 10): 0.75},
     ),
     "a class that no label has": predicted(
-        torch.tensor([[0.75, 0.125, 0.125], [0.125, 0.75, 0.125]]), [0, 1], {("ECE", 10): 0.25}
+        torch.tensor([[0.75, 0.125, 0.125], [0.125, 0.75, 0.125]]),
+        [0, 1],
+        {("ECE", 10): 0.25, ("ECE of probabilities", 10): 0.25},
     ),
     "on the edge of two bins": answers([0.5, 0.45], [1, 0], {("ECE", 10): 0.025}),
     "empty bins": answers([0.55, 0.95, 0.97], [1, 0, 1], {("ECE", 10): 1.37 / 3, ("MCE", 10): 0.46}),
@@ -136,8 +138,12 @@ def _of_bin(field):
 
 
 def _ours():
+    def expected(c, bins):
+        return metrics.expected_calibration_error(c.probs, c.target, n_bins=bins)
+
     return {
-        "ECE": lambda c, bins: metrics.expected_calibration_error(c.probs, c.target, n_bins=bins),
+        "ECE": expected,
+        "ECE of probabilities": expected,
         "MCE": lambda c, bins: metrics.maximum_calibration_error(c.probs, c.target, n_bins=bins),
         "ECE, equal mass": lambda c, bins: metrics.expected_calibration_error(
             c.probs, c.target, n_bins=bins, strategy="quantile"
@@ -176,6 +182,7 @@ def _netcal():
 
     return {
         "ECE": lambda c, bins: ECE(bins).measure(c.scores, c.right.astype(int)),
+        "ECE of probabilities": lambda c, bins: ECE(bins).measure(c.probs.numpy(), c.target.numpy()),
         "MCE": lambda c, bins: MCE(bins).measure(c.scores, c.right.astype(int)),
         "ECE, equal mass": lambda c, bins: ECE(bins, equal_intervals=False).measure(
             c.scores, c.right.astype(int)

@@ -1,0 +1,318 @@
+# %% [markdown]
+# # Our metrics and everybody's
+#
+# ```{margin}
+# **Notation.** ECE, MCE expected and maximum calibration error; SmoothECE the one without bins; AUROC, AP
+# of right against wrong answers. [All symbols](../book/glossary.md).
+# ```
+#
+# The numbers of this book come from metrics of our own. Would other libraries give the same ones? And where
+# they do not, who is right? This page puts six implementations side by side: on cases that a pencil can
+# solve, and on predictions of nets that other people trained, measured and published.
+#
+# **After this chapter you can**
+#
+# - say how far a calibration error depends on who computes it;
+# - name the inputs at which well-known libraries give a wrong number, and reproduce each.
+
+# %% tags=["parameters"]
+RESULTS = "../results"  # the store of results; the numbers are published/conformance.csv
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+
+from gffn_core.pages import conformance, publish, words
+from gffn_core.pages.style import STYLE
+
+table = pd.DataFrame(conformance.read(RESULTS))
+table["number"] = pd.to_numeric(table["value"], errors="coerce")  # NaN where an implementation refuses
+versions = table[table["version"] != ""].groupby("by")["version"].first()
+names = [by for by in conformance.IMPLEMENTATIONS if by in set(table["by"])]
+closed = table["case"].isin(conformance.CLOSED_FORMS)
+
+
+def wide(part):
+    """A row per case, measure and bins, a column per implementation, in the order of the file."""
+    key = ["case", "measure", "bins"]
+    return part.pivot(index=key, columns="by", values="number").loc[
+        list(part[key].drop_duplicates().itertuples(index=False))
+    ]
+
+
+display(
+    Markdown(
+        "Compared are ours, as `gffn-core`, and "
+        + ", ".join(f"{by} {version}" for by, version in versions.items())
+        + "."
+    )
+)
+
+# %% [markdown]
+# ## Cases with a known answer
+#
+# Two to ten predictions each. They go where binning is delicate: a confidence of exactly 1, one on the edge
+# of two bins, ties, empty bins, a class that no label has. Before you look: six implementations of one
+# formula, how many will give every right answer?
+
+# %% tags=["hide-input"]
+refused = {(row.case, row.measure, row.by) for row in table.itertuples() if row.value == conformance.REFUSED}
+cases = wide(table[closed])
+known = cases["known"]
+tried = cases[names].notna() | pd.DataFrame(
+    {by: [(case, kind, by) in refused for case, kind, _ in cases.index] for by in names}, index=cases.index
+)
+off = tried & known.notna().to_numpy()[:, None] & ~(cases[names].sub(known, axis=0).abs() < 1e-5)
+off.loc["on the edge of two bins"] = False  # a custom, see below
+
+
+def cell(at, by):
+    if not tried.loc[at, by]:
+        return conformance.REFUSED if (at[0], at[1], by) in refused else ""
+    value = cases.loc[at, by]
+    text = conformance.REFUSED if np.isnan(value) else f"{value:.4f}"
+    return f"**{text}**" if off.loc[at, by] else text
+
+
+rows = [
+    [at[0], at[1], "" if np.isnan(known[at]) else f"{known[at]:.4f}", *(cell(at, by) for by in names)]
+    for at in cases.index
+]
+missed = off.sum()
+assert missed["gffn-core"] == 0 and missed["scikit-learn"] == 0
+assert (missed.drop(["gffn-core", "scikit-learn"]) > 0).all()
+display(
+    Markdown(
+        words.markdown_table(["case", "measure", "by hand", *names], rows)
+        + "\n\n**Two of six: ours and scikit-learn's, which has no calibration error. The others miss "
+        + ", ".join(f"{by} {missed[by]} of {tried[by].sum()}" for by in names if missed[by])
+        + ".** In bold: off by more than 0.00001, or refused although there is an answer. Bins: ten. An empty"
+        " cell: the library does not have the measure, or was not asked. Who puts the edge into the upper bin"
+        " is not counted as wrong."
+    )
+)
+
+# %% [markdown]
+# ## Which are faults, and which are another custom?
+#
+# **Another custom.** A confidence on an edge belongs to the lower bin in the thesis and in Guo et al.
+# {cite:p}`guo2017`, to the upper one in netcal, relplot, torchmetrics and probmetrics. Both are right. It can
+# matter where confidences are few or coarse: *on the edge of two bins* has .025 or .475. With one class
+# absent there is no ROC curve: ours refuses, scikit-learn warns and gives NaN. **Faults**, each with the
+# case in the table that reproduces it:
+
+# %% tags=["hide-input"]
+FAULTS = [
+    (
+        "torchmetrics",
+        "confidence exactly 1",
+        "ECE",
+        "puts a confidence of exactly 1 into an extra bin of its own (reported as its issue 3510)",
+    ),
+    (
+        "torchmetrics",
+        "confidence 1 - 1e-8",
+        "ECE",
+        "casts to float32, so that more confidences become exactly 1 and go the same way",
+    ),
+    (
+        "torchmetrics",
+        "a probability rounded above 1",
+        "ECE",
+        "takes all probabilities for logits, and applies a softmax to them, where rounding lifts one above 1",
+    ),
+    (
+        "torchmetrics",
+        "scores beyond 1",
+        "AUROC",
+        "applies a sigmoid to scores outside [0, 1], which ties large ones: pass ranks, not logits",
+    ),
+    (
+        "torchmetrics",
+        "one class absent",
+        "AUROC",
+        "gives 0, the worst there is, where there is no answer; a warning says so",
+    ),
+    (
+        "relplot",
+        "half at 1 and right, half at .8",
+        "SmoothECE",
+        "counts confidences at 0 and 1 half, as its reflected kernel holds the end of the interval once",
+    ),
+    ("relplot", "confidence exactly 1", "ECE", "has the extra bin for a confidence of exactly 1, too"),
+    ("probmetrics", "half at 1 and right, half at .8", "SmoothECE", "calls relplot"),
+    (
+        "probmetrics",
+        "a class that no label has",
+        "ECE",
+        "drops the columns of classes without a label, and rescales the other probabilities",
+    ),
+    (
+        "netcal",
+        "all confidences tied",
+        "ECE, equal mass",
+        "stops at tied confidences, whose quantiles are equal; nets that are sure of a few per cent suffice",
+    ),
+    (
+        "netcal",
+        "a class that no label has",
+        "ECE of probabilities",
+        "takes probabilities of three classes for a binary problem where labels have two, and stops",
+    ),
+]
+rows = []
+for by, case, kind, fault in FAULTS:
+    (at,) = [index for index in cases.index if index[:2] == (case, kind)]
+    right = "none" if np.isnan(known[at]) else f"{known[at]:.4f}"
+    assert off.loc[at, by] or right == "none"
+    rows.append([f"{by} {versions[by]}", fault, f"{case}, {kind}", cell(at, by).strip("*"), right])
+display(
+    Markdown(
+        words.markdown_table(["library", "what it does", "case", "gives", "right"], rows)
+        + f"\n\n**{len(FAULTS)} faults in {len({by for by, *_ in FAULTS})} libraries.** probmetrics 1.3.0"
+        " also needs numba, which its dependencies do not name."
+    )
+)
+
+# %% [markdown]
+# ## Predictions that others published
+#
+# Does any of it matter for a real net? Six nets' confidences were published with the errors that their
+# authors computed ([hollance/reliability-diagrams](https://github.com/hollance/reliability-diagrams)), two
+# nets' probabilities come with netcal
+# ([calibration-framework](https://github.com/EFS-OpenSource/calibration-framework)). The files keep their
+# licences (MIT, Apache-2.0) and stay with their authors; this repository holds numbers alone.
+
+# %% tags=["hide-input"]
+nets = wide(table[~closed & table["measure"].isin(["ECE", "MCE"])])
+gap = nets["gffn-core"].sub(nets["known"]).abs().max()
+bins = wide(table[~closed & table["measure"].str.endswith("of bin")])
+bin_gap = bins["gffn-core"].sub(bins["known"]).abs().max()
+extra = nets["torchmetrics"].sub(nets["gffn-core"]).abs().max()
+assert gap < 1e-6 and bin_gap < 1e-7 and extra < 1e-4
+shown = ["known", *(by for by in names if by in nets)]
+rows = [
+    [case, f"{kind}, {n}", *("" if np.isnan(v) else f"{v:.6f}" for v in line[shown])]
+    for (case, kind, n), line in nets.iterrows()
+]
+display(
+    Markdown(
+        words.markdown_table(["net", "measure, bins", "published", *shown[1:]], rows)
+        + f"\n\n**Ours are the published numbers to {gap:.0e}, which is float32, and so are the count,"
+        f" accuracy and confidence of each of ResNeXt-101's {len(bins) // 3} bins.** The extra bin of"
+        f" torchmetrics shifts the error by at most {extra:.0e} here: confidences of exactly 1 are nearly all"
+        " right."
+    )
+)
+
+# %% [markdown]
+# Brier score, AUROC and AP of right against wrong answers, and the error of bins of equal mass:
+
+# %% tags=["hide-input"]
+others = wide(table[~closed & table["measure"].isin(["Brier", "AUROC", "AP", "ECE, equal mass"])])
+asked = [by for by in names if by in others and by != "gffn-core"]
+spread = others[asked].sub(others["gffn-core"], axis=0).abs().groupby(level="measure").max()
+stopped = sorted(case for case, kind, by in refused if by == "netcal" and case in conformance.NETS)
+assert spread.max(axis=None) < 1e-6
+rows = [
+    [kind, *("" if np.isnan(v) else "0" if v == 0 else f"{v:.0e}" for v in line)]
+    for kind, line in spread.iterrows()
+]
+display(
+    Markdown(
+        words.markdown_table(["largest difference from ours", *asked], rows)
+        + f"\n\n**All that answer agree to a millionth.** netcal has no bins of equal mass for"
+        f" {len(stopped)} of the {len(conformance.NETS)} nets: {', '.join(stopped)}."
+    )
+)
+
+# %% [markdown]
+# ## A calibration error without bins
+#
+# SmoothECE {cite:p}`blasiok2024` smooths the gap of accuracy and confidence with a Gaussian that is reflected
+# at 0 and 1, and takes as width the one that equals the result. A deep net's confidences crowd at 1, so the
+# end of the interval must not lose them. Where a net is too sure everywhere, nothing cancels, and SmoothECE
+# has to be the same as the ECE. Is it?
+
+# %% tags=["hide-input"]
+smooth = wide(table[~closed & table["measure"].eq("SmoothECE")])[["gffn-core", "relplot"]]
+smooth.index = smooth.index.get_level_values("case")
+ece = nets.xs("ECE", level="measure")["gffn-core"].droplevel("bins")
+MARKS = {
+    "ECE, ours": (ece, "o", "#3B8BC2"),
+    "SmoothECE, ours": (smooth["gffn-core"], "x", "#1B9E77"),
+    "SmoothECE, relplot": (smooth["relplot"], "s", "#D55E00"),
+}
+with plt.rc_context(STYLE):
+    figure, axis = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    for name, (values, marker, color) in MARKS.items():
+        axis.plot(
+            values[smooth.index],
+            range(len(smooth)),
+            marker,
+            color=color,
+            markersize=9 if marker == "o" else 6,
+            markerfacecolor="none",
+            markeredgewidth=1.6,
+            label=name,
+        )
+    axis.set_yticks(range(len(smooth)), smooth.index)
+    axis.invert_yaxis()
+    axis.set_xlim(left=0)
+    axis.set_xlabel("calibration error")
+    axis.legend()
+publish.show(
+    figure,
+    name="smooth-ece",
+    data=smooth.assign(ece=ece).reset_index(),
+    alt="Three calibration errors of eight nets. "
+    + "; ".join(
+        f"{net}: ECE {ece[net]:.3f}, SmoothECE {line['gffn-core']:.3f}, of relplot {line['relplot']:.3f}"
+        for net, line in smooth.iterrows()
+    ),
+    caption="Published predictions of eight nets, no error bars: one set of predictions each."
+    f" relplot {versions['relplot']}.",
+)
+ours = (smooth["gffn-core"] - ece).abs() / ece
+theirs = (smooth["relplot"] / smooth["gffn-core"] - 1).abs()
+sure = ours.drop("ResNet-50, birds")
+assert sure.max() < 0.01 and theirs.max() > 0.4
+display(
+    Markdown(
+        f"**For seven of eight nets it is, within {words.percent(sure.max())}; relplot's is up to"
+        f" {words.percent(theirs.max(), 0)} larger ({theirs.idxmax()}).** There the mass at the ends is"
+        " counted half, and the rest is worse. The net for birds is too sure at some confidences and not sure"
+        " enough at others, which smoothing cancels in part and bins do less."
+    )
+)
+
+# %% [markdown]
+# ## Try it
+#
+# `conformance.CLOSED_FORMS` holds the cases, `conformance.IMPLEMENTATIONS` the calls. What is installed here
+# is computed again, now; for what is not, this page shows the published numbers. To have all:
+# `pip install --no-deps netcal==1.4.0 relplot==1.0.3 deprecation probmetrics==1.3.0 pytorch-minimize numba
+# llvmlite` (with its dependencies netcal brings a dozen packages).
+
+# %% tags=["hide-input"]
+again, changed = [], []
+for by in names:
+    try:
+        found = pd.DataFrame(conformance.measure(by, conformance.CLOSED_FORMS))
+    except ImportError:
+        continue
+    again.append(f"{by} {found['version'][0]}".strip())
+    wanted = table[closed & (table["by"] == by)].set_index(["case", "measure", "bins"])["number"]
+    number = pd.to_numeric(found.set_index(["case", "measure", "bins"])["value"], errors="coerce")
+    same = np.isclose(number, wanted.reindex(number.index), atol=2e-6, equal_nan=True)
+    changed += [f"{again[-1]}: {case}, {kind}" for case, kind, _ in number.index[~same]]
+    assert same.all() or found["version"][0] != versions.get(by, "")
+print(f"Computed again here: {', '.join(again)}. Different: {', '.join(changed) or 'nothing'}.")
+
+# %% [markdown]
+# **Limits.** A dozen cases and eight nets do not prove a metric right. AURC stands against cases by hand
+# alone, as none of the five has it. The published nets came as confidences: for ECE, MCE and SmoothECE of six
+# of them we spread the rest of the probability evenly over invented classes, which these measures do not see.
+# A fault named here is one of the version named with it; the line above says what another version gives.
