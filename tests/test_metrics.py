@@ -506,6 +506,9 @@ def test_published_predictions_give_the_committed_numbers():
     assert_same(values(conformance.measure(conformance.OURS, cases)), values(wanted), 2e-9)
     known = [row for row in published("known") if row["case"] in cases]
     assert_same(values(conformance.known(cases)), values(known), 1e-9)
+    for case in cases.values():  # the chapter says so: a bin for confidences of exactly 1 changes no error
+        gap, last = case.right - case.scores, case.scores > 0.95
+        assert gap[last].sum() * gap[case.scores == 1].sum() >= 0 <= -gap[last & (case.scores < 1)].sum()
 
 
 def test_smooth_calibration_error_is_that_of_relplot_where_no_confidence_is_near_an_end():

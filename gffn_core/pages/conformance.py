@@ -70,8 +70,8 @@ CLOSED_FORMS = {
     "confidence 1 - 1e-8": answers([0.95, 1 - 1e-8], [1, 0], {("ECE", 10): 0.475 - 5e-9}),
     "a probability rounded above 1": predicted(
         torch.tensor([[1 + 2**-23, 0, 0], [0.75, 0.25, 0], [0.125, 0.25, 0.625]]),
-        [0, 1, 1],
-        {("ECE", 10): 1.375 / 3, ("MCE", 10): 0.75},
+        [0, 1, 2],
+        {("ECE", 10): 0.375, ("MCE", 10): 0.75},
     ),
     "a class that no label has": predicted(
         torch.tensor([[0.75, 0.125, 0.125], [0.125, 0.75, 0.125]]),
