@@ -43,7 +43,7 @@ def wide(part, values="number"):
 
 display(
     Markdown(
-        "Compared are ours, as `gffn-core`, and "
+        "Compared are ours, of the package `gffn-core`, and "
         + ", ".join(f"{by} {version}" for by, version in versions.items())
         + "."
     )
@@ -68,12 +68,12 @@ def cell(at, by):
     if not asked.loc[at, by]:
         return ""
     value = cases.loc[at, by]
-    return texts.loc[at, by] if np.isnan(value) else f"{value:.4f}"
+    return texts.loc[at, by] if np.isnan(value) else f"{value:.3f}"
 
 
 rows = [
     [
-        *at[:2],
+        f"{at[0]}: {at[1]}",
         cell(at, "known"),
         *(f"**{cell(at, by)}**" if off.loc[at, by] else cell(at, by) for by in names),
     ]
@@ -84,7 +84,7 @@ assert missed["gffn-core"] == 0 and missed["scikit-learn"] == 0
 assert (missed.drop(["gffn-core", "scikit-learn"]) > 0).all()
 display(
     Markdown(
-        words.markdown_table(["case", "measure", "by hand", *names], rows)
+        words.markdown_table(["case: measure", "by hand", "ours", *names[1:]], rows)
         + "\n\n**Two of six: ours and scikit-learn's, which has no calibration error. The others miss "
         + ", ".join(f"{by} {missed[by]} of {asked[by].sum()}" for by in names if missed[by])
         + ".** In bold: off by more than 0.0001, or refused although there is an answer. Bins: ten. An empty"
@@ -152,7 +152,7 @@ FAULTS = [
         "netcal",
         "all confidences tied",
         "ECE, equal mass",
-        "stops at tied confidences, whose quantiles are equal; nets that are sure of a few per cent suffice",
+        "stops at tied confidences, as soon as one confidence has more than a bin's share",
     ),
     (
         "netcal",
@@ -164,9 +164,9 @@ FAULTS = [
 rows = []
 for by, case, kind, fault in FAULTS:
     (at,) = [index for index in cases.index if index[:2] == (case, kind)]
-    right = "none" if np.isnan(known[at]) else f"{known[at]:.4f}"
+    right = "none" if np.isnan(known[at]) else cell(at, "known")
     assert off.loc[at, by] or right == "none"
-    rows.append([f"{by} {versions[by]}", fault, f"{case}, {kind}", cell(at, by), right])
+    rows.append([f"{by} {versions[by]}", fault, f"{case}: {kind}", cell(at, by), right])
 display(
     Markdown(
         words.markdown_table(["library", "what it does", "case", "gives", "right"], rows)
@@ -193,12 +193,12 @@ extra = nets[["torchmetrics", "probmetrics"]].sub(nets["gffn-core"], axis=0).abs
 assert gap < 1e-6 and bin_gap < 1e-7 and extra < 1e-4
 shown = ["known", *(by for by in names if by in nets)]
 rows = [
-    [case, f"{kind}, {n}", *("" if np.isnan(v) else f"{v:.6f}" for v in line[shown])]
+    [f"{case}: {kind}, {n} bins", *("" if np.isnan(v) else f"{v:.6f}" for v in line[shown])]
     for (case, kind, n), line in nets.iterrows()
 ]
 display(
     Markdown(
-        words.markdown_table(["net", "measure, bins", "published", *shown[1:]], rows)
+        words.markdown_table(["net: measure", "published", "ours", *shown[2:]], rows)
         + f"\n\n**Ours are the published numbers to {gap:.0e}, which is float32, and so are the count,"
         f" accuracy and confidence of each of ResNeXt-101's {len(bins) // 3} bins.** torchmetrics'"
         f" and probmetrics' ECE is off by up to {extra:.0e}, as they add in float32. The extra bin changes"
@@ -294,7 +294,8 @@ display(
 # `conformance.CLOSED_FORMS` holds the cases, `conformance.IMPLEMENTATIONS` the calls. What is installed here
 # is computed again, now; for what is not, this page shows the published numbers. To have all:
 # `pip install --no-deps netcal==1.4.0 relplot==1.0.3 deprecation probmetrics==1.3.0 pytorch-minimize numba
-# llvmlite` (with its dependencies netcal brings a dozen packages).
+# llvmlite` (with its dependencies netcal brings a dozen packages). `python -m gffn_core.pages.conformance`
+# makes the published file where `GFFN_EXTERNAL` names the folder of the predictions.
 
 # %% tags=["hide-input"]
 again, changed = [], []
@@ -309,7 +310,7 @@ for by in names:
     same = np.isclose(number, wanted.reindex(number.index), atol=2e-6, equal_nan=True)
     changed += [f"{again[-1]}: {case}, {kind}" for case, kind, _ in number.index[~same]]
     assert same.all() or found["version"][0] != versions.get(by, "")
-print(f"Computed again here: {', '.join(again)}. Different: {', '.join(changed) or 'nothing'}.")
+print(f"Computed again here: {', '.join(again)}.\nDifferent: {', '.join(changed) or 'nothing'}.")
 
 # %% [markdown]
 # **Limits.** A dozen cases and eight nets do not prove a metric right. AURC stands against cases by hand
