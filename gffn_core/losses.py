@@ -41,8 +41,8 @@ def log_partition(logits: Tensor, *, label_space: str = "categorical") -> Tensor
     ``logits (..., N, K)`` -> ``(..., N)``, in nats. Raises ValueError for an unknown label space,
     and for logits that are not floating point or have no class dimension.
     """
-    _check_logits(logits, label_space)
-    f = _accumulate(logits)
+    check_logits(logits, label_space)
+    f = accumulate(logits)
     if label_space == "categorical":
         return f.logsumexp(-1)
     # Above 40 softplus(x) equals x even in float64; the default threshold of 20 does not.
@@ -58,8 +58,8 @@ def conditional_nll(
     ``torch.nn.functional.cross_entropy``, with "binary" the sum over classes of
     ``binary_cross_entropy_with_logits`` (2.20). Raises ValueError as the module docstring says.
     """
-    ln_z, score = _terms(logits, target, label_space, validate)
-    _check_not_empty(ln_z)
+    ln_z, score = terms(logits, target, label_space, validate)
+    check_not_empty(ln_z)
     return (ln_z - score).mean(-1)
 
 
@@ -94,9 +94,9 @@ def joint_nll(
     takes, its gradient. Each sends 16 bytes. Where a part is empty, ValueError: in every process on
     a CPU or with ``validate``, else in the one that holds it.
     """
-    _check_kl_weight(kl_weight)
-    ln_z, score = _terms(logits, target, label_space, validate)
-    reference = _reference(reference_logits, ln_z, label_space)
+    check_weight(kl_weight)
+    ln_z, score = terms(logits, target, label_space, validate)
+    reference = reference_partition(reference_logits, ln_z, label_space)
     if reference is not None and group is not None:
         raise ValueError("reference_logits are not supported with a group; leave one of them out")
     return _joint(ln_z, score, None, kl_weight, group, validate, reference)
@@ -118,14 +118,14 @@ def _joint(ln_z, score, keep, kl_weight, group, validate, reference=None):
     if group is not None:
         total, score, n = _over_group(total, score, n, group, validate)
     else:
-        _check_not_empty(ln_z, keep if validate else None)
+        check_not_empty(ln_z, keep if validate else None)
     summed = n  # how many Z are in the sum
     if reference is not None:
         total, summed = torch.logaddexp(total, reference.logsumexp(-1)), n + reference.shape[-1]
     return kl_weight * (total - summed.log()) - score / n
 
 
-def _reference(logits, ln_z, label_space):
+def reference_partition(logits, ln_z, label_space):
     """ln Z of reference logits (..., M, K) -> (..., M); None for none."""
     if logits is None:
         return None
@@ -168,12 +168,12 @@ def self_normalised_nll(
     Beyond t = LINEAR_FROM the exponential goes on as its tangent, so that loss and gradient stay finite.
     Shapes and errors as ``conditional_nll``.
     """
-    _check_kl_weight(kl_weight)
-    ln_z, score = _terms(logits, target, label_space, validate)
-    _check_not_empty(ln_z)
-    b = _log_normaliser(log_normaliser, logits, label_space)[..., None]
+    check_weight(kl_weight)
+    ln_z, score = terms(logits, target, label_space, validate)
+    check_not_empty(ln_z)
+    b = log_normaliser_of(log_normaliser, logits, label_space)[..., None]
     t = ln_z - b
-    reference = _reference(reference_logits, ln_z, label_space)
+    reference = reference_partition(reference_logits, ln_z, label_space)
     summed = t if reference is None else torch.cat([t, reference - b], -1)
     return (ln_z - score).mean(-1) + kl_weight * (_expm1(summed).mean(-1) - t.mean(-1))
 
@@ -187,13 +187,16 @@ def _expm1(t):
     return t.clamp(max=LINEAR_FROM).expm1() + F.relu(t - LINEAR_FROM) * math.exp(LINEAR_FROM)
 
 
-def _log_normaliser(value, logits, label_space):
+def log_normaliser_of(value, logits, label_space):
+    """``value`` as a tensor beside the logits; None: ln Z of zero logits. ValueError unless finite."""
     if value is None:
         classes = logits.shape[-1]
         value = math.log(classes) if label_space == "categorical" else classes * math.log(2)
     if not isinstance(value, Tensor) and not math.isfinite(value):
         raise ValueError(f"log_normaliser={value} must be finite")
-    return torch.as_tensor(value, dtype=_accumulate(logits).dtype, device=logits.device)
+    f = accumulate(logits)
+    # Not from the host's memory, which a CUDA graph cannot read.
+    return value.to(f) if isinstance(value, Tensor) else f.new_full((), value)
 
 
 class _CrossEntropyLoss(torch.nn.Module):
@@ -208,7 +211,7 @@ class _CrossEntropyLoss(torch.nn.Module):
                 f"ignore_index={ignore_index!r} must be an integer; leave it out to ignore no class"
             )
         _check_label_space(label_space)
-        _check_kl_weight(kl_weight)
+        check_weight(kl_weight)
         self.kl_weight = kl_weight
         self.ignore_index = ignore_index
         self.reduction = reduction
@@ -244,7 +247,7 @@ class _CrossEntropyLoss(torch.nn.Module):
                 f"class indices of shape {tuple(logits.shape[:-1])} or floating point class "
                 f"probabilities of shape {tuple(input.shape)}"
             )
-        _check_logits(logits, self.label_space)
+        check_logits(logits, self.label_space)
         if vectors:
             target = target.movedim(class_dim, -1)
 
@@ -261,7 +264,7 @@ class _CrossEntropyLoss(torch.nn.Module):
             _check_values(logits[keep], target[keep], self.label_space)
         if self.label_smoothing > 0:
             if not vectors:
-                target = F.one_hot(target, classes).to(_accumulate(logits).dtype)
+                target = F.one_hot(target, classes).to(accumulate(logits).dtype)
             target = target * (1 - self.label_smoothing) + self.label_smoothing / classes
         return logits, target, keep
 
@@ -317,7 +320,7 @@ class JointCrossEntropyLoss(_CrossEntropyLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         logits, target, keep = self._positions(input, target)
-        ln_z, score = _terms(logits, target, self.label_space, validate=False)
+        ln_z, score = terms(logits, target, self.label_space, validate=False)
         loss = _joint(ln_z, score, keep, self.kl_weight, self.group, self._validates)
         return loss if self.reduction == "mean" else loss * keep.sum()
 
@@ -380,8 +383,8 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
             vectors = labels if labels.ndim == 2 else F.one_hot(labels, logits.shape[-1])
             labels = vectors * self.weight
             share = labels.sum(-1)
-        ln_z, score = _terms(logits, labels, self.label_space, validate=False)
-        t = ln_z - _log_normaliser(self.log_normaliser, logits, self.label_space)
+        ln_z, score = terms(logits, labels, self.label_space, validate=False)
+        t = ln_z - log_normaliser_of(self.log_normaliser, logits, self.label_space)
         loss = torch.where(keep, ln_z - score + self.kl_weight * share * (_expm1(t) - t), 0)
         self._notice_if_forgotten()
         if self.reduction == "none":
@@ -428,18 +431,18 @@ def _over_group(total, score, count, group, validate):
     return everywhere, len(parts) * score, counts.sum(0).to(total.dtype)
 
 
-def _terms(logits, target, label_space, validate):
+def terms(logits, target, label_space, validate):
     """ln Z(x_l), and <y_l, f(x_l)> for a distribution y_l, each ``(..., N)``: all that either loss needs.
 
     Their difference is -ln p(y_l|x_l), whatever a row sums to.
     """
-    _check_logits(logits, label_space)
+    check_logits(logits, label_space)
     if logits.ndim < 2:
         raise ValueError(f"logits must have shape (..., N, K), got {tuple(logits.shape)}")
     _check_target(logits, target)
     if validate:
         _check_values(logits, target, label_space)
-    f = _accumulate(logits)
+    f = accumulate(logits)
     ln_z = log_partition(f, label_space=label_space)
     if target.shape != logits.shape:
         return ln_z, f.gather(-1, target.long().unsqueeze(-1)).squeeze(-1)
@@ -450,7 +453,8 @@ def _terms(logits, target, label_space, validate):
     return ln_z, score
 
 
-def _accumulate(logits):
+def accumulate(logits):
+    """Logits in the precision that sums are taken in."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
@@ -459,9 +463,10 @@ def _check_label_space(label_space):
         raise ValueError(f"label_space={label_space!r} is unknown; use one of {LABEL_SPACES}")
 
 
-def _check_kl_weight(kl_weight):
-    if not 0 <= kl_weight < math.inf:
-        raise ValueError(f"kl_weight={kl_weight} must be finite and not negative")
+def check_weight(value, name="kl_weight"):
+    """ValueError for a weight of a term that is negative or not finite."""
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name}={value} must be finite and not negative")
 
 
 def _check_tensor(name, value):
@@ -469,7 +474,8 @@ def _check_tensor(name, value):
         raise ValueError(f"{name} must be a tensor, got {value!r:.60}; pass torch.as_tensor({name})")
 
 
-def _check_logits(logits, label_space):
+def check_logits(logits, label_space):
+    """ValueError for an unknown label space, and for logits that are not floats with a class dimension."""
     _check_label_space(label_space)
     _check_tensor("logits", logits)
     if not logits.is_floating_point():
@@ -478,7 +484,8 @@ def _check_logits(logits, label_space):
         raise ValueError(f"logits need at least one class, got shape {tuple(logits.shape)}")
 
 
-def _check_not_empty(ln_z, keep=None):
+def check_not_empty(ln_z, keep=None):
+    """ValueError for a batch without examples, or of which ``keep`` leaves none."""
     if ln_z.shape[-1] == 0 or (keep is not None and not keep.any()):
         raise ValueError("empty batch: there is no example, or every position has the ignored label")
 

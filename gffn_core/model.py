@@ -27,7 +27,7 @@ class ConvNet(nn.Module):
 
     norm: "batch" normalises behind each convolution over the batch, "ghost" over ``GHOST`` images at a
     time (Hoffer et al., 2017). dropout: share of the hidden units left out, by a mask that is a
-    function of ``seed`` and the number of the step.
+    function of ``seed`` and the number of the step. centred: each image's logits have the mean 0.
 
     Input ``(N, in_channels, image_size, image_size)`` floats, output ``(N, num_classes)`` logits.
     Raises ValueError where the padding would be lopsided (odd sizes), and for an unknown norm.
@@ -42,6 +42,7 @@ class ConvNet(nn.Module):
         *,
         norm: str = "none",
         dropout: float = 0.0,
+        centred: bool = False,
         seed: int = 0,
     ):
         super().__init__()
@@ -66,6 +67,7 @@ class ConvNet(nn.Module):
             nn.ReLU(),
             *([Dropout(dropout, seed)] if dropout else []),
             nn.Linear(HIDDEN, num_classes),
+            *([Centre()] if centred else []),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -90,6 +92,13 @@ def _three_channels(images, border):
     channels_last."""
     padded = F.pad(images.permute(0, 2, 3, 1), (0, 2, border, border, border, border))
     return padded.permute(0, 3, 1, 2)
+
+
+class Centre(nn.Module):
+    """Logits (..., K) minus their mean: p(y|x) stays, but no shift can even ln Z(x)."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits - logits.mean(-1, keepdim=True)
 
 
 class BatchNorm(nn.Module):
@@ -169,13 +178,19 @@ def dropout(units: Tensor, seed: Tensor, step: Tensor, share: float) -> Tensor:
 def kept(seed: Tensor, step: Tensor, count: int, share: float) -> Tensor:
     """Which of ``count`` units stay, (M, count) booleans, each left out with probability ``share``.
 
-    seed and step (M,) int64. Random bits are a hash of seed, step and position (SplitMix64's finaliser;
-    Steele, Lea and Flood, 2014), so there is no generator whose state has to be kept.
+    seed and step (M,) int64.
+    """
+    return (random_bits(seed, step, count) & 0xFFFFFF) >= share * 2**24
+
+
+def random_bits(seed: Tensor, step: Tensor, count: int) -> Tensor:
+    """``count`` int64 numbers of 64 random bits for each of M seeds, (M, count); step (M,) or (1,) int64.
+
+    They are a hash of seed, step and position (SplitMix64's finaliser; Steele, Lea and Flood, 2014), so there
+    is no generator whose state has to be kept.
     """
     position = torch.arange(count, device=seed.device)
-    bits = _mixed(_mixed(seed[:, None]) + step[:, None])
-    bits = _mixed(bits + position)
-    return (bits & 0xFFFFFF) >= share * 2**24
+    return _mixed(_mixed(_mixed(seed[:, None]) + step[:, None]) + position)
 
 
 def _mixed(x):

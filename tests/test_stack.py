@@ -24,13 +24,28 @@ from gffn_core.training.step import OBJECTIVES, PRECISIONS, stepper
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 WAYS = [Execution(convolution=c, together=t) for c in CONVOLUTIONS for t in (True, False)]
+LOSSES = ("conditional", "joint", "self_normalised")
+REFERRING = ("outlier_exposure", "energy_margin", "labelled")
 MIXED = [
     Run("digits", loss, batch_size=20, epochs=3, seed=seed, label_space=space, learning_rate=rate)
     for loss, (seed, space, rate) in itertools.product(
-        OBJECTIVES, ((0, "categorical", 1e-3), (1, "binary", 1e-3), (2, "categorical", 3e-3))
+        LOSSES, ((0, "categorical", 1e-3), (1, "binary", 1e-3), (2, "categorical", 3e-3))
     )
 ]
 MIXED[3] = dataclasses.replace(MIXED[3], options={"kl_weight": 0.3})  # a joint one
+# The other objectives, references and weight decay, in stacks of two.
+RELATIVES = [
+    Run("digits", loss, batch_size=20, epochs=1, seed=seed, **{"options": options} | more)
+    for loss, options, more in (
+        *((loss, {}, {}) for loss in OBJECTIVES if loss not in (*LOSSES, *REFERRING)),
+        *((loss, {"references": "blur+noise"}, {}) for loss in REFERRING),
+        ("joint", {"references": "blur+mixed+shuffled4+shuffled8+noise", "kl_weight": 3.0}, {}),
+        ("self_normalised", {"references": "shuffled4"}, {"label_space": "binary"}),
+        ("conditional", {}, {"weight_decay": 0.3}),
+    )
+    for seed in (0, 1)
+]
+CENTRED = [dataclasses.replace(run, centred=True) for run in MIXED[:4]]
 NOISY = [dataclasses.replace(run, batch_size=64, norm="ghost", dropout=0.4) for run in MIXED]
 
 
@@ -48,14 +63,18 @@ def plain_steps(run, steps):
     digits = load_dataset("digits")
     normalise = Normalise(digits.train_x, torch.device("cpu"))
     net = initial_model(run, digits).double()
-    take_step = stepper(net, run.objective(), run.learning_rate, lambda images: normalise(images).double())
+    take_step = stepper(net, run, lambda images: normalise(images).double())
     for batch in epoch_order(run.seed, 1, len(digits.train_x)).split(run.batch_size)[:steps]:
         take_step(digits.train_x[batch], digits.train_y[batch])
     return net.state_dict()
 
 
 @pytest.mark.parametrize("execution", WAYS, ids=str)
-@pytest.mark.parametrize("runs, steps", ((MIXED, 8), (NOISY, 8)), ids=("plain", "noisy"))
+@pytest.mark.parametrize(
+    "runs, steps",
+    ((MIXED, 8), (NOISY, 8), (CENTRED, 3), (RELATIVES, 3)),
+    ids=("plain", "noisy", "centred", "relatives"),
+)
 def test_steps_in_float64_agree_with_the_plain_loop(digits, runs, steps, execution):
     """Buffers included: running statistics, and the steps that dropout counts."""
     runs = [dataclasses.replace(run, epochs=1) for run in runs]
@@ -89,9 +108,17 @@ def test_first_epoch_in_float32_agrees_with_the_plain_loop(digits):
 
 
 @pytest.mark.parametrize("precision", ("float32", "bfloat16"))
-@pytest.mark.parametrize("net", ({}, {"norm": "batch", "dropout": 0.4}), ids=str)
-def test_a_stack_of_one_is_the_plain_loop_to_the_bit(tiny, precision, net):
-    run = Run("digits", "joint", batch_size=16, epochs=5, **net)
+@pytest.mark.parametrize(
+    "fields",
+    (
+        {},
+        {"norm": "batch", "dropout": 0.4},
+        {"options": {"references": "blur+shuffled4+noise"}, "centred": True, "weight_decay": 0.1},
+    ),
+    ids=str,
+)
+def test_a_stack_of_one_is_the_plain_loop_to_the_bit(tiny, precision, fields):
+    run = Run("digits", "joint", batch_size=16, epochs=5, **fields)
     plain = train(run, tiny, precision=precision)
     (found,) = train_stack([run], tiny, execution=Execution(precision))
     assert found.provenance["weights_sha256"] == plain.provenance["weights_sha256"]
@@ -103,7 +130,7 @@ def test_a_step_alone_does_what_the_plain_loop_does_and_little_else(digits):
     """In operations of PyTorch, each of which is dear beside its numbers at batch size 4."""
     run = Run("digits", "joint", batch_size=4, epochs=1)
     prepare = Normalise(digits.train_x, torch.device("cpu"))
-    take_step = stepper(initial_model(run, digits), run.objective(), run.learning_rate, prepare)
+    take_step = stepper(initial_model(run, digits), run, prepare)
     step = first_step_again([run], digits, "cpu", Execution())
     plain = _operations(lambda: take_step(digits.train_x[:4], digits.train_y[:4]))
     assert _operations(step) - plain <= 10  # gathering the batch, counting the step
@@ -200,9 +227,10 @@ def test_runs_leave_the_stack_when_they_end_and_the_others_go_on(tiny):
 
 def test_goes_on_from_any_checkpoint_to_the_same_weights(tiny, tmp_path):
     """Checkpoints after every step, through files as a sweep writes them."""
-    runs = [
-        Run("digits", loss, batch_size=30, epochs=2, seed=1, norm="batch", dropout=0.4) for loss in OBJECTIVES
-    ]
+    fields = {"batch_size": 30, "epochs": 2, "seed": 1, "norm": "batch", "dropout": 0.4}
+    runs = [Run("digits", loss, **fields) for loss in LOSSES]
+    runs[1] = dataclasses.replace(runs[1], options={"references": "shuffled4+noise"}, weight_decay=0.1)
+    runs[2] = dataclasses.replace(runs[2], weight_decay=0.1)
     kept = []
     results = list(
         train_stack(
@@ -213,18 +241,17 @@ def test_goes_on_from_any_checkpoint_to_the_same_weights(tiny, tmp_path):
         )
     )
     whole, curves = hashes(results), {run: result.curves for run, result in by_run(results).items()}
-    assert len(kept) == 6 * len(OBJECTIVES)
+    assert len(kept) == 6 * len(LOSSES)
     store = Store(tmp_path)
     for step in range(6):
-        pair = dict(kept[2 * step : 2 * step + 2])
-        for run, checkpoint in pair.items():
+        for run, checkpoint in kept[len(runs) * step :][: len(runs)]:
             store.save_checkpoint(run.loss, checkpoint)
         checkpoints = [store.checkpoint(run.loss) for run in runs]
         again = list(train_stack(runs, tiny, checkpoints=checkpoints))
         assert hashes(again) == whole
         assert {run: result.curves for run, result in by_run(again).items()} == curves
     with pytest.raises(ValueError, match="at the same step"):
-        list(train_stack(runs, tiny, checkpoints=[kept[0][1], kept[3][1]]))
+        list(train_stack(runs, tiny, checkpoints=[kept[i][1] for i in (0, 1, len(runs))]))
     with pytest.raises(ValueError, match="in float32, which cannot go on in bfloat16"):
         list(train_stack(runs, tiny, execution=Execution("bfloat16"), checkpoints=checkpoints))
 
@@ -268,7 +295,7 @@ def test_a_layer_that_a_stack_cannot_compute_is_refused(digits, layer):
 
 def test_refused_stacks(tiny):
     run = Run("digits", "joint", batch_size=20, epochs=1)
-    with pytest.raises(ValueError, match="may differ in seed, loss"):
+    with pytest.raises(ValueError, match="may differ in loss, label_space"):
         list(train_stack([run, dataclasses.replace(run, epochs=2)], tiny))
     with pytest.raises(ValueError, match="'half'.*float32"):
         list(train_stack([run], tiny, execution=Execution("half")))

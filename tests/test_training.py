@@ -41,6 +41,17 @@ def seen(monkeypatch):
     return labels
 
 
+def test_weight_decay_is_decoupled_from_the_gradient(tiny):
+    """As in AdamW: after a step from the same weights, they differ by rate times decay times weight."""
+    run = Run("digits", "joint", batch_size=100, epochs=1, learning_rate=0.01)
+    start = initial_model(run, tiny).state_dict()
+    plain, decayed = (
+        train(dataclasses.replace(run, weight_decay=decay), tiny).weights["long"] for decay in (0.0, 0.5)
+    )
+    for name, value in start.items():
+        torch.testing.assert_close(plain[name] - decayed[name], 0.01 * 0.5 * value, rtol=1e-3, atol=1e-7)
+
+
 def test_equal_runs_give_equal_results(tiny):
     run = Run("digits", "joint", batch_size=20, epochs=2)
     torch.manual_seed(1)
@@ -225,6 +236,7 @@ def test_batch_larger_than_the_data(tiny):
         ("learning_rate", float("nan")),
         ("learning_rate", float("inf")),
         ("batch_size", 2.5),
+        ("weight_decay", -0.1),
         ("seed", "0"),
         ("patience", 0),
         ("patience_steps", 0),
@@ -243,7 +255,12 @@ def test_refused_runs(field, value):
     (
         ("joint", {"kl_weight": -0.5}, "kl_weight=-0.5 must"),
         ("conditional", {"kl_weight": 2.0}, r"'conditional' has no options \['kl_weight'\]; it has \[\]"),
-        ("joint", {"weight": 2.0}, r"no options \['weight'\]; it has \['kl_weight'\]"),
+        ("joint", {"weight": 2.0}, r"no options \['weight'\]; it has \['kl_weight', 'references'\]"),
+        ("variance", {"weight": -1.0}, "weight=-1.0 must"),
+        ("outlier_exposure", {}, "needs references"),
+        ("variance", {"references": "blur"}, r"no options \['references'\]"),
+        ("joint", {"references": "blur+snow"}, r"\['snow'\] unknown"),
+        ("joint", {"references": "+".join(["blur"] * 5)}, "batch_size=4 is too small"),
     ),
 )
 def test_refused_options(loss, options, message):

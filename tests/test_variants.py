@@ -1,5 +1,6 @@
-"""Relatives of the joint loss: one intercept for all data, reference inputs, micro-batches."""
+"""Relatives of the joint loss: one intercept for all data, penalties, reference inputs, micro-batches."""
 
+import itertools
 import math
 
 import pytest
@@ -17,7 +18,10 @@ from gffn_core import (
     self_normalised_nll,
 )
 from gffn_core.losses import LABEL_SPACES, LINEAR_FROM
+from gffn_core.model import ConvNet
+from gffn_core.variants import penalties
 from gffn_core.variants.micro_batches import joint_backward
+from gffn_core.variants.references import KINDS, beside, energy_margin, labelled, outlier_exposure
 
 
 def batch(seed, n=7, classes=4, scale=3.0, leading=()):
@@ -217,3 +221,255 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(space, weight, size)
 def test_no_micro_batch_is_an_error():
     with pytest.raises(ValueError, match="no examples"):
         joint_backward(Sharp(3), [])
+
+
+# Penalties
+
+WEIGHED = (
+    penalties.variance,
+    penalties.squared,
+    penalties.z_loss,
+    penalties.confidence_penalty,
+    penalties.logit_penalty,
+)
+PENALTIES = (*WEIGHED, penalties.label_smoothing, penalties.logit_norm)
+REFERRING = (outlier_exposure, energy_margin, labelled)
+
+
+def named(functions):
+    return pytest.mark.parametrize("loss", functions, ids=lambda one: one.__name__)
+
+
+@named(WEIGHED)
+@given(seed=seeds, space=spaces)
+def test_a_penalty_without_weight_is_the_conditional_loss(loss, seed, space):
+    logits, target = batch(seed, leading=(2,))
+    torch.testing.assert_close(
+        loss(logits, target, label_space=space, weight=0.0),
+        conditional_nll(logits, target, label_space=space),
+    )
+
+
+@given(seeds, spaces, weights)
+def test_penalties_are_what_they_say(seed, space, weight):
+    """From probabilities over all labels of the space, in the plainest form."""
+    logits, target = batch(seed, classes=3)
+    both = itertools.product((0.0, 1.0), repeat=3)
+    labels = torch.eye(3) if space == "categorical" else torch.tensor(list(both))
+    scores = logits @ labels.T.double()  # <y, f(x)> of each label, (N, labels)
+    ln_z, probs = scores.logsumexp(-1), scores.softmax(-1)
+    entropy, uniform = -(probs * probs.log()).sum(-1), -probs.log().mean(-1)
+    options = {"label_space": space, "weight": weight}
+    nll = conditional_nll(logits, target, label_space=space)
+    for loss, term in (
+        (penalties.variance, ln_z.var(correction=0) / 2),
+        (penalties.z_loss, ln_z.square().mean()),
+        (penalties.confidence_penalty, -entropy.mean()),
+        (penalties.logit_penalty, logits.square().sum(-1).mean()),
+    ):
+        torch.testing.assert_close(loss(logits, target, **options), nll + weight * term)
+    zeros = math.log(len(labels))  # ln Z of them
+    for c, given_c in ((zeros, {}), (2.5, {"log_normaliser": 2.5})):
+        found = penalties.squared(logits, target, **options, **given_c)
+        torch.testing.assert_close(found, nll + weight / 2 * (ln_z - c).square().mean())
+    smooth = penalties.label_smoothing(logits, target, label_space=space, smoothing=0.3)
+    torch.testing.assert_close(smooth, 0.7 * nll + 0.3 * uniform.mean())
+    exposed = outlier_exposure(logits, target, reference_logits=logits, **options)
+    torch.testing.assert_close(exposed, nll + weight * uniform.mean())
+
+
+@given(seeds, st.booleans())
+def test_smoothed_labels_are_those_of_torch(seed, vectors):
+    logits, target = batch(seed)
+    target = logits.flip(-1).softmax(-1) if vectors else target
+    found = penalties.label_smoothing(logits, target, smoothing=0.2)
+    torch.testing.assert_close(found, F.cross_entropy(logits, target, label_smoothing=0.2))
+
+
+@given(seeds)
+def test_the_joint_loss_is_the_variance_to_second_order(seed):
+    logits, target = batch(seed, scale=1e-3)
+    terms = [
+        loss(logits, target) - conditional_nll(logits, target) for loss in (joint_nll, penalties.variance)
+    ]
+    assert terms[0].item() == pytest.approx(terms[1].item(), rel=1e-2, abs=1e-13)
+
+
+def test_which_penalties_a_shift_and_a_scale_of_the_logits_leave_alone():
+    logits, target = batch(0)
+    shift = torch.randn(7, 1, dtype=torch.float64)
+    moved = {loss: loss(logits + shift, target) - loss(logits, target) for loss in PENALTIES}
+    alike = {loss for loss, change in moved.items() if change.abs() < 1e-12}
+    assert alike == {penalties.label_smoothing, penalties.confidence_penalty}
+    together = penalties.variance(logits + 5.0, target)  # one shift for all
+    torch.testing.assert_close(together, penalties.variance(logits, target))
+    larger = [penalties.logit_norm(scale * logits, target) for scale in (1, 100)]
+    torch.testing.assert_close(*larger)
+    unit = logits / logits.norm(dim=-1, keepdim=True) / 0.5
+    torch.testing.assert_close(
+        penalties.logit_norm(logits, target, temperature=0.5), conditional_nll(unit, target)
+    )
+
+
+@named((*PENALTIES, *REFERRING))
+@pytest.mark.parametrize("space", LABEL_SPACES)
+def test_relatives_have_the_right_gradient_and_one_loss_a_batch(loss, space):
+    logits, target = batch(0, n=3, leading=(2,))
+    more = {"reference_logits": batch(1, n=3, leading=(2,))[0]} if loss in REFERRING else {}
+    f = logits.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda f: loss(f, target, label_space=space, **more), f)
+    found = loss(logits, target, label_space=space, **more)
+    vectors = loss(logits, F.one_hot(target, 4), label_space=space, **more)
+    torch.testing.assert_close(vectors, found)
+    for i in range(2):
+        one = {name: value[i] for name, value in more.items()}
+        torch.testing.assert_close(loss(logits[i], target[i], label_space=space, **one), found[i])
+    half = {name: value.bfloat16() for name, value in more.items()}
+    assert loss(1e4 * logits.bfloat16(), target, label_space=space, **half).dtype == torch.float32
+
+
+@named((*PENALTIES, *REFERRING))
+def test_relatives_refuse_what_the_conditional_loss_refuses(loss):
+    logits, target = batch(0)
+    more = {"reference_logits": batch(1)[0]} if loss in REFERRING else {}
+    for wrong, message in (
+        ((logits[:0], target[:0]), "empty batch"),
+        ((logits.long(), target), "floating point"),
+        ((logits, target[:3]), "target has shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            loss(*wrong, **more)
+    with pytest.raises(ValueError, match="class index 7 is out of range"):
+        loss(logits, torch.full((7,), 7), validate=True, **more)
+    with pytest.raises(ValueError, match="label_space='ternary'"):
+        loss(logits, target, label_space="ternary", **more)
+
+
+@pytest.mark.parametrize(
+    "loss, options, message",
+    [
+        *((loss, {"weight": -1.0}, "weight=-1.0 must be finite and not negative") for loss in WEIGHED),
+        (penalties.label_smoothing, {"smoothing": 1.5}, "smoothing=1.5"),
+        (penalties.logit_norm, {"temperature": 0.0}, "temperature=0.0"),
+        (penalties.squared, {"log_normaliser": math.nan}, "log_normaliser=nan"),
+    ],
+)
+def test_options_of_penalties_that_cannot_be_meant_are_refused(loss, options, message):
+    with pytest.raises(ValueError, match=message):
+        loss(*batch(0), **options)
+
+
+def test_centred_logits_change_ln_z_and_no_probability():
+    images = torch.rand(5, 1, 8, 8)
+    free, centred = (ConvNet(1, 8, centred=centred) for centred in (False, True))
+    centred.load_state_dict(free.state_dict())
+    logits = free(images), centred(images)
+    torch.testing.assert_close(logits[1].mean(-1), torch.zeros(5))
+    torch.testing.assert_close(*[one.softmax(-1) for one in logits])
+    torch.testing.assert_close(log_partition(logits[1]), log_partition(logits[0]) - logits[0].mean(-1))
+
+
+# References
+
+
+def made(kinds, images, seed=0, step=0):
+    """The references of one model's images."""
+    both = beside(images[None], kinds, torch.tensor([seed]), torch.tensor([step]))[0]
+    assert torch.equal(both[: len(images)], images) and both.shape[0] == 2 * len(images)
+    return both[len(images) :]
+
+
+def pictures(n=6, size=16, channels=3, seed=0):
+    return torch.randn(n, channels, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", (8, 28, 32))
+def test_references_are_a_function_of_images_seed_and_step(kind, size):
+    images = pictures(size=size, channels=1)
+    torch.manual_seed(1)
+    first = made(kind, images, seed=3, step=5)
+    torch.manual_seed(2)  # no generator plays a part
+    assert torch.equal(made(kind, images, seed=3, step=5), first) and first.isfinite().all()
+    random = kind in ("shuffled4", "shuffled8", "noise")
+    for other in ({"seed": 4, "step": 5}, {"seed": 3, "step": 6}):
+        assert torch.equal(made(kind, images, **other), first) != random
+    assert not torch.equal(first, images)
+
+
+def test_models_of_a_stack_have_their_own_references():
+    images = torch.stack([pictures(seed=seed) for seed in range(3)])
+    seeds, step = torch.tensor([4, 0, 4]), torch.tensor([7])
+    kinds = "+".join(KINDS)
+    found = beside(images, kinds, seeds, step)[:, 6:]
+    for i, seed in enumerate(seeds.tolist()):
+        torch.testing.assert_close(found[i], made(kinds, images[i], seed, 7), rtol=0, atol=0)
+
+
+def test_several_kinds_share_the_batch():
+    images = pictures(7)
+    found = made("blur+mixed+blur", images)
+    assert torch.equal(found[[0, 1, 2, 5, 6]], made("blur", images)[[0, 1, 2, 5, 6]])
+    assert torch.equal(found[3:5], (images[3:5] + images[2:4]) / 2)
+    with pytest.raises(ValueError, match=r"references='blur\+snow': \['snow'\] unknown"):
+        made("blur+snow", images)
+
+
+@pytest.mark.parametrize("size", (28, 32))
+def test_blur_keeps_the_mean_of_an_image_and_what_has_no_detail(size):
+    images = pictures(size=size)
+    found = made("blur", images)
+    torch.testing.assert_close(found.mean((2, 3)), images.mean((2, 3)))
+    assert found.std() < 0.4 * images.std()
+    flat = images.mean((2, 3), keepdim=True).expand_as(images).contiguous()
+    torch.testing.assert_close(made("blur", flat), flat)
+
+
+@pytest.mark.parametrize(
+    "kind, size, side", (("shuffled4", 32, 4), ("shuffled8", 32, 8), ("shuffled8", 28, 7))
+)
+def test_shuffling_keeps_the_patches_of_an_image(kind, size, side):
+    images = pictures(size=size)
+    found = made(kind, images)
+
+    def patches(images):
+        columns = F.unfold(images, side, stride=side).mT  # (N, patches, C * side * side)
+        return columns.gather(
+            1, columns[..., :1].argsort(1).expand_as(columns)
+        )  # in the order of their first number
+
+    assert torch.equal(patches(found), patches(images))
+    moved = (found != images).float().mean()
+    assert moved > 0.7
+
+
+def test_noise_is_smooth_and_has_the_colours_of_the_images():
+    colours = torch.tensor([[2.0, -1.0, 0.0], [-1.0, 3.0, 1.0]])
+    images = colours[torch.arange(64) % 2][..., None, None].expand(-1, -1, 32, 32).contiguous()
+    found = made("noise", images)
+    share = (found[:, 0] + 1) / 3  # all lie between the two colours
+    torch.testing.assert_close(
+        found, colours[1][:, None, None] + share[:, None] * (colours[0] - colours[1])[:, None, None]
+    )
+    assert 0.45 < share.mean() < 0.55 and share.min() < 0.01 and share.max() > 0.99
+    assert (found[..., 1:] - found[..., :-1]).abs().max() <= 1.0001  # from colour to colour in four pixels
+    assert (found[0] - found[1]).abs().max() > 1
+
+
+def test_energy_margins_are_one_sided():
+    logits, target = batch(0)
+    outside, _ = batch(1)
+    margins = {"inside": -100.0, "outside": 100.0}
+    torch.testing.assert_close(
+        energy_margin(logits, target, reference_logits=outside, **margins), conditional_nll(logits, target)
+    )
+    margins = {"inside": 50.0, "outside": -50.0}
+    wanted = (50 - log_partition(logits)).square().mean() + (log_partition(outside) + 50).square().mean()
+    found = energy_margin(logits, target, reference_logits=outside, weight=2.0, **margins)
+    torch.testing.assert_close(found, conditional_nll(logits, target) + 2 * wanted)
+
+
+def test_labelled_references_are_further_examples():
+    (logits, target), (more, _) = batch(0), batch(1)
+    wanted = F.cross_entropy(torch.cat([logits, more]), torch.cat([target, target]))
+    torch.testing.assert_close(labelled(logits, target, reference_logits=more), wanted)

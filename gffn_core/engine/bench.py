@@ -83,7 +83,7 @@ def loss_overhead(batch_size: int, device: str, width: int, seconds: float = 1.0
     for loss in ("conditional", "joint"):
         run = Run("random", loss, batch_size, epochs=1, width=width)
         model = initial_model(run, dataset).to(device, memory_format=torch.channels_last)
-        steps.append(stepper(model, run.objective(), run.learning_rate, prepare))
+        steps.append(stepper(model, run, prepare))
     ratios, until = [], time.perf_counter() + 2 * seconds
     with settled(device):
         while len(ratios) < 11 or time.perf_counter() < until:

@@ -20,10 +20,11 @@ from torch.nn import functional as F
 
 from gffn_core.data.datasets import Dataset
 from gffn_core.evaluation.standard import predict
-from gffn_core.model import BatchNorm, ConvNet, Dropout, batch_norm, dropout
+from gffn_core.model import BatchNorm, Centre, ConvNet, Dropout, batch_norm, dropout
 from gffn_core.training.course import Course, Result
 from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
 from gffn_core.training.step import PRECISIONS
+from gffn_core.variants.references import beside
 
 CONVOLUTIONS = ("grouped", "unfolded")
 MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's, as PyTorch calls them
@@ -34,7 +35,7 @@ class Execution(NamedTuple):
 
     precision: see ``loop.train``. convolution: "grouped" (one convolution, a group of channels
     per model) or "unfolded" (patches as matrices, one batched product). together: models that share
-    loss and learning rate form one branch; else each is a branch. On CUDA the branches of a step
+    all but the seed form one branch; else each is a branch. On CUDA the branches of a step
     run at the same time, each on a stream of its own.
     """
 
@@ -43,13 +44,24 @@ class Execution(NamedTuple):
     together: bool = True
 
 
+# What the runs of a stack may differ in, and what stands for it in the key of their shape.
+FREE = {
+    "loss": "conditional",
+    "label_space": "categorical",
+    "learning_rate": 1.0,
+    "weight_decay": 0.0,
+    "options": (),
+    "seed": 0,
+}
+
+
 def _branch(run):
-    return run.loss, run.label_space, run.learning_rate, run.options
+    return tuple(getattr(run, name) for name in FREE if name != "seed")
 
 
 def shape_key(run: Run) -> Run:
-    """Equal for runs that can share a stack: they differ in seed, loss, its options, label space or learning rate."""
-    return replace(run, seed=0, loss="conditional", label_space="categorical", learning_rate=1.0, options=())
+    """Equal for runs that can share a stack: they differ in what is ``FREE``."""
+    return replace(run, **FREE)
 
 
 def stacked_logits(
@@ -94,7 +106,7 @@ def stacked_logits(
         elif isinstance(layer, nn.Flatten):  # to (M, B, features)
             x = x.unflatten(1, (models, -1)).transpose(0, 1) if grouped else x.unflatten(0, (models, batch))
             x = x.flatten(2)
-        elif isinstance(layer, (nn.MaxPool2d, nn.ReLU)):  # of an image alone, whatever its place
+        elif isinstance(layer, (nn.MaxPool2d, nn.ReLU, Centre)):  # of an image alone, whatever its place
             x = layer(x)
         elif not isinstance(layer, (ConvNet, nn.Sequential)):
             raise ValueError(f"a stack cannot compute the layer {name!r}, {layer}; use loop.train")
@@ -107,13 +119,15 @@ def _plain(layer):
 
 
 class Branch(NamedTuple):
-    """Models of one loss and learning rate, computed together. Tensors by name, each (M, *shape).
+    """Models that differ in their seed alone, computed together. Tensors by name, each (M, *shape).
 
     A model alone is a net, as in the plain loop, so it is computed to the bit as there; the tensors are its own.
     """
 
     rows: slice
     objective: Callable
+    references: str
+    seeds: Tensor
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor]
     net: nn.Module | None
@@ -138,9 +152,7 @@ class Stack:
         execution: Execution = Execution(),
     ):
         if len({shape_key(run) for run in runs}) != 1:
-            raise ValueError(
-                "the runs of a stack may differ in seed, loss, label space and learning rate alone"
-            )
+            raise ValueError(f"the runs of a stack may differ in {', '.join(FREE)} alone")
         if execution.precision not in PRECISIONS or execution.convolution not in CONVOLUTIONS:
             raise ValueError(f"{execution} is unknown; use one of {PRECISIONS} and of {CONVOLUTIONS}")
         self.runs, self.model, self.prepare, self.execution = list(runs), model, prepare, execution
@@ -169,15 +181,20 @@ class Stack:
             else:
                 buffers = stacked("weights", rows)
                 parameters = {name: buffers.pop(name).requires_grad_() for name in states[0][MOMENTS[0]]}
-            self.branches.append(Branch(rows, run.objective(), parameters, buffers, net))
-            groups.append({"params": list(parameters.values()), "lr": run.learning_rate})
-        self.optimizer = torch.optim.Adam(groups, fused=True, capturable=cuda)
+            seeds = torch.tensor([run.seed for run in self.runs[rows]], device=self.device)
+            self.branches.append(
+                Branch(rows, run.objective(), run.references, seeds, parameters, buffers, net)
+            )
+            rates = {"lr": run.learning_rate, "weight_decay": run.weight_decay}
+            groups.append({"params": list(parameters.values()), **rates})
+        self.optimizer = torch.optim.AdamW(groups, fused=True, capturable=cuda)
         for branch in self.branches:
             moments = {key: stacked(key, branch.rows) for key in MOMENTS}
             for name, value in branch.parameters.items():
                 self.optimizer.state[value] = {
                     key: torch.empty_like(value).copy_(moments[key][name].view_as(value)) for key in MOMENTS
                 } | {"step": torch.tensor(float(states[0]["step"]), device=self.device)}
+        self.taken = self.optimizer.state[value]["step"]  # steps so far, which all parameters count
         # Where the epoch is and what it left, on the device, so that a step needs nothing of the host.
         self.position = torch.zeros(1, dtype=torch.int64, device=self.device)
         self.order = torch.zeros(self.steps, count, batch_size, dtype=torch.int64, device=self.device)
@@ -245,6 +262,8 @@ class Stack:
         self.position += 1
 
     def _backward(self, branch, images, labels):
+        if branch.references:
+            images = beside(images, branch.references, branch.seeds, self.taken.long()[None])
         half = self.execution.precision == "bfloat16"
         # Each weight is used once, so a cache of half precision copies would only cost memory.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
@@ -259,7 +278,7 @@ class Stack:
         for value, gradient in zip(branch.parameters.values(), gradients):
             alike = gradient.stride() == value.stride()  # fused Adam walks both as they lie in memory
             value.grad = gradient if alike else torch.empty_like(value).copy_(gradient)
-        return losses.detach(), (logits.argmax(-1) == labels).sum(-1)
+        return losses.detach(), (logits[:, : labels.shape[1]].argmax(-1) == labels).sum(-1)
 
     def _stream(self, number):
         if not self.streams:

@@ -15,9 +15,10 @@ from gffn_core.training.run import Normalise, Run, initial_model
 
 def bytes_per_run(run: Run, dataset: Dataset) -> int:
     """Estimate of the device memory that a run adds to a stack."""
+    images = run.batch_size * (2 if run.references else 1)
     with torch.device("meta"):
         model = initial_model(run, dataset)
-        outputs, parameters = sizes(model, torch.empty(run.batch_size, *dataset.train_x.shape[1:]))
+        outputs, parameters = sizes(model, torch.empty(images, *dataset.train_x.shape[1:]))
     # Outputs, their gradients, workspace; parameters, gradients, moments, two copies while graphs are made.
     return 4 * (3 * outputs + 6 * parameters)
 

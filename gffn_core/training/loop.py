@@ -43,7 +43,7 @@ def train(
     model = initial_model(run, dataset).to(device, memory_format=torch.channels_last)
     prepare = Normalise(dataset.train_x, device)
     train_x, train_y = dataset.train_x.to(device), dataset.train_y.to(device)
-    take_step = stepper(model, run.objective(), run.learning_rate, prepare, precision)
+    take_step = stepper(model, run, prepare, precision)
 
     while not course.finished:
         order = epoch_order(run.seed, course.epoch + 1, len(train_x)).to(device)

@@ -12,6 +12,7 @@ from gffn_core.data.datasets import Dataset
 from gffn_core.data.files import sha256_of
 from gffn_core.model import WIDTHS, ConvNet
 from gffn_core.training.step import objective, options_of
+from gffn_core.variants.references import kinds_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Run:
     learning_rate is Adam's, constant as in the thesis, which does not print it; 1e-3 is Adam's
     default. patience, patience_steps: *early* is decided once validation accuracy has not improved
     for that many epochs and that many steps (an epoch of large batches is but a few steps).
-    width, norm, dropout: see ``model.ConvNet``.
+    weight_decay: AdamW's, decoupled from the gradient. width, norm, dropout, centred: see ``model.ConvNet``.
     loss, options: name of an objective (``step.OBJECTIVES``) and what else it takes, such as
     ``{"kl_weight": 10.0}``: a mapping or pairs, kept as sorted pairs without those at their default.
     Initialisation and data order depend on ``seed`` alone, so runs that differ in their loss are pairs.
@@ -44,6 +45,8 @@ class Run:
     options: tuple[tuple[str, object], ...] = ()
     norm: str = "none"
     dropout: float = 0.0
+    centred: bool = False
+    weight_decay: float = 0.0
 
     def __post_init__(self):
         if self.label_space not in losses.LABEL_SPACES:
@@ -55,8 +58,13 @@ class Run:
         for field in (*counts, "learning_rate"):
             if not 0 < getattr(self, field) < math.inf:
                 raise ValueError(f"{field}={getattr(self, field)} must be positive and finite")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay={self.weight_decay} must be finite and not negative")
+        if self.references and self.batch_size < len(kinds_of(self.references)):
+            raise ValueError(f"batch_size={self.batch_size} is too small for references={self.references!r}")
         # The loss itself says which options, and which values of them, it takes.
-        losses_of_two = self.objective()(torch.zeros(2, 1, 2), torch.zeros(2, 1, dtype=torch.int64))
+        logits = torch.zeros(2, 2 if self.references else 1, 2)
+        losses_of_two = self.objective()(logits, torch.zeros(2, 1, dtype=torch.int64))
         if losses_of_two.shape != (2,):  # else nets trained together would get each other's gradients
             raise ValueError(
                 f"loss {self.loss!r} gives the shape {tuple(losses_of_two.shape)} for two batches, "
@@ -69,6 +77,11 @@ class Run:
     def objective(self) -> Callable:
         """(logits, labels) -> loss."""
         return objective(self.loss, self.label_space, **dict(self.options))
+
+    @property
+    def references(self) -> str:
+        """What references a step makes of its images, see ``variants.references.beside``; "" for none."""
+        return dict(self.options).get("references", "")
 
     def settings(self) -> dict:
         """The fields as plain data, each option as one of them: what a record says of its run."""
@@ -104,9 +117,8 @@ def initial_model(run: Run, dataset: Dataset) -> ConvNet:
     _, channels, size, _ = dataset.train_x.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        return ConvNet(
-            channels, size, dataset.num_classes, run.width, norm=run.norm, dropout=run.dropout, seed=run.seed
-        )
+        net = {"norm": run.norm, "dropout": run.dropout, "centred": run.centred}
+        return ConvNet(channels, size, dataset.num_classes, run.width, seed=run.seed, **net)
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from gffn_core.losses import _check_kl_weight, _terms
+from gffn_core.losses import check_weight, terms
 
 
 def joint_backward(
@@ -26,13 +26,13 @@ def joint_backward(
     micro_batches: (inputs, target) of any sizes, target as ``joint_nll`` takes it; a batch norm sees each by
     itself. Returns the loss, (), detached. ValueError where there is no example.
     """
-    _check_kl_weight(kl_weight)
+    check_weight(kl_weight)
     parameters = [one for one in model.parameters() if one.requires_grad]
     weighted = [torch.zeros_like(one) for one in parameters]  # sum of e^(ln Z - peak) grad ln Z
     plain = [torch.zeros_like(one) for one in parameters]  # sum of grad (<y, f> - (1 - w) ln Z)
     peak, total, score_sum, count = -math.inf, 0.0, 0.0, 0
     for inputs, target in micro_batches:
-        ln_z, score = _terms(model(inputs), target, label_space, validate=False)
+        ln_z, score = terms(model(inputs), target, label_space, validate=False)
         score = score - (1 - kl_weight) * ln_z
         highest = max(peak, ln_z.detach().max().item())
         torch._foreach_mul_(weighted, math.exp(peak - highest))
