@@ -120,9 +120,12 @@ def test_photos_stay_whole(arrays, tmp_path):
 # Files of one's own
 
 
-def test_a_subset_differs_in_its_training_images_alone(monkeypatch, tmp_path):
-    monkeypatch.setitem(datasets.SUBSETS, "cifar10_10000", ("digits", 100))
-    few, all_of_it = load_dataset("cifar10_10000", root=tmp_path), load_dataset("digits")
+@pytest.mark.parametrize("name", datasets.SUBSETS)
+def test_a_subset_differs_in_its_training_images_alone(name, monkeypatch, tmp_path):
+    whole = datasets.SUBSETS[name][0]
+    assert datasets.OUT_OF_DISTRIBUTION[name] == datasets.OUT_OF_DISTRIBUTION[whole]
+    monkeypatch.setitem(datasets.SUBSETS, name, ("digits", 100))
+    few, all_of_it = load_dataset(name, root=tmp_path), load_dataset("digits")
     assert len(few.train_x) == len(few.train_y) == 100
     assert torch.equal(few.train_x, all_of_it.train_x[:100]) and torch.equal(
         few.train_y, all_of_it.train_y[:100]

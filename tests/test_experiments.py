@@ -74,12 +74,28 @@ def hashes(records):
 @pytest.mark.parametrize("name", PROFILES)
 def test_profile_is_a_grid_of_pairs(name):
     """Every comparison in the book is between two runs that differ in their loss alone."""
-    runs = PROFILES[name].runs()
+    profile = PROFILES[name]
+    runs = profile.runs()
     assert len(set(runs)) == len(runs) > 0
+    # Options are of a loss; the pairs of what has them are those of another grid.
+    paired = not any({"loss", "options"} & set(settings) for settings in profile.settings)
     for run in runs:
-        for loss in PROFILES[name].losses if name != "weight" else ():  # its pairs are those of "fewer"
+        for loss in profile.losses if paired else ():
             assert dataclasses.replace(run, loss=loss) in runs
         assert run.dataset in datasets.DATASETS
+
+
+def test_settings_that_name_a_loss_are_for_it_alone():
+    profile = PROFILES["mechanism_tuning"]
+    only = profile.runs(["cifar10_10000"], losses=["label_smoothing", "joint"], seeds=[0])
+    assert [(run.loss, dict(run.options)) for run in only] == [
+        ("joint", {}),
+        ("joint", {"kl_weight": 5.0}),
+        ("joint", {"kl_weight": 25.0}),
+        ("label_smoothing", {"smoothing": 0.05}),
+        ("label_smoothing", {}),
+        ("label_smoothing", {"smoothing": 0.2}),
+    ]
 
 
 def test_a_value_named_twice_is_one_run():

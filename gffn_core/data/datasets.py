@@ -20,7 +20,7 @@ from gffn_core.data.files import check_writable, write_atomically
 from gffn_core.data.sources import MIRRORS, PACKAGES, fetch_official, official_origin
 
 # The first training images of a data set, which has them in random order; else the same.
-SUBSETS = {"cifar10_10000": ("cifar10", 10_000)}
+SUBSETS = {"cifar10_10000": ("cifar10", 10_000), "fashion_mnist_10000": ("fashion_mnist", 10_000)}
 SOURCES = ("auto", "cache", "official", "mirror")
 TITLES = {
     "mnist": "MNIST",
@@ -40,6 +40,7 @@ OUT_OF_DISTRIBUTION = {
     "svhn": "cifar10",
     "mnist": "fashion_mnist",
     "fashion_mnist": "mnist",
+    "fashion_mnist_10000": "mnist",
     "digits_0_4": "digits_5_9",
 }
 OFFICIAL_COUNTS = {  # train and test images

@@ -14,7 +14,8 @@ class Profile:
 
     epochs: batch size -> epochs of the long scheme. Large batches get more epochs, yet fewer steps
     (the thesis stopped by a time limit instead). epoch_factor: multiplies them for a data set.
-    settings: further fields of ``Run``; each combination is a part of the grid.
+    settings: further fields of ``Run``; each combination is a part of the grid. One that names a loss is for
+    that loss alone.
     """
 
     name: str
@@ -48,15 +49,15 @@ class Profile:
         return [
             Run(
                 dataset=dataset,
-                loss=loss,
                 batch_size=batch_size,
                 epochs=self.epochs[batch_size] * self.epoch_factor.get(dataset, 1),
                 seed=seed,
-                **settings,
+                **{"loss": loss} | settings,
             )
             for seed, batch_size, dataset, settings, loss in product(
                 chosen["seeds"], chosen["batch_sizes"], chosen["datasets"], self.settings, chosen["losses"]
             )
+            if settings.get("loss", loss) == loss
         ]
 
 
@@ -64,6 +65,45 @@ THESIS_DATASETS = ("cifar10", "mnist", "fashion_mnist", "svhn")
 # The SVHN subset holds a sixth of the others' images, so an epoch has a sixth of their steps.
 SUBSET_FACTOR = {"svhn": 4}
 CPU_EPOCHS = {4: 10, 8: 12, 16: 15, 32: 20, 64: 30, 128: 45, 256: 60, 512: 90, 1024: 120, 2048: 200}
+
+
+def _options(loss: str, **grid) -> list[dict]:
+    """Settings of a loss: each combination of its options' values."""
+    return [{"loss": loss, "options": dict(zip(grid, values))} for values in product(*grid.values())]
+
+
+def _named(settings) -> dict:
+    """Fields of a profile whose settings name their losses."""
+    return {"losses": tuple(dict.fromkeys(one["loss"] for one in settings)), "settings": tuple(settings)}
+
+
+# The losses of the chapter on what the joint loss does, each with a small grid of its own weight.
+_EVENING = [
+    *_options("conditional"),
+    *_options("joint", kl_weight=(1.0, 5.0, 25.0)),
+    *_options("self_normalised", kl_weight=(1.0, 5.0, 25.0)),
+    *_options("variance", weight=(1.0, 5.0, 25.0)),
+    *_options("squared", weight=(1.0, 5.0, 25.0)),
+    *_options("z_loss", weight=(0.005, 0.05, 0.5)),
+]
+_CURBING = [
+    *_options("label_smoothing", smoothing=(0.05, 0.1, 0.2)),
+    *_options("confidence_penalty", weight=(0.1, 0.3, 1.0)),
+    *_options("logit_norm", temperature=(0.04, 0.1, 0.3)),
+    *_options("logit_penalty", weight=(1e-3, 1e-2, 1e-1)),
+    *({"loss": "conditional", "weight_decay": decay} for decay in (0.1, 0.5, 2.0)),
+]
+_FOUR = "blur+mixed+shuffled8+noise"
+_REFERENCES = [
+    *_options("joint", references=("blur", "blur+mixed", "shuffled4")),
+    *_options("joint", references=(_FOUR,), kl_weight=(1.0, 3.0, 10.0)),
+    *_options("self_normalised", references=(_FOUR,), kl_weight=(1.0, 3.0)),
+    *_options("outlier_exposure", references=("blur", _FOUR), weight=(0.1, 0.5)),
+    *_options("energy_margin", references=("blur", _FOUR), weight=(0.01, 0.1)),
+    *_options("labelled", references=("blur",)),
+]
+# The first 10,000 images of two data sets, at one batch size.
+_TUNING = {"datasets": ("cifar10_10000", "fashion_mnist_10000"), "epochs": {128: 20}, "seeds": (0, 1)}
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
 # What could explain the results away: learning rates, unequal epochs, the width.
@@ -115,11 +155,14 @@ PROFILES = {
         # Does one intercept for all data make the joint loss's gain independent of the batch size?
         Profile(
             "any_batch",
-            ("cifar10_10000",),
+            ("cifar10_10000", "fashion_mnist_10000"),
             epochs={1: 8, 2: 9} | CPU_EPOCHS,
             seeds=(0, 1, 2, 3, 4, 5),
             losses=("conditional", "joint", "self_normalised"),
         ),
+        Profile("mechanism_tuning", **_TUNING, **_named(_EVENING + _CURBING)),
+        Profile("centred_tuning", **_TUNING, **_named([one | {"centred": True} for one in _EVENING])),
+        Profile("references_tuning", **_TUNING, **_named(_REFERENCES)),
     )
 }
 
