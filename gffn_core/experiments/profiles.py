@@ -102,8 +102,7 @@ _REFERENCES = [
     *_options("energy_margin", references=("blur", _FOUR), weight=(0.01, 0.1)),
     *_options("labelled", references=("blur",)),
 ]
-# The first 10,000 images of two data sets, at one batch size.
-_TUNING = {"datasets": ("cifar10_10000", "fashion_mnist_10000"), "epochs": {128: 20}, "seeds": (0, 1)}
+_TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
 # What could explain the results away: learning rates, unequal epochs, the width.
@@ -160,9 +159,19 @@ PROFILES = {
             seeds=(0, 1, 2, 3, 4, 5),
             losses=("conditional", "joint", "self_normalised"),
         ),
-        Profile("mechanism_tuning", **_TUNING, **_named(_EVENING + _CURBING)),
-        Profile("centred_tuning", **_TUNING, **_named([one | {"centred": True} for one in _EVENING])),
-        Profile("references_tuning", **_TUNING, **_named(_REFERENCES)),
+        Profile(
+            "mechanism_tuning",
+            ("cifar10_10000", "fashion_mnist_10000"),
+            **_TUNING,
+            **_named(_EVENING + _CURBING),
+        ),
+        Profile(
+            "centred_tuning",
+            ("cifar10_10000",),
+            **_TUNING,
+            **_named([one | {"centred": True} for one in _EVENING]),
+        ),
+        Profile("references_tuning", ("cifar10_10000",), **_TUNING, **_named(_REFERENCES)),
     )
 }
 
