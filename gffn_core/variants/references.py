@@ -22,13 +22,13 @@ def beside(images: Tensor, references: str, seed: Tensor, step: Tensor) -> Tenso
     reference is made from the i-th image. seed (M,) and step (M,) or (1,) int64, of M models' own batches.
     ValueError for an unknown kind.
     """
-    kinds, (models, n, _, height, width) = kinds_of(references), images.shape
+    kinds, (models, n, channels, height, width) = kinds_of(references), images.shape
     cells = (height // _side(height, PATCH)) * (width // _side(width, PATCH))
     bits = random_bits(~seed, step, n * cells).view(models, n, cells)  # not those of dropout
     parts = [part.tensor_split(len(kinds), 1) for part in (images, images.roll(1, 1), bits)]
     made = [make(*of) for make, *of in zip(kinds, *parts)]
-    both = torch.cat([images, *made], 1).flatten(0, 1)
-    return both.contiguous(memory_format=torch.channels_last).unflatten(0, (models, 2 * n))
+    both = images.new_empty(models, 2 * n, height, width, channels).movedim(-1, 2)
+    return torch.cat([images, *made], 1, out=both)
 
 
 def kinds_of(references: str) -> list:
