@@ -265,7 +265,7 @@ display(
         words.markdown_table(["loss", "trained", *COLUMNS.values()], rows)
         + "\n\nTest images; means over seeds, batch sizes and data sets, each data set with equal weight;"
         " *T*: after"
-        f" temperature scaling. The best of each column is bold. {chapter.basis}"
+        f" temperature scaling. The best of each column is bold. {words.escape(chapter.basis)}"
     )
 )
 

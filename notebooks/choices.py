@@ -312,7 +312,8 @@ if counts.shape == (8, len(RATES)) and (counts >= 6).all(axis=None):
     ]
     display(
         Markdown(
-            words.markdown_table(header, rows) + f"\n\nTest images. {words.basis(tried, ', '.join(RATES))}"
+            words.markdown_table(header, rows)
+            + f"\n\nTest images. {words.escape(words.basis(tried, ', '.join(RATES)))}"
         )
     )
 else:

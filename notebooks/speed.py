@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core.engine import bench
+from gffn_core.engine import bench, contenders
 from gffn_core.experiments import tables
 from gffn_core.pages import publish, style, words
 
@@ -80,7 +80,7 @@ for found in measured:
     display(
         Markdown(
             "Model-images per second, in brackets how many times as fast ours is, each after"
-            f" {bench.WARM_UP_STEPS:,} steps or {bench.WARM_UP_SECONDS} seconds of them."
+            f" {contenders.WARM_UP_STEPS:,} steps or {contenders.WARM_UP_SECONDS} seconds of them."
             f" {words.escape(basis(found))}.\n\n"
             + words.markdown_table(["batch size", *bench.CONTENDERS, "ours computed as"], rows)
         )

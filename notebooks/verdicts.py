@@ -33,7 +33,7 @@ from scipy import stats
 from gffn_core.experiments import tables
 from gffn_core.pages import publish, words
 from gffn_core.pages.chapter import open_chapter
-from gffn_core.pages.style import STYLE, batch_axis, label_axes
+from gffn_core.pages.style import STYLE, batch_axis, label_axes, literal
 from gffn_core.verdicts import intervals, values
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
@@ -74,7 +74,7 @@ else:
                     marker=marker,
                     color="#7A5BA6",
                     alpha=0.75,
-                    label=titles[dataset],
+                    label=literal(titles[dataset]),
                 )
             axis.set_yscale("log")
             axis.set_title(name)
@@ -169,7 +169,10 @@ display(
     Markdown(
         words.markdown_table(
             ["data set", "margin", "over nine doublings of $B$, per doubling"],
-            [[titles[name], f"{m:.4f}", f"{m / intervals.DOUBLINGS:.5f}"] for name, m in margins.items()],
+            [
+                [words.escape(titles[name]), f"{m:.4f}", f"{m / intervals.DOUBLINGS:.5f}"]
+                for name, m in margins.items()
+            ],
         )
         + f"\n\nIt serves accuracies and calibration errors; areas under the ROC curve have {values.LUCK}."
     )
