@@ -58,6 +58,12 @@ ABRIDGE = """() => {
 }"""
 
 
+# The theme looks what has outgrown its box a third of a second after the window has got another size.
+SCROLLABLE_BY_KEYBOARD = """() => ![...document.querySelectorAll(
+  '.output[tabindex="-1"], .pst-scrollable-table-container[tabindex="-1"]'
+)].some((e) => e.scrollWidth > e.clientWidth)"""
+
+
 def look(page, theme, width):
     """Give the reader another theme and window, and wait until the page has followed."""
     page.emulate_media(color_scheme=theme)
@@ -66,6 +72,7 @@ def look(page, theme, width):
     page.evaluate(
         "Promise.allSettled(document.getAnimations().map((a) => a.finished)).then(() => null)"
     )  # colours in transition
+    page.wait_for_function(SCROLLABLE_BY_KEYBOARD, timeout=5000)
 
 
 @pytest.fixture(scope="module")
