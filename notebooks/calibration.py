@@ -248,21 +248,21 @@ COLUMNS = {
     "ece": "ECE",
     "scaled_ece": "ECE, T",
     "nll": "NLL",
-    "scaled_nll": "refinement (NLL, T)",
-    "miscalibration": "miscalibration (NLL minus NLL, T)",
+    "scaled_nll": "refinement",
+    "miscalibration": "miscalibration",
 }
 by_stopping = tables.by_stopping(chapter.table, COLUMNS)
 best = {
     name: by_stopping[name].max() if name == "test_accuracy" else by_stopping[name].min() for name in COLUMNS
 }
 rows = [
-    [loss, scheme]
+    [f"{loss}, {scheme}"]
     + [f"**{row[name]:.3f}**" if row[name] == best[name] else f"{row[name]:.3f}" for name in COLUMNS]
     for (loss, scheme), row in by_stopping.iterrows()
 ]
 display(
     Markdown(
-        words.markdown_table(["loss", "trained", *COLUMNS.values()], rows)
+        words.markdown_table(["loss, trained", *COLUMNS.values()], rows)
         + "\n\nTest images; means over seeds, batch sizes and data sets, each data set with equal weight;"
         " *T*: after"
         f" temperature scaling. The best of each column is bold. {words.escape(chapter.basis)}"

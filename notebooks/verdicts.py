@@ -79,7 +79,7 @@ else:
             axis.set_yscale("log")
             axis.set_title(name)
             batch_axis(axis, part["batch_size"])
-        axes[0].legend(frameon=False, fontsize="small")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
         label_axes(figure, "batch size", "standard deviation over seeds")
     ratio = spread.groupby(["quantity", "dataset"])["std"].agg(lambda one: one.max() / one.min())
     publish.show(
