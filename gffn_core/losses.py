@@ -132,9 +132,8 @@ def reference_partition(logits, ln_z, label_space):
     reference = log_partition(logits, label_space=label_space)
     if reference.ndim != ln_z.ndim or reference.shape[:-1] != ln_z.shape[:-1] or reference.shape[-1] == 0:
         raise ValueError(
-            f"reference_logits have shape {tuple(logits.shape)}; they take (..., M, K) with M of at least"
-            f" 1 and the "
-            f"leading dimensions {tuple(ln_z.shape[:-1])} of the logits"
+            f"reference_logits have shape {tuple(logits.shape)}; they take (..., M, K) with M of at least 1 "
+            f"and the leading dimensions {tuple(ln_z.shape[:-1])} of the logits"
         )
     return reference
 
@@ -376,9 +375,8 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
         logits, labels, keep = self._positions(input, target)
         share, count = 1, keep.sum()
         if self.weight is not None:
-            if (
-                not target.is_floating_point()
-            ):  # as in torch, whose mean is weighed by the labels' own weights
+            # As in torch, whose mean is weighed by the labels' own weights.
+            if not target.is_floating_point():
                 count = self.weight[torch.where(keep, target.reshape(-1).long(), 0)][keep].sum()
             vectors = labels if labels.ndim == 2 else F.one_hot(labels, logits.shape[-1])
             labels = vectors * self.weight

@@ -9,6 +9,7 @@ stay there.
 
 import csv
 import importlib.metadata
+import io
 import math
 import os
 import re
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 
 from gffn_core import metrics
+from gffn_core.data.files import write_atomically
 from gffn_core.data.sources import import_torchvision
 
 PUBLISHED = Path("published/conformance.csv")  # below the folder of results
@@ -283,10 +285,11 @@ def main() -> None:
     rows = [*known(cases), *(row for by in IMPLEMENTATIONS for row in measure(by, cases))]
     order = {name: place for place, name in enumerate(cases)}
     rows.sort(key=lambda row: (order[row["case"]], row["measure"], row["bins"]))
-    with open(Path("results") / PUBLISHED, "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(Path("results") / PUBLISHED, lambda file: file.write(text.getvalue().encode()))
 
 
 if __name__ == "__main__":

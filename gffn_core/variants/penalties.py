@@ -33,7 +33,7 @@ def variance(
 
     It is w/2 the squared distance of ln Z to its mean over the batch, so a batch of one has no such term.
     """
-    nll, ln_z = _conditional(logits, target, label_space, weight, validate)
+    nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight, validate)
     return nll + weight / 2 * ln_z.var(-1, correction=0)
 
 
@@ -50,7 +50,7 @@ def squared(
 
     log_normaliser: c, as in ``losses.self_normalised_nll``; a bias of the last layer learns it.
     """
-    nll, ln_z = _conditional(logits, target, label_space, weight, validate)
+    nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight, validate)
     c = log_normaliser_of(log_normaliser, logits, label_space)[..., None]
     return nll + weight / 2 * (ln_z - c).square().mean(-1)
 
@@ -101,7 +101,7 @@ def confidence_penalty(
     validate: bool = False,
 ) -> Tensor:
     """conditional - w mean H(p(y|x)), H the entropy (Pereyra et al., 2017)."""
-    nll, ln_z = _conditional(logits, target, label_space, weight, validate)
+    nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight, validate)
     f = accumulate(logits)
     p = f.softmax(-1) if label_space == "categorical" else f.sigmoid()
     return nll - weight * (ln_z - (p * f).sum(-1)).mean(-1)
@@ -136,7 +136,7 @@ def logit_penalty(
     validate: bool = False,
 ) -> Tensor:
     """conditional + w mean |f|^2 (Kornblith et al., 2021)."""
-    nll, _ = _conditional(logits, target, label_space, weight, validate)
+    nll, _ = conditional_and_ln_z(logits, target, label_space, weight, validate)
     return nll + weight * accumulate(logits).square().sum(-1).mean(-1)
 
 
@@ -146,8 +146,8 @@ def uniform_score(logits: Tensor, label_space: str) -> Tensor:
     return f.mean(-1) if label_space == "categorical" else f.sum(-1) / 2
 
 
-def _conditional(logits, target, label_space, weight, validate):
-    """The conditional loss (...), and ln Z (..., N)."""
+def conditional_and_ln_z(logits, target, label_space, weight, validate):
+    """The conditional loss (...), and ln Z (..., N), for a term of this weight."""
     check_weight(weight, "weight")
     ln_z, score = terms(logits, target, label_space, validate)
     check_not_empty(ln_z)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gffn_core.losses import check_weight, conditional_nll, reference_partition, terms
+from gffn_core.losses import conditional_nll, reference_partition
 from gffn_core.model import random_bits
-from gffn_core.variants.penalties import uniform_score
+from gffn_core.variants.penalties import conditional_and_ln_z, uniform_score
 
 PATCH = 4  # pixels a side at most, of what blur and noise take as one
 
@@ -109,8 +109,8 @@ def outlier_exposure(
 
     reference_logits: ``(..., M, K)``. Other shapes and errors as ``losses.conditional_nll``; likewise below.
     """
-    check_weight(weight, "weight")
-    nll, _, reference = _with_references(logits, target, reference_logits, label_space, validate)
+    nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight, validate)
+    reference = reference_partition(reference_logits, ln_z, label_space)
     return nll + weight * (reference - uniform_score(reference_logits, label_space)).mean(-1)
 
 
@@ -129,8 +129,8 @@ def energy_margin(
 
     The energy of Liu et al. (2020) is -ln Z; weight and margins are those of their code.
     """
-    check_weight(weight, "weight")
-    nll, ln_z, reference = _with_references(logits, target, reference_logits, label_space, validate)
+    nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight, validate)
+    reference = reference_partition(reference_logits, ln_z, label_space)
     low, high = (inside - ln_z).relu(), (reference - outside).relu()
     return nll + weight * (low.square().mean(-1) + high.square().mean(-1))
 
@@ -152,10 +152,3 @@ def labelled(
     return (
         conditional_nll(logits, target, **options) + conditional_nll(reference_logits, target, **options)
     ) / 2
-
-
-def _with_references(logits, target, reference_logits, label_space, validate):
-    """The conditional loss (...), ln Z of the examples (..., N) and of the references (..., M)."""
-    nll = conditional_nll(logits, target, label_space=label_space, validate=validate)
-    ln_z, _ = terms(logits, target, label_space, validate=False)
-    return nll, ln_z, reference_partition(reference_logits, ln_z, label_space)

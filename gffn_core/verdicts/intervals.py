@@ -77,10 +77,8 @@ def estimate(values: pd.DataFrame, weights: Callable = evenly) -> Estimate | Non
     other, with Satterthwaite's degrees of freedom for the sum.
     """
     index = values.index
-    names = [code for name, code in zip(index.names, index.codes) if name not in ("batch_size", "seed")]
-    strata = np.zeros(len(index), dtype=int)
-    if names:
-        strata = np.unique(names, axis=1, return_inverse=True)[1].ravel()
+    codes = [code for name, code in zip(index.names, index.codes) if name not in ("batch_size", "seed")]
+    strata = np.unique(codes or [index.codes[0] * 0], axis=1, return_inverse=True)[1].ravel()
     sizes = index.get_level_values("batch_size") if "batch_size" in index.names else np.ones(len(index))
     table = np.array([values["value"], sizes, index.get_level_values("seed")], dtype=float)
     parts = []

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gffn_core.verdicts.rules import Measured
+from gffn_core.verdicts.rules import Measured, between
 
 DRAWS = 9999
 POWER = 0.8
@@ -23,8 +23,7 @@ def boundary(measured: Measured) -> float:
 def student(measured: Measured) -> float:
     """P-value of the effect against the nearest boundary, two-sided, as the ledger has it before
     correction."""
-    effect, error, df, _ = measured.estimate
-    return 2 * stats.t.sf(abs(effect - boundary(measured)) / error, df)
+    return between(measured.estimate, measured.low, measured.high).p
 
 
 def sign_flip(measured: Measured) -> float:
@@ -96,7 +95,9 @@ def seeds_needed(measured: Measured, alpha: float) -> float:
 def disagreement(measured: Measured) -> str:
     """Which of the other methods decides where the first does not, or the other way round, at 5 %,
     uncorrected."""
-    first = student(measured) < 0.05
+    first = student(measured)
     others = {"sign flips": sign_flip(measured), "a mixed model": mixed_model(measured)}
-    said = [f"{name} (p {p:.2g})" for name, p in others.items() if np.isfinite(p) and (p < 0.05) != first]
-    return f"p {student(measured):.2g} before correction, against {' and '.join(said)}" if said else ""
+    said = [
+        f"{name} (p {p:.2g})" for name, p in others.items() if np.isfinite(p) and (p < 0.05) != (first < 0.05)
+    ]
+    return f"p {first:.2g} before correction, against {' and '.join(said)}" if said else ""

@@ -49,9 +49,8 @@ CLAIMS = [
         "ood",
         "5.3.2",
         "ln p(x) is a worse score than max softmax for both data sets and all batch sizes.",
-        f"AUROC of the GFFN's max softmax minus that of its ln p(x), in each cell: above -{LUCK} (the"
-        f" weakest "
-        "is shown).",
+        f"AUROC of the GFFN's max softmax minus that of its ln p(x), in each cell: above -{LUCK} (the "
+        "weakest is shown).",
         "AUROC",
         lambda pairs: everywhere(baseline_lead(pairs), LUCK),
         datasets=COLOURED,
