@@ -284,16 +284,15 @@ tried = [
     r for name in RATES for r in (chapter.variant(name) if name != PROFILE else records) if not r["diverged"]
 ]
 tuned = tables.frame(tried, schemes=(course.LOWEST_NLL,))
-if len(tuned):
-    tuned["val_nll"] = [min(r["curves"]["val_nll"]) for r in tried if course.LOWEST_NLL in r["evaluations"]]
-    control = profiles.profile("slow")
-    tuned = tuned[tuned["dataset"].isin(control.datasets) & tuned["batch_size"].isin(control.batch_sizes)]
-by = ["dataset", "batch_size", "loss"]
-counts = tuned.groupby([*by, "learning_rate"])["seed"].nunique().unstack() if len(tuned) else pd.DataFrame()
-if counts.shape == (8, len(RATES)) and (counts >= 6).all(axis=None):
+tuned["val_nll"] = [min(r["curves"]["val_nll"]) for r in tried if course.LOWEST_NLL in r["evaluations"]]
+control = profiles.profile("slow")
+tuned = tuned[tuned["dataset"].isin(control.datasets) & tuned["batch_size"].isin(control.batch_sizes)]
+by, needed = ["dataset", "batch_size", "loss"], len(RATES) * len(control.runs())
+if len(tuned) == needed:
     mean = tuned.groupby([*by, "learning_rate"])["val_nll"].mean()
     best = mean.groupby(level=by).idxmin().map(lambda index: index[-1])
     at_best = tuned[tuned["learning_rate"] == best.loc[pd.MultiIndex.from_frame(tuned[by])].to_numpy()]
+    shown = [r for r in tried if r["key"] in set(tuned["key"])]
     rows = []
     for (dataset, batch, loss), part in at_best.groupby(by):
         numbers = part[["test_accuracy", "ece", "scaled_nll", "miscalibration"]].mean()
@@ -313,15 +312,17 @@ if counts.shape == (8, len(RATES)) and (counts >= 6).all(axis=None):
     display(
         Markdown(
             words.markdown_table(header, rows)
-            + f"\n\nTest images. {words.escape(words.basis(tried, ', '.join(RATES)))}"
+            + f"\n\nTest images. {words.escape(words.basis(shown, ', '.join(RATES)))}"
         )
     )
 else:
     display(
         Markdown(
-            f"*Not yet answered.* It needs six seeds of both losses at four rates, two batch sizes and"
-            f" two data sets"
-            f" (profiles `slower`, `slow`, `fast`); {len(tuned)} of 192 such runs are at hand."
+            f"*Not yet answered.* It needs {len(control.seeds)} seeds of both losses at {len(RATES)}"
+            f" rates on two"
+            f" batch sizes and data sets (profiles `slower`, `slow`, `fast`); {len(tuned)} of {needed}"
+            f" such runs"
+            " are at hand."
         )
     )
 

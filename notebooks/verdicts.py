@@ -30,7 +30,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 from scipy import stats
 
-from gffn_core.experiments import tables
+from gffn_core.experiments import profiles, tables
 from gffn_core.pages import publish, words
 from gffn_core.pages.chapter import open_chapter
 from gffn_core.pages.style import STYLE, batch_axis, label_axes, literal
@@ -133,16 +133,19 @@ index = pd.MultiIndex.from_product([sizes, range(6)], names=["batch_size", "seed
 truth = 3 * np.sin(sizes)  # effects of the cells
 
 
-def covered(noise, weights, draws=300):
+DRAWS = 300
+
+
+def covered(noise, weights):
     rng = np.random.default_rng(0)
     right = weights(sizes.astype(float)) @ truth
     hits = 0
-    for _ in range(draws):
+    for _ in range(DRAWS):
         found = intervals.estimate(
             pd.DataFrame({"value": (truth[:, None] + noise(rng)).ravel()}, index), weights
         )
         hits += abs(found.effect - right) < stats.t.ppf(0.975, found.df) * found.error
-    return hits / draws
+    return hits / DRAWS
 
 
 coverage = {name: [covered(noise, weights) for weights in WEIGHTS.values()] for name, noise in NOISES.items()}
@@ -151,9 +154,9 @@ rows = [[name, *(words.percent(share, 0) for share in row)] for name, row in cov
 display(
     Markdown(
         words.markdown_table(["noise", *WEIGHTS], rows)
-        + "\n\n**They do, within the luck of 300 draws each.** `tests/test_claims.py` repeats it with"
-        " more draws, missing"
-        " seeds and several data sets."
+        + f"\n\n**They do, within the luck of {DRAWS} draws each.** `tests/test_claims.py` repeats it"
+        f" with more"
+        " draws, missing seeds and several data sets."
     )
 )
 
@@ -231,13 +234,13 @@ rows = [
     ]
     for row in undecided.itertuples()
 ]
-within = (undecided["seeds"] <= 6).sum()
+planned = len(profiles.profile(PROFILE).seeds)
+within = (undecided["seeds"] <= planned).sum()
 display(
     Markdown(
         words.markdown_table(["inconclusive claim", "effect", "seeds needed"], rows)
-        + f"\n\n**{within} of these {len(undecided)} would be decided by the six seeds that the profile"
-        f" plans**, if effect and"
-        " spread stay as they are; many cells have fewer so far."
+        + f"\n\n**{within} of these {len(undecided)} would be decided by the {planned} seeds that the profile"
+        " plans**, if effect and spread stay as they are; many cells have fewer so far."
     )
 )
 

@@ -171,6 +171,25 @@ def by_stopping(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return means.groupby(level=["loss", "scheme", "dataset"]).mean().groupby(level=["loss", "scheme"]).mean()
 
 
+def remedies(table: pd.DataFrame) -> pd.Series:
+    """In how many ``pairs`` of nets what costs nothing does as much as the loss.
+
+    ``stopped``: the standard net that stops early has a lower ECE than the joint net trained long;
+    ``scaled``: the standard net trained long has it after temperature scaling; ``finer``: both trained long
+    and scaled, the joint net has the lower negative log-likelihood.
+    """
+    values = ["ece", "scaled_ece", "scaled_nll"]
+    nets = table.pivot_table(
+        index=["dataset", "batch_size", "seed"], columns=["loss", "scheme"], values=values
+    ).dropna()
+    counts = {
+        "stopped": nets["ece", "conditional", "early"] < nets["ece", "joint", "long"],
+        "scaled": nets["scaled_ece", "conditional", "long"] < nets["ece", "joint", "long"],
+        "finer": nets["scaled_nll", "joint", "long"] < nets["scaled_nll", "conditional", "long"],
+    }
+    return pd.Series({name: one.sum() for name, one in counts.items()} | {"pairs": len(nets)})
+
+
 def wilson(share, count) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the 95 % Wilson interval of each share of so many images."""
     intervals = [
