@@ -1,6 +1,7 @@
 """Verdicts where the truth is known, and intervals that cover it as often as they say."""
 
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from gffn_core.training.course import SCHEMES
 from gffn_core.training.step import OBJECTIVES
 from gffn_core.verdicts import intervals, ledger, opinion, rules, values
 from gffn_core.verdicts.claim import lacking, notes, rows_of
-from gffn_core.verdicts.claims import theory
+from gffn_core.verdicts.claims import any_batch, theory
 from gffn_core.verdicts.intervals import evenly, per_doubling, small_minus_large
 
 SIZES = (4, 32, 64, 128, 256, 2048)
@@ -43,6 +44,8 @@ def evaluation(rng, scheme, **truth):
         "log_px": 0.55,
         "max_logit": 0.6,
         "typicality": 0.6,
+        "scaled_nll": 0.8,
+        "train_spread": 3.0,
         "noise": 1e-4,
     } | truth
     noise = found.pop("noise")
@@ -64,18 +67,19 @@ def evaluation(rng, scheme, **truth):
         "mce": 0.2,
         "ece": eces,
         "confidence": found["test_accuracy"] + found["ece"],
-        "scaled": {"ece": {"uniform10": found["scaled_ece"]}, "temperature": 2.0, "nll": 0.8},
+        "scaled": {"ece": {"uniform10": found["scaled_ece"]}, "temperature": 2.0, "nll": found["scaled_nll"]},
+        "train_log_px": {"std": found["train_spread"]},
         "risk_coverage": {"aurc": found["aurc"]},
         "calibration": {"uniform10": {"edges": EDGES, "count": count, "accuracy": accuracy}},
         "ood": {"scores": {score: {"auroc": found[score]} for score in SCORES}},
     }
 
 
-def grid(truth=lambda **cell: {}, datasets=THESIS_DATASETS, sizes=SIZES, seeds=range(5)):
+def grid(truth=lambda **cell: {}, datasets=THESIS_DATASETS, sizes=SIZES, seeds=range(5), losses=values.NETS):
     """Records of a whole grid; ``truth``: (dataset, batch_size, loss, scheme) -> values of a net."""
     rng = np.random.default_rng(1)
     records = []
-    for dataset, size, seed, loss in itertools.product(datasets, sizes, seeds, values.NETS):
+    for dataset, size, seed, loss in itertools.product(datasets, sizes, seeds, losses):
         run = {
             "dataset": dataset,
             "loss": loss,
@@ -218,6 +222,28 @@ def test_with_the_losses_exchanged_claims_of_a_difference_are_not_reproduced():
     mirrored = "4a 4b 5a 5b 5c 9a 9c 10a 10b 10c 10e 11b 15d 15e 24 29 31 B2a B2b B3 B5"
     found = verdicts(values.pairs_of(mirror), mirrored)
     assert (found == "not reproduced").all(), found
+
+
+def test_predictions_of_any_batch_size_are_scored():
+    def expected(dataset, batch_size, loss, scheme):
+        gain, blind = loss != "conditional", loss == "joint" and batch_size == 1
+        gain = gain and not blind
+        return {
+            "test_accuracy": 0.62 - 0.004 * math.log2(batch_size) + 0.006 * gain,
+            "ece": 0.3 if not gain else 0.1 if loss == "self_normalised" else 0.15,
+            "scaled_nll": 1.2 - 0.03 * gain,
+            "train_spread": 0.6 if gain else 9.0,
+        }
+
+    scored = lambda world: ledger.ledger(
+        grid(world, ("cifar10_10000",), (1, 4, 8, 16, 256, 2048), losses=any_batch.LOSSES),
+        claims=any_batch.PREDICTIONS,
+    ).set_index("number")["verdict"]
+    assert set(scored(expected)) == {"reproduced"}
+    # With the conditional and the self-normalised loss exchanged what is said of all, or of none, stands.
+    swap = {"conditional": "self_normalised", "self_normalised": "conditional"}
+    mirror = scored(lambda loss, **cell: expected(loss=swap.get(loss, loss), **cell))
+    assert set(mirror.drop(["4", "8"])) == {"not reproduced"} and set(mirror[["4", "8"]]) == {"reproduced"}
 
 
 def test_of_equal_nets_only_equality_is_reproduced():

@@ -52,6 +52,11 @@ COLUMNS = {
     "ece": ("expected calibration error, 10 bins of equal width, test images", "fraction", ".ece.uniform10"),
     "ece_uniform15": ("the same with 15 bins", "fraction", ".ece.uniform15"),
     "ece_quantile10": ("the same with 10 bins of equal mass", "fraction", ".ece.quantile10"),
+    "train_spread": (
+        "standard deviation of ln p(x), which is that of ln Z(x), over training images",
+        "nats",
+        ".train_log_px.std",
+    ),
     "aurc": ("area under the risk-coverage curve, test images", "fraction", ".risk_coverage.aurc"),
     "temperature": (
         "that minimises the negative log-likelihood on validation images",

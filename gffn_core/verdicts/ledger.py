@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from gffn_core.verdicts import opinion
-from gffn_core.verdicts.claim import BEYOND, lacking, notes, rows_of
+from gffn_core.verdicts.claim import BEYOND, Claim, lacking, notes, rows_of
 from gffn_core.verdicts.claims import accuracy, calibration, ood, theory
 from gffn_core.verdicts.intervals import holm
 from gffn_core.verdicts.rules import verdict
@@ -33,9 +33,13 @@ UNTESTABLE = "not testable here"
 
 
 def ledger(
-    records: Iterable[dict], step_ratios: Sequence[float] = (), *, second_opinion: bool = False
+    records: Iterable[dict],
+    step_ratios: Sequence[float] = (),
+    *,
+    claims: Sequence[Claim] = CLAIMS,
+    second_opinion: bool = False,
 ) -> pd.DataFrame:
-    """One row per claim, in the order of ``CLAIMS``: the claim, its verdict, and what it rests on.
+    """One row per claim, in the order of ``claims``: the claim, its verdict, and what it rests on.
 
     ``records`` are those of ``profiles.evidence``; runs that diverged are left out. ``effect`` and the
     interval ``low`` to ``high``, corrected for the family, are in ``unit``; ``above`` and ``below`` are the
@@ -43,9 +47,9 @@ def ledger(
     see ``opinion.seeds_needed``. step_ratios: times of a step, joint over conditional, which
     ``tables.step_ratios`` reads. second_opinion: ``other_methods`` says where they disagree (some 20 s).
     """
-    table = pairs_of(records)
+    table = pairs_of(records, tuple(dict.fromkeys(loss for claim in claims for loss in claim.nets)))
     rows, measured, untestable = [], [], []
-    for claim in CLAIMS:
+    for claim in claims:
         used = rows_of(table, claim) if claim.nets else table[:0]
         partial = lacking(used, claim)
         found = None

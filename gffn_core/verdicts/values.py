@@ -1,10 +1,11 @@
 """What the claims measure on pairs of nets.
 
 A table of pairs has a row per label space, data set, batch size and seed, and holds the nets of both
-losses. Functions that return values take such a table, or its rows of one data set.
+losses, or of others that share them. Functions that return values take such a table, or its rows of one
+data set.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from gffn_core.training.course import SCHEMES
 from gffn_core.verdicts.intervals import PAIR, SMALL, minus
 from gffn_core.verdicts.rules import Measured, all_of, everywhere, positive
 
-NETS = ("conditional", "joint")  # of a pair; other losses have chapters of their own
+NETS = ("conditional", "joint")  # of a pair of the thesis
 LUCK = 0.01  # of an area under the ROC curve, with the images
 METRICS = (
     "key",
@@ -35,18 +36,19 @@ METRICS = (
     "miscalibration",
     "brier",
     "aurc",
+    "train_spread",
     "bins",
     *(f"auroc_{score}" for score in SCORES),
 )
 
 
-def pairs_of(records: Iterable[dict]) -> pd.DataFrame:
+def pairs_of(records: Iterable[dict], losses: Sequence[str] = NETS) -> pd.DataFrame:
     """One row per label space, data set, batch size and seed; columns (metric, loss, scheme).
 
     NaN where a net is absent or lacks the metric. ``bins`` are those of the reliability diagram.
     """
-    records = [one for one in records if one["diverged"] is None and one["run"]["loss"] in NETS]
-    columns = pd.MultiIndex.from_product([METRICS, NETS, SCHEMES])
+    records = [one for one in records if one["diverged"] is None and one["run"]["loss"] in losses]
+    columns = pd.MultiIndex.from_product([METRICS, losses, SCHEMES])
     if not records:
         index = pd.MultiIndex.from_arrays([[]] * len(PAIR), names=PAIR)
         return pd.DataFrame(index=index, columns=columns)
