@@ -555,17 +555,22 @@ def answer(records):
 
 
 runs = profiles.profile("any_batch").runs()
-records = list(Store(RESULTS).select(runs).values())
-if len(records) == len(runs):
-    answer(records)
-else:
+records = Store(RESULTS).select(runs)
+cell = lambda run: (run.dataset, run.batch_size)
+missing = {cell(run) for run in runs if run not in records}
+complete = [record for run, record in records.items() if cell(run) not in missing]
+if complete:
+    answer(complete)
+if missing:
     display(
         Markdown(
-            f"*Not yet answered.* {len(records)} of the {len(runs)} runs of profile `any_batch` are at hand."
-            " Nothing on this page says that the self-normalised loss trains a better net."
+            f"*Not all is answered.* {len(records)} of the {len(runs)} runs of profile `any_batch` are at"
+            f" hand; shown"
+            f" are the {len({cell(run) for run in runs} - missing)} of {len(set(map(cell, runs)))} batch"
+            f" sizes and data"
+            " sets that are complete."
         )
     )
-
 # %% [markdown]
 # Also open: which weight of the penalty validation images would choose, whether the answer holds on all of
 # CIFAR-10, and whether the gain of small batches can be had at large ones by other means (learning rate, more

@@ -173,7 +173,8 @@ chapter.claims("ood")
 # **Limits.** Four pairs of data sets say little about unfamiliar inputs in general. Scores come from a small
 # net; stronger nets separate better (the [related work](../book/related_work.md) lists published values,
 # which ours are not comparable to). The negative result concerns $\ln p(x)$ *as trained here*: with $Z$
-# summed over the batch, and no samples from elsewhere.
+# summed over the batch, and no samples from elsewhere. [Another chapter](mechanism.ipynb) shows why it had to
+# fail, and what references change.
 #
 # ## Exercises
 #
