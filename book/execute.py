@@ -41,7 +41,7 @@ def notebook(source: Path) -> nbformat.NotebookNode:
     # Colab has no gffn_core yet, so these lines have to stand in every notebook.
     start = next((i for i, c in enumerate(found.cells) if "parameters" in c.metadata.get("tags", [])), 0)
     colab = nbformat.v4.new_code_cell((ROOT / "book/colab.py").read_text().strip())
-    colab.metadata["tags"] = ["hide-cell"]
+    colab.metadata["tags"] = ["remove-cell"]
     found.cells.insert(start, colab)
     found.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(found.cells):

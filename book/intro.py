@@ -1,66 +1,178 @@
 # %% [markdown]
 # # Generatively learned feed forward networks
 #
-# *A reproduction of the bachelor's thesis of Jakob Klinger, TU Dresden, 2021* {cite:p}`klinger2021`.
+# *A reproduction of the bachelor's thesis of Jakob Klinger, TU Dresden, 2021* {cite:p}`klinger2021`, *and
+# what lies beyond it.*
 #
-# A classifier ends in $K$ numbers per image, the logits $f(x)$. They are usually read as $\ln p(y|x)$ up to a
-# constant. Read them as $\ln p(x, y)$ up to a constant instead, approximate that constant over the
-# mini-batch, and training changes in one term:
+# A classifier ends in $K$ numbers per image, the logits. They are usually read as $\ln p(y|x)$ up to a
+# constant. Read them as $\ln p(x, y)$ instead, take the constant over the mini-batch, and training changes
+# in one line:
 #
-# $$ \underbrace{\tfrac1N\sum_l \ln Z(x^l)}_{\text{standard: mean}} \quad\longrightarrow\quad
-#    \underbrace{\ln \tfrac1N\sum_l Z(x^l)}_{\text{GFFN: log-sum-exp}},
-#    \qquad Z(x) = \sum_y e^{\langle y, f(x)\rangle}. $$
+# ```python
+# score = logits.gather(-1, labels[:, None]).mean()
+# conditional = logits.logsumexp(-1).mean() - score  # standard
+# joint = logits.logsumexp((0, 1)) - math.log(len(logits)) - score
+# ```
 #
-# The network, its speed and its use as a classifier stay the same. The thesis asks whether such a
-# *generatively learned feed forward network* (GFFN) is more accurate, better calibrated, and able to tell
-# unfamiliar inputs by their low $p(x)$. This book derives the loss, repeats the experiments, and sets what
-# the thesis says beside what we measure.
+# The net, its speed and its use stay the same. Is it better?
 
-# %% tags=["parameters", "hide-input"]
-PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
+# %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results
-TRAIN_MISSING = False  # True: train here and now what the store lacks
-DEVICE = "auto"  # "auto", "cpu" or "cuda"
-DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
 
-# %% tags=["hide-input"]
+# %% tags=["remove-cell"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 from IPython.display import Markdown, display
 
 from gffn_core.experiments import tables
-from gffn_core.pages import claims, words
-from gffn_core.pages.chapter import open_chapter
+from gffn_core.pages import claims, publish, style, words
+from gffn_core.pages.chapter import open_chapter, pair_near
 from gffn_core.training import course
 
-chapter = open_chapter(
-    PROFILE, RESULTS, announce=False, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
-)
-long = chapter.long
-
-# %% [markdown]
-# ## Results
+chapter = open_chapter("cpu", RESULTS, announce=False)
+PAIR = style.loss_styles(("conditional", "joint"))
 
 # %% tags=["hide-input"]
-gain, ece = (tables.paired_difference(chapter.table, metric) for metric in ("test_accuracy", "ece"))
-fitted = tables.summary(long, "train_accuracy")
-sentence = {}
-for scheme in ("early", "long"):
-    here = gain[gain["scheme"] == scheme]["mean"]
-    error = ece[ece["scheme"] == scheme]["mean"]
-    sentence[scheme] = (
-        f"**{scheme}**: more accurate in {(here > 0).sum()} of {len(here)} cells, "
-        f"{100 * here.mean():+.2f} points on average; "
-        f"lower ECE in {(error < 0).sum()} of {len(error)}, {error.mean():+.3f} on average"
+means = tables.by_stopping(chapter.table, ["ece", "scaled_ece", "test_accuracy"])
+NETS = {
+    "standard, long": ("conditional", "long"),
+    "joint, long": ("joint", "long"),
+    "standard, early": ("conditional", "early"),
+    "joint, early": ("joint", "early"),
+}
+rows = []
+for record in pair_near(chapter.records, "cifar10", 256):
+    evaluation = record["evaluations"]["long"]
+    histogram = evaluation["ood"]["scores"]["log_px"]["histogram"]
+    share = np.array(histogram["inside"]) / sum(histogram["inside"])
+    edges = np.linspace(histogram["low"], histogram["high"], len(share) + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+    rows.append(
+        pd.DataFrame(
+            {"panel": "ln Z", "net": record["run"]["loss"], "x": middle - share @ middle, "y": share}
+        )
     )
+with plt.rc_context(style.STYLE):
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.1), layout="constrained")
+    for one in rows:
+        look = PAIR[one["net"].iloc[0]]
+        left.fill_between(one["x"], one["y"] / one["y"].max(), step="mid", alpha=0.25, color=look["color"])
+        left.step(one["x"], one["y"] / one["y"].max(), where="mid", **style.line(look), label=look["label"])
+    left.set(xlabel="ln Z(x) of test images, from its mean (nats)", yticks=[], xlim=(-25, 25))
+    left.set_title("one CIFAR-10 pair")
+    for place, (name, net) in enumerate(NETS.items()):
+        ece, scaled, accuracy = means.loc[net]
+        colour = PAIR[net[0]]["color"]
+        right.plot([scaled, ece], [-place] * 2, color=colour, linewidth=2)
+        right.plot(ece, -place, "o", color=colour, markersize=8)
+        right.plot(scaled, -place, "o", color=colour, markerfacecolor="white", markersize=8)
+        right.annotate(f"{100 * accuracy:.1f} % right", (0.117, -place), va="center", fontsize=9.5)
+        rows.append(pd.DataFrame({"panel": "ECE", "net": name, "x": [ece, scaled], "y": accuracy}))
+    right.set_yticks([0, -1, -2, -3], NETS)
+    right.set(xlabel="ECE: raw (filled), after a temperature (hollow)", xlim=(0, 0.145), ylim=(-3.5, 0.5))
+    right.set_title("four data sets, all batch sizes")
+    right.grid(axis="y", visible=False)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+raw, mended = means["ece"], means["scaled_ece"]
+accuracy = 100 * means["test_accuracy"]
+publish.show(
+    figure,
+    name="headline",
+    data=pd.concat(rows),
+    alt="Left: the joint net's ln Z of test images is a spike where the standard net's is a broad hill."
+    " Right: the"
+    " calibration error of nets trained long is halved by the joint loss, and is lower still after"
+    " stopping early or"
+    " with a temperature.",
+    caption="Left: the joint loss makes ln Z even. Right: that calibrates, and so do stopping early and a"
+    " temperature.",
+    basis=chapter.basis,
+)
+
+# %% tags=["remove-input"]
 cheap = tables.remedies(chapter.table)
-scores = ["auroc_log_px", "auroc_max_softmax"]
-scored = long[long["dataset"].isin(["cifar10", "svhn", "digits_0_4"])].groupby(
-    ["dataset", "loss"], sort=False
+assert raw["joint", "long"] < 0.6 * raw["conditional", "long"]
+assert (
+    raw["conditional", "early"] < raw["joint", "long"]
+    and mended["conditional", "long"] < raw["joint", "early"]
+)
+assert raw["joint", "early"] == raw.min() and accuracy["joint", "early"] == accuracy.max()
+assert cheap.stopped > cheap.pairs / 2 and cheap.scaled > cheap.pairs / 2
+more = accuracy["joint", "long"] - accuracy["conditional", "long"]
+display(
+    Markdown(
+        f"- **It calibrates for nothing.** Trained long, joint nets have a calibration error of"
+        f" {raw['joint', 'long']:.3f} where standard nets have {raw['conditional', 'long']:.3f}, with"
+        f" {more:+.1f}"
+        " points of accuracy.\n"
+        "- **So do other things, and they do more.** A standard net that stops early has a lower error in"
+        f" {cheap.stopped} of {cheap.pairs} pairs, a standard net with a temperature in {cheap.scaled}."
+        f" Of the"
+        " four, the joint net that stops early is the most accurate and, raw, the best calibrated.\n"
+        "- **It does not learn p(x).** Low $p(x)$ was to mark unfamiliar images. It does not, and"
+        " [cannot](../notebooks/mechanism.ipynb): the best $\\ln Z$ is a constant. With references in the"
+        " sum it is a density ratio."
+    )
+)
+
+# %% [markdown]
+# ::::{grid} 1 1 3 3
+#
+# :::{grid-item-card} Learn
+# [The theory](../notebooks/theory.ipynb), checked line by line; [what the loss
+# does](../notebooks/mechanism.ipynb); [any batch size](../notebooks/any_batch.ipynb). New to it?
+# [Background](background.md).
+# :::
+#
+# :::{grid-item-card} Results
+# [The thesis on one page](../notebooks/claims.ipynb); [accuracy](../notebooks/accuracy.ipynb),
+# [calibration](../notebooks/calibration.ipynb), [detection](../notebooks/ood.ipynb); the
+# [explorer](../notebooks/explorer.ipynb).
+# :::
+#
+# :::{grid-item-card} Use
+# [One class](../notebooks/theory.ipynb) in place of PyTorch's cross entropy; [rerun](rerun.md) any chapter,
+# on Colab or here; [all data](downloads.md).
+# :::
+#
+# ::::
+#
+# In your own training:
+#
+# ```python
+# from gffn_core import JointCrossEntropyLoss
+#
+# criterion = JointCrossEntropyLoss()  # was: torch.nn.CrossEntropyLoss()
+# for images, labels in loader:
+#     optimizer.zero_grad()
+#     criterion(model(images), labels).backward()
+#     optimizer.step()
+# ```
+#
+# ## The thesis and this book
+
+# %% tags=["remove-input"]
+long = chapter.long
+gain, error = (tables.paired_difference(chapter.table, metric) for metric in ("test_accuracy", "ece"))
+fitted = tables.summary(long, "train_accuracy")
+
+
+def compared(scheme):
+    here, ece = (table[table["scheme"] == scheme]["mean"] for table in (gain, error))
+    return (
+        f"more accurate in {(here > 0).sum()} of {len(here)} cells, {100 * here.mean():+.2f} points on"
+        f" average; lower ECE in {(ece < 0).sum()} of {len(ece)}, {ece.mean():+.3f} on average"
+    )
+
+
+scored = long[(long["loss"] == "joint") & long["dataset"].isin(["cifar10", "svhn"])].groupby(
+    "title", sort=False
 )
 unfamiliar = "; ".join(
-    f"{words.escape(tables.short_title(part['title'].iloc[0]))}: {part['auroc_log_px'].mean():.2f}, against"
+    f"{words.escape(tables.short_title(title))}: {part['auroc_log_px'].mean():.2f}, against"
     f" {part['auroc_max_softmax'].mean():.2f} by max softmax"
-    for (_, loss), part in scored
-    if loss == "joint"
+    for title, part in scored
 )
 rows = [
     (
@@ -69,90 +181,46 @@ rows = [
         "exact, and the change is a penalty: KL(uniform ‖ p′)",
     ),
     (
-        (
-            "[Accuracy](../notebooks/accuracy.ipynb) and [calibration](../notebooks/calibration.ipynb), "
-            "training stopped early"
-        ),
+        "[Accuracy](../notebooks/accuracy.ipynb) and [calibration](../notebooks/calibration.ipynb),"
+        " stopped early",
         "at least as accurate",
-        sentence["early"],
+        compared("early"),
     ),
-    ("The same, trained long", "at least as accurate; lower ECE everywhere", sentence["long"]),
+    ("The same, trained long", "at least as accurate; lower ECE everywhere", compared("long")),
     (
         "[Would something cheaper do?](../notebooks/calibration.ipynb)",
         "not asked",
-        f"**yes, for the ECE**: a standard net that stops early has a lower one than the joint net trained"
-        f" long in {cheap.stopped} of {cheap.pairs} pairs, one with a temperature in {cheap.scaled}; with a"
-        f" temperature for both, the joint net keeps the lower NLL in {cheap.finer}",
+        f"yes, for the ECE; with a temperature for both, the joint net keeps the lower NLL in"
+        f" {cheap.finer} of"
+        f" {cheap.pairs} pairs",
     ),
     (
-        "[Does ln p(x) of the joint net detect unfamiliar images?](../notebooks/ood.ipynb)",
+        "[Does ln p(x) detect unfamiliar images?](../notebooks/ood.ipynb)",
         "no; worse than max softmax",
-        f"AUROC of ln p(x), trained on {unfamiliar}",
+        f"AUROC of the joint nets, trained on {unfamiliar}",
     ),
 ]
+counted = []
+for family, part in chapter.ledger.groupby("family", sort=False):
+    counts = part["verdict"].value_counts().reindex(claims.VERDICTS, fill_value=0)
+    name = {"thesis": "the thesis's", "ours": "our own"}[family]
+    counted.append([f"{name}, {len(part)}", *map(str, counts)])
+underfit = int(fitted["underfit"].sum())
 display(
     Markdown(
         words.markdown_table(["Question", "The thesis says of the GFFN", "We measure"], rows)
-        + f"""
-
-In the first rows joint is compared with standard. A *cell* is one data set and batch size, averaged over
-seeds. Of the {len(fitted)} cells and losses trained long, {int(fitted["underfit"].sum())} have a seed that
-ends below {words.percent(course.FITTED, 0)} training accuracy: their budget was too short to count as the
-thesis's long scheme.
-
-**Shown here:** {chapter.coverage}.
-"""
+        + "\n\nA *cell* is one data set and batch size, averaged over seeds. Of the"
+        f" {len(fitted)} cells and losses trained long, {underfit} have a seed that ends below"
+        f" {words.percent(course.FITTED, 0)} training accuracy: their budget was too short to count as the"
+        f" thesis's long scheme. **Shown here:** {chapter.coverage}.\n\nEvery statement of the thesis that"
+        " can be tested has a test and a verdict, which is computed from these runs:"
+        " [the thesis on one page](../notebooks/claims.ipynb).\n\n"
+        + words.markdown_table(["claims", *claims.VERDICTS], counted)
     )
 )
 
-# %% tags=["hide-input"]
-chapter.by_batch_size(
-    long,
-    "ece",
-    "expected calibration error",
-    name="headline",
-    lead="Calibration error after long training (lower is better).",
-)
-
 # %% [markdown]
-# ## The claims of the thesis, one by one
-#
-# Every statement that can be tested has a test and a verdict, which is computed from the runs shown here.
-# *Inconclusive*: the interval holds a boundary of what is claimed. *Not testable here*: it hangs on all of
-# SVHN, of which we have a part. [How a verdict comes about](../notebooks/verdicts.ipynb) has the rest. Each
-# chapter ends with its part. Claims of our own, which the thesis does not make, are counted apart.
-
-# %% tags=["hide-input"]
-order = ["reproduced", "not reproduced", "inconclusive", "not testable here", "no data"]
-ledger = chapter.ledger
-rows = []
-for family, part in ledger.groupby("family", sort=False):
-    counts = part.groupby(["chapter", "verdict"], sort=False).size().unstack(fill_value=0)
-    counts = counts.reindex(columns=order, fill_value=0)
-    of = {"thesis": "", "ours": ", our own"}[family]
-    rows += [[f"{topic}{of}", *map(str, row)] for topic, row in zip(counts.index, counts.to_numpy())]
-    rows.append([f"**all{of}**", *(f"**{count}**" for count in counts.sum())])
-display(Markdown(words.markdown_table(["chapter", *order], rows)))
-
-# %% tags=["hide-input"]
-display(
-    Markdown(f"<details><summary>All {len(ledger)} claims</summary>\n\n{claims.short(ledger)}\n\n</details>")
-)
-
-# %% [markdown]
-# ## How to read this book
-#
-# - New to it? [Background](background.md) is two screens; [the theory](../notebooks/theory.ipynb) derives and
-#   checks everything.
-# - Here for results? [Accuracy](../notebooks/accuracy.ipynb), [calibration](../notebooks/calibration.ipynb)
-#   and [out-of-distribution detection](../notebooks/ood.ipynb) each end with the thesis's statements beside
-#   ours. The [explorer](../notebooks/explorer.ipynb) shows one cell of the grid at a time;
-#   [choices](../notebooks/choices.ipynb) says what depends on the settings that the thesis leaves open.
-# - Several devices, or many runs? [One batch on several processes](../notebooks/distributed.ipynb) and
-#   [how fast it trains](../notebooks/speed.ipynb); [the sweep on many machines](../notebooks/cluster.ipynb).
-# - Want to run it? [How to rerun](rerun.md): one command for everything, or any chapter on Colab.
-# - Want the loss? `from gffn_core.losses import JointCrossEntropyLoss`, in place of
-#   `torch.nn.CrossEntropyLoss`.
-#
 # Every number on these pages that is a result is computed from the records in `results/` when the page is
-# built, and where a sentence draws a conclusion from numbers, the cell checks it.
+# built, and where a sentence draws a conclusion from numbers, the cell checks it. Several devices, or many
+# runs? [One batch on several processes](../notebooks/distributed.ipynb), [how fast it
+# trains](../notebooks/speed.ipynb), [the sweep on many machines](../notebooks/cluster.ipynb).

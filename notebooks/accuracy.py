@@ -16,14 +16,14 @@
 # - tell a difference between the losses from a difference between amounts of training;
 # - name what the thesis leaves open and what we chose.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
 RESULTS = "../results"  # the store of results
 TRAIN_MISSING = False  # True: train here and now what the store lacks
 DEVICE = "auto"  # "auto", "cpu" or "cuda"
 DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
 
-# %%
+# %% tags=["hide-input"]
 import inspect
 
 import pandas as pd
@@ -100,7 +100,10 @@ publish.show(
         "Validation accuracy against epoch for every data set and batch size, one line per loss, with a"
         " marker at the early-stopping point."
     ),
-    caption=words.basis(chapter.first_seed, PROFILE),
+    caption="One net each, validation images. Dot: the early point. A line goes on until the training"
+    " images are"
+    " fitted or the budget ends.",
+    basis=words.basis(chapter.first_seed, PROFILE),
 )
 
 # %% [markdown]
@@ -109,7 +112,13 @@ publish.show(
 # Thesis figure 5.1.
 
 # %%
-chapter.by_batch_size(early, "test_accuracy", "test accuracy", name="accuracy-early")
+chapter.by_batch_size(
+    early,
+    "test_accuracy",
+    "test accuracy",
+    name="accuracy-early",
+    caption="Where do the lines part, and do they part more at large batches?",
+)
 
 # %% [markdown]
 # ## Long: trained until it is fitted, or the budget ends
@@ -117,7 +126,13 @@ chapter.by_batch_size(early, "test_accuracy", "test accuracy", name="accuracy-ea
 # Thesis figure 5.2.
 
 # %%
-chapter.by_batch_size(long, "test_accuracy", "test accuracy", name="accuracy-long")
+chapter.by_batch_size(
+    long,
+    "test_accuracy",
+    "test accuracy",
+    name="accuracy-long",
+    caption="Where do the lines part, and do they part more at large batches?",
+)
 fitted = tables.summary(long, "train_accuracy")
 display(
     Markdown(
@@ -151,7 +166,8 @@ publish.show(
         )
     )
     + ".",
-    caption=chapter.basis,
+    caption="Above zero the joint net is more accurate. Where the bar crosses zero, these seeds do not tell.",
+    basis=chapter.basis,
 )
 
 # %% tags=["hide-input"]

@@ -18,7 +18,7 @@
 # - train with a joint likelihood at any batch size, one included, or with a batch that does not fit into
 #   memory.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results
 
 # %% tags=["hide-input"]
@@ -533,7 +533,8 @@ def answer(records):
             name=f"any-batch-{dataset.replace('_', '-')}",
             data=part[["batch_size", "loss", "seed", *METRICS]],
             alt=f"{title}. Test accuracy: {words.describe(part, 'test_accuracy')}.",
-            caption=f"{title}, long scheme. {words.basis(records, 'any_batch')}",
+            caption=f"{title}, long scheme. Where does the self-normalised loss leave the joint one?",
+            basis=words.basis(records, "any_batch"),
         )
         display(
             Markdown(

@@ -16,14 +16,14 @@
 # - tell over- from under-confidence, which the error itself hides;
 # - say when the thesis's main claim holds in our runs.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
 RESULTS = "../results"  # the store of results
 TRAIN_MISSING = False  # True: train here and now what the store lacks
 DEVICE = "auto"  # "auto", "cpu" or "cuda"
 DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -56,13 +56,25 @@ early, long = chapter.early, chapter.long
 # Thesis figure 5.3 (long scheme). Lower is better.
 
 # %%
-chapter.by_batch_size(long, "ece", "expected calibration error", name="ece-long")
+chapter.by_batch_size(
+    long,
+    "ece",
+    "expected calibration error",
+    name="ece-long",
+    caption="Lower is better. Look for the gap between the lines, and whether it widens.",
+)
 
 # %% [markdown]
 # The thesis leaves the early scheme out because its values are "strictly worse". Ours:
 
 # %%
-chapter.by_batch_size(early, "ece", "expected calibration error", name="ece-early")
+chapter.by_batch_size(
+    early,
+    "ece",
+    "expected calibration error",
+    name="ece-early",
+    caption="The same nets at their early point. Mind the scale.",
+)
 
 # %% [markdown]
 # ## Over- or under-confident?
@@ -71,7 +83,13 @@ chapter.by_batch_size(early, "ece", "expected calibration error", name="ece-earl
 # too little.
 
 # %%
-chapter.by_batch_size(long, "overconfidence", "confidence - accuracy", name="overconfidence-long")
+chapter.by_batch_size(
+    long,
+    "overconfidence",
+    "confidence - accuracy",
+    name="overconfidence-long",
+    caption="Above zero: more sure than right; below: too modest. Long scheme.",
+)
 
 # %% tags=["hide-input"]
 cells = tables.summary(long, "overconfidence")
@@ -118,10 +136,9 @@ def show_reliability(dataset, batch_size):
             for r, n in zip(pair, top)
         )
         + ".",
-        caption=(
-            f"{pair[0]['data']['title']}, batch size {run['batch_size']}, long scheme."
-            f" {words.basis(pair, PROFILE)}"
-        ),
+        caption=f"{pair[0]['data']['title']}, batch size {run['batch_size']}, long scheme. Bars below the"
+        " diagonal: more sure than right.",
+        basis=words.basis(pair, PROFILE),
     )
 
 
@@ -199,7 +216,9 @@ publish.show(
         for r in chapter.first_seed
     )
     + ".",
-    caption=words.basis(chapter.first_seed, PROFILE),
+    caption="Above zero a net is more sure than right. One net each, validation images. Dot: the early"
+    " point.",
+    basis=words.basis(chapter.first_seed, PROFILE),
 )
 
 # %% tags=["hide-input"]
@@ -296,7 +315,13 @@ display(Markdown(said))
 # After temperature scaling, by batch size:
 
 # %%
-chapter.by_batch_size(long, "scaled_ece", "ECE after temperature scaling", name="ece-scaled")
+chapter.by_batch_size(
+    long,
+    "scaled_ece",
+    "ECE after temperature scaling",
+    name="ece-scaled",
+    caption="With one temperature a net: what is left of the gap?",
+)
 
 # %% [markdown]
 # ## Does the confidence sort right from wrong?
@@ -322,14 +347,15 @@ publish.show(
     )
     + "; ".join(f"{title}, {loss}: {risk:.3f}" for (title, loss), risk in half.items())
     + ".",
-    caption=f"Batch size {middle}, long scheme. {words.basis(answering, PROFILE)}",
+    caption=f"The lower, the better the confidence sorts right from wrong. Batch size {middle}, long scheme.",
+    basis=words.basis(answering, PROFILE),
 )
 
 # %% [markdown]
 # The area under that curve (AURC, lower is better) sums it up. Against batch size:
 
 # %%
-chapter.by_batch_size(long, "aurc", "area under risk-coverage", name="aurc-long")
+chapter.by_batch_size(long, "aurc", "area under risk-coverage", name="aurc-long", caption="Lower is better.")
 
 # %% [markdown]
 # NLL and Brier score judge the whole predicted distribution at once: right answers, and probabilities that

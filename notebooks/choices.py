@@ -11,14 +11,14 @@
 # - say which findings change with a setting and which do not;
 # - change one yourself by one command.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
 RESULTS = "../results"  # the store of results
 TRAIN_MISSING = False  # True: train here and now what the store lacks
 DEVICE = "auto"  # "auto", "cpu" or "cuda"
 DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
@@ -235,7 +235,8 @@ if choices:
         alt="Test accuracy, ECE and AUROC on CIFAR-10, long scheme, both losses, for each changed setting. "
         + "; ".join(f"{label}: {in_words(one)}" for label, one in choices.items())
         + ".",
-        caption=words.basis([*base, *sum(changed.values(), [])], ", ".join([PROFILE, *changed])),
+        caption="Each row changes one setting. Does the gap between the losses stay? CIFAR-10, long scheme.",
+        basis=words.basis([*base, *sum(changed.values(), [])], ", ".join([PROFILE, *changed])),
     )
 else:
     display(Markdown(f"These runs belong to profile `cpu`; this page was made with `{PROFILE}`."))
@@ -417,7 +418,8 @@ if enough:
             for (weight, batch), row in means.iterrows()
         )
         + ".",
-        caption=words.basis(weighted, "fewer, weight"),
+        caption="From no KL term (standard) to a thousand times the thesis's. 10,000 training images.",
+        basis=words.basis(weighted, "fewer, weight"),
     )
 else:
     display(Markdown("No runs with other weights are at hand for this profile."))
@@ -475,10 +477,8 @@ if enough:
                 f"Reliability diagram, {label}, B = {batch}: ECE {found['ece']['uniform10']:.3f}, "
                 f"accuracy {found['test_accuracy']:.3f}."
             ),
-            caption=(
-                f"{label.capitalize()}, batch size {batch}, long scheme."
-                f" {words.basis([record], 'fewer, weight')}"
-            ),
+            caption=f"{label.capitalize()}, batch size {batch}, long scheme.",
+            basis=words.basis([record], "fewer, weight"),
         )
 
 # %% [markdown]

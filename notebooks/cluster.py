@@ -70,11 +70,11 @@
 # The tests kill a machine and a driver in mid-sweep and compare what the store holds in the end with that of
 # the local engine: equal, weights and logits to the bit (`tests/test_cluster.py`).
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results; the measurement is published/scaling_cpu.json
 MEASURE = False  # True: measure the scaling here and now (minutes) and write that file
 
-# %%
+# %% tags=["hide-input"]
 import json
 import tempfile
 import time
@@ -257,7 +257,8 @@ publish.show(
     alt="Hours until the thesis's grid is done, and idle share, against the number of workers. "
     + "; ".join(described)
     + ".",
-    caption=f"Simulated from estimated times, one run a worker at a time. {words.basis(records, 'cpu')}",
+    caption="Simulated from estimated times, one run a worker at a time.",
+    basis=words.basis(records, "cpu"),
 )
 
 # %% [markdown]

@@ -15,7 +15,7 @@
 # - say how far a calibration error depends on who computes it;
 # - name the inputs at which well-known libraries give a wrong number, and reproduce each.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results; the numbers are published/conformance.csv
 
 # %% tags=["hide-input"]

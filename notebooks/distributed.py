@@ -19,13 +19,13 @@
 #   is lost;
 # - say what the processes have to tell each other.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 DATASET = "digits"  # or another of `gffn data`: slower
 BATCH_SIZE = 32  # N, over all processes together; a power of two
 EPOCHS = 5
 SEED = 0
 
-# %%
+# %% tags=["hide-input"]
 import json
 import os
 import subprocess

@@ -10,7 +10,7 @@
 # The choices work on the book's page. With scripts switched off, and in a notebook (Jupyter, Colab), a figure
 # of one view and a table of all numbers stand in.
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters", "remove-cell"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
 RESULTS = "../results"  # the store of results
 TRAIN_MISSING = False  # True: train here and now what the store lacks
@@ -85,10 +85,8 @@ publish.show(
         for r in pair
     )
     + ".",
-    caption=(
-        f"{pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme."
-        f" {words.basis(pair, shown)}"
-    ),
+    caption=f"{pair[0]['data']['title']}, batch size {start['batch_size']}, long scheme.",
+    basis=words.basis(pair, shown),
 )
 
 # %% [markdown]

@@ -16,14 +16,14 @@
 # - say how $\ln p(x)$ fares against the maximum softmax baseline for both losses;
 # - explain why an even $\ln p(x)$ on the training data does not make it low elsewhere.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
 RESULTS = "../results"  # the store of results
 TRAIN_MISSING = False  # True: train here and now what the store lacks
 DEVICE = "auto"  # "auto", "cpu" or "cuda"
 DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
@@ -79,10 +79,8 @@ def show_scores(dataset, batch_size):
             )
             + ", ".join(f"{name} {scores[name]['auroc']:.3f}" for name in style.SCORE_STYLE)
             + ".",
-            caption=(
-                f"{run['loss'].capitalize()} loss, batch size {run['batch_size']}, long scheme."
-                f" {words.basis([record], PROFILE)}"
-            ),
+            caption=f"{run['loss'].capitalize()} loss, batch size {run['batch_size']}, long scheme.",
+            basis=words.basis([record], PROFILE),
         )
 
 
@@ -107,7 +105,8 @@ publish.show(
         for row in long.itertuples()
     )
     + ".",
-    caption=chapter.basis,
+    caption="Above 0.5 a score finds unfamiliar images; below it, it takes them for familiar. Long scheme.",
+    basis=chapter.basis,
 )
 
 # %% tags=["hide-input"]

@@ -10,10 +10,10 @@
 # - say what limits the training of small nets, and what helps on a CPU and on a GPU;
 # - measure it on your own machine: `gffn bench` prints all of this, `gffn bench --json FILE` keeps it.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results; the measurements are published/bench_*.json
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
@@ -129,7 +129,8 @@ for found in measured:
             for row in found["contenders"]
         )
         + " model-images per second.",
-        caption=basis(found),
+        caption="Higher is better. The stack trains several nets in one step.",
+        basis=basis(found),
     )
 
 # %% [markdown]

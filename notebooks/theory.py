@@ -21,14 +21,14 @@
 # Every formula is checked live, in float64, by automatic differentiation. Equations are numbered
 # (theory.1) to (theory.12); the thesis's own numbers follow in square brackets.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
 RESULTS = "../results"  # the store of results
 TRAIN_MISSING = False  # True: train here and now what the store lacks
 DEVICE = "auto"  # "auto", "cpu" or "cuda"
 DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
 
-# %%
+# %% tags=["hide-input"]
 import itertools
 
 import matplotlib.pyplot as plt

@@ -16,7 +16,7 @@
 # - read a verdict off an interval and its boundaries;
 # - tell an effect that is absent from one that we cannot see.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-cell"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
 RESULTS = "../results"  # the store of results
 TRAIN_MISSING = False  # True: train here and now what the store lacks
@@ -89,7 +89,8 @@ else:
         alt="Standard deviation over seeds against batch size, one panel per quantity, one line per data"
         " set. Largest over "
         f"smallest within a data set: between {ratio.min():.1f} and {ratio.max():.1f}.",
-        caption=f"The spread over seeds changes with the batch size, on a log scale. {chapter.basis}",
+        caption="The spread over seeds changes with the batch size, on a log scale.",
+        basis=chapter.basis,
     )
     if PROFILE == "cpu":
         assert ratio.median() > 2

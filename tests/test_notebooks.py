@@ -97,7 +97,6 @@ def test_every_figure_has_name_caption_and_data():
 
 
 LONG = {
-    "headline": lambda record: record["evaluations"]["long"]["ece"]["uniform10"],
     "accuracy-long": lambda record: record["evaluations"]["long"]["test_accuracy"],
     "ece-long": lambda record: record["evaluations"]["long"]["ece"]["uniform10"],
     "ece-scaled": lambda record: record["evaluations"]["long"]["scaled"]["ece"]["uniform10"],

@@ -72,17 +72,16 @@ class Chapter:
         runs = profiles.profile(name).runs() if self.profile == "cpu" else []
         return list(self.store.select(runs).values())
 
-    def by_batch_size(
-        self, table: pd.DataFrame, metric: str, label: str, *, name: str, lead: str = ""
-    ) -> None:
-        """Draw ``figures.by_batch_size`` of one scheme, describe and show it; ``lead`` opens the caption."""
+    def by_batch_size(self, table: pd.DataFrame, metric: str, label: str, *, name: str, caption: str) -> None:
+        """Draw ``figures.by_batch_size`` of one scheme, describe and show it."""
         publish.show(
             figures.by_batch_size(table, metric, label),
             name=name,
             data=tables.summary(table, metric),
             alt=f"{label[0].upper()}{label[1:]}, {table['scheme'].iloc[0]} scheme, against batch size, "
             f"one panel per data set, both losses. {words.describe(table, metric)}.",
-            caption=f"{lead} {self.basis}".strip(),
+            caption=caption,
+            basis=self.basis,
         )
 
     def claims(self, topic: str) -> None:

@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 
 from gffn_core.pages import words
+from gffn_core.verdicts.ledger import UNTESTABLE
+
+VERDICTS = ["reproduced", "not reproduced", "inconclusive", UNTESTABLE, "no data"]
 
 
 def markdown(table: pd.DataFrame, chapter: str) -> str:
@@ -30,6 +33,15 @@ def short(table: pd.DataFrame) -> str:
             for row in table.itertuples()
         ),
     )
+
+
+def filter_bar(table: pd.DataFrame) -> str:
+    """HTML that claims.js turns into buttons, a verdict each, which leave only its claims on the page."""
+    count = table["verdict"].value_counts()
+    names = {"": f"all {len(table)}"} | {one: f"{one} {count[one]}" for one in VERDICTS if one in count}
+    button = '<button type="button" data-verdict="{}" aria-pressed="{}">{}</button>'
+    buttons = " ".join(button.format(one, str(not one).lower(), label) for one, label in names.items())
+    return f'<p class="gffn-filter" role="group" aria-label="claims shown" hidden>{buttons}</p>'
 
 
 def text(table: pd.DataFrame) -> str:

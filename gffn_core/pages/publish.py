@@ -13,12 +13,15 @@ from IPython.display import display
 from gffn_core.pages.style import INK, STYLE
 
 
-def show(figure: plt.Figure, *, name: str, data: pd.DataFrame, alt: str, caption: str) -> None:
+def show(
+    figure: plt.Figure, *, name: str, data: pd.DataFrame, alt: str, caption: str, basis: str = ""
+) -> None:
     """Display a figure as an inline SVG that takes its text colour from the page, light or dark.
 
     name: lower-case letters, digits and hyphens, unique over the book; the figure can be linked to
     as ``#name``. data: what is drawn, a row per point, offered as CSV. alt: what a reader who cannot
-    see it must know. caption: what it rests on (``words.basis``).
+    see it must know. caption: what to see in it. basis: the runs it rests on (``words.basis``), which the
+    page folds away.
     """
     if not re.fullmatch("[a-z][a-z0-9-]*", name):
         raise ValueError(
@@ -46,9 +49,13 @@ def show(figure: plt.Figure, *, name: str, data: pd.DataFrame, alt: str, caption
         f'<p class="gffn-links"><a href="#{name}">link</a> · '
         f'<a href="data:text/csv;charset=utf-8,{csv}" download="{name}.csv">data (CSV)</a></p>'
     )
-    caption_and_links = f"<figcaption>{html.escape(caption)}{links}</figcaption>"
+    runs = f"<details><summary>runs</summary>{html.escape(basis)}</details>" if basis else ""
+    caption_and_links = f"<figcaption>{html.escape(caption)}{links}{runs}</figcaption>"
     markup = f'<figure class="gffn-figure" id="{name}">\n{svg}{caption_and_links}\n</figure>'
-    display({"text/html": markup, "text/plain": f"Figure: {alt}\n{caption}"}, raw=True)
+    display(
+        {"text/html": markup, "text/plain": "\n".join(filter(None, (f"Figure: {alt}", caption, basis)))},
+        raw=True,
+    )
 
 
 def drawings(page: str) -> dict[str, str]:

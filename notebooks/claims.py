@@ -1,0 +1,165 @@
+# %% [markdown]
+# # The thesis on one page
+#
+# What a reader of the thesis wants to know of its reproduction: a summary, which is also what this page
+# prints, and below it every claim with its verdict.
+
+# %% tags=["parameters", "remove-cell"]
+RESULTS = "../results"  # the store of results
+
+# %% tags=["hide-input"]
+from IPython.display import HTML, Markdown, display
+
+from gffn_core.pages import claims, words
+from gffn_core.pages.chapter import open_chapter
+
+chapter = open_chapter("cpu", RESULTS, announce=False)
+ledger = chapter.ledger.set_index("number", drop=False)
+thesis = ledger[ledger["family"] == "thesis"]
+count = thesis["verdict"].value_counts().reindex(claims.VERDICTS, fill_value=0)
+
+# %% [markdown]
+# ## Summary
+
+# %% tags=["hide-input"]
+reproduced, refuted = (
+    ", ".join(thesis.index[thesis["verdict"] == verdict]) for verdict in ("reproduced", "not reproduced")
+)
+display(
+    Markdown(
+        f"""
+**Scope.** Jakob Klinger's bachelor's thesis (TU Dresden, 2021) trains classifiers with a joint likelihood:
+the mean of $\\ln Z(x)$ over the mini-batch becomes a log-sum-exp. It compares accuracy, calibration and the
+detection of unfamiliar images with ordinary training, over batch sizes, on MNIST, Fashion-MNIST, SVHN and
+CIFAR-10. We test {len(thesis)} of its statements.
+
+**Methodology.** The code is written anew from the text, in PyTorch. The loss is checked against its formulas
+in float64; nets are trained in pairs that share initialisation and order of the images. The net is a narrow
+version of the thesis's, SVHN is a subset. {len(chapter.records)} of {len(chapter.runs)} planned runs are
+done. A verdict is given where a 95 % interval over seeds, corrected for the number of claims, lies on one
+side of what is claimed.
+
+**Results.** {count["reproduced"]} reproduced ({reproduced}), {count["not reproduced"]} not ({refuted}),
+{count["inconclusive"]} inconclusive, {count["not testable here"]} not testable with our data. The joint loss
+costs nothing and lowers the calibration error of long trained nets. Stopping early, or a temperature, lowers
+it more. A gain in accuracy is small where there is one; no trend with the batch size is seen. $\\ln p(x)$
+does not detect unfamiliar images, and [cannot](mechanism.ipynb).
+
+**What was easy.** The loss is one line, its derivation is complete, and the nets are small.
+
+**What was difficult.** Learning rate, stopping rule and preprocessing are not printed, and "trained longer"
+rests on a time limit ([our choices](choices.ipynb)). The thesis has one net for most cells; spread over
+seeds is as large as many of its differences. So most statements about single data sets need more seeds than
+we have: [how many](verdicts.ipynb).
+"""
+    )
+)
+
+# %% [markdown]
+# ## All claims
+#
+# **Number** and *section* are those of the thesis's text, B marks claims of our own. *Inconclusive* means
+# that the interval holds a boundary of what is claimed; *not testable here*, that the claim hangs on all of
+# SVHN. [How a verdict comes about](verdicts.ipynb) has the tests.
+
+# %% tags=["hide-input"]
+display(HTML(claims.filter_bar(ledger)))
+
+
+asked = set()
+
+
+def answer(numbers, text):
+    """The answer to a question, and the claims it rests on."""
+    asked.update(numbers.split())
+    display(Markdown(f"**{text}**\n\n{claims.short(ledger.loc[numbers.split()])}"))
+
+
+verdict, effect = ledger["verdict"], ledger["effect"]
+
+# %% [markdown]
+# ### Is the derivation right, and is it free?
+
+# %% tags=["hide-input"]
+assert verdict["1"] == verdict["21"] == "reproduced" and abs(effect["2"]) < 0.03
+answer(
+    "1 21 2",
+    f"Right, and free: a step takes {words.percent(effect['2'])} more time, which is not told from nothing.",
+)
+
+# %% [markdown]
+# ### Is the joint net more accurate?
+
+# %% tags=["hide-input"]
+assert effect["4b"] > 0 and not verdict[["4a", "4b"]].isin(["reproduced", "not reproduced"]).any()
+answer(
+    "4a 4b 4c 4d 22 23 24 31 B6",
+    f"By {100 * effect['4b']:.1f} points on average, which is not settled. It generalises a little better"
+    f" (24).",
+)
+
+# %% [markdown]
+# ### Does that gain grow with the batch size?
+
+# %% tags=["hide-input"]
+growth = "5a 5b 5c 5d 5e 5f".split()
+assert (verdict[growth] == "inconclusive").all() and effect[growth].abs().max() < 0.003
+answer(" ".join(growth), "No trend is seen, in either direction, and none is ruled out.")
+
+# %% [markdown]
+# ### Do large batches make worse nets?
+
+# %% tags=["hide-input"]
+assert verdict["3b"] == verdict["26"] == "not reproduced" and effect["3b"] < 0
+answer(
+    "3a 3b 3c 3d 6a 7 8 26",
+    "Not when they are trained long: standard nets on CIFAR-10 and SVHN get better with the batch size (3b).",
+)
+
+# %% [markdown]
+# ### Is it better calibrated?
+
+# %% tags=["hide-input"]
+assert verdict["9c"] == verdict["B7"] == "reproduced" and verdict["13"] == "not reproduced"
+answer(
+    "9a 9c 10e 12 13 27 28 29 B7",
+    f"Yes, trained long: its ECE is lower by {effect['9c']:.3f}. But nets that stop early are better"
+    f" calibrated than"
+    f" those, by {-effect['13']:.3f}, not worse (13).",
+)
+
+# %% [markdown]
+# ### Does that gain grow with the batch size?
+
+# %% tags=["hide-input"]
+assert verdict["10c"] == verdict["11b"] == "not reproduced" and effect["10c"] < 0
+answer("10a 10b 10c 10d 11a 11b 30 B8", "Not on the whole (11b); on CIFAR-10 it shrinks (10c).")
+
+# %% [markdown]
+# ### Would a temperature do?
+
+# %% tags=["hide-input"]
+assert verdict["B1b"] == verdict["B2a"] == "reproduced" and verdict["B1a"] == "not reproduced"
+answer(
+    "B1a B1b B2a B2b B3",
+    f"For the ECE, yes: a standard net with a temperature is better calibrated than a joint one without, by"
+    f" {effect['B1b']:.3f}; with one for each, the standard net keeps the lower ECE.",
+)
+
+# %% [markdown]
+# ### Do reliability diagrams look as they are printed?
+
+# %% tags=["hide-input"]
+assert verdict["27"] == "reproduced" and effect["15d"] > 0 and effect["15e"] > 0
+answer("14a 14b 15a 15b 15c 15d 15e", "They look alike, but one cell with three seeds settles nothing.")
+
+# %% [markdown]
+# ### Does ln p(x) detect unfamiliar images?
+
+# %% tags=["hide-input"]
+assert verdict["17b"] == "reproduced" and verdict["B4"] == "not reproduced" and effect["16b"] > 0
+answer(
+    "16a 16b 16c 17a 17b 17c 17d 18 19a 19b 20 B4 B5",
+    "No: in some cells it is worse than chance (17b), and typicality is no way out (B4).",
+)
+assert asked == set(ledger.index)  # each claim stands under a question
