@@ -115,6 +115,10 @@ def test_same_run_on_other_data_is_another_record(result, store):
     store.save(result)
     assert store.select([run])[run]["data"]["sha256"] == result.data["sha256"]
     assert len(store.records()) == 3
+    # Whoever has the data asks for the records on it.
+    for version in ("own", "older"):
+        assert store.select([run], {run.dataset: version})[run]["data"]["sha256"] == version
+    assert store.select([run], {run.dataset: "another"}) == {}
 
 
 # Publishing
