@@ -477,6 +477,9 @@ def test_a_folder_that_is_no_data_set(photos, tmp_path):
         own.load_own(photos("one", {"a": grey}), tmp_path, 8)
     with pytest.raises(FileNotFoundError, match="class folder in .*pets/a"):
         own.load_own(path / "a", tmp_path, 8)
+    with pytest.raises(ValueError, match="pets.zip is not there, or neither an .npz file nor a folder"):
+        own.load_own(tmp_path / "pets.zip", tmp_path)
+    np.savez(tmp_path / "mnist.npz")
     with pytest.raises(ValueError, match="'mnist' is a data set of the book; give yours another name"):
         own.load_own(tmp_path / "mnist.npz", tmp_path)
 

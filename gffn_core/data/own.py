@@ -16,8 +16,10 @@ def load_own(path: Path, root: Path, size: int = 32, *, mode: str = "RGB") -> Da
     """The data set ``path``, which is ``<root>/<name>.npz`` from then on.
 
     path: that file, see ``load_dataset``, or a folder, see ``split_folder``. Errors: those of the two, and
-    ValueError for the name of a data set of the book.
+    ValueError for a path that is neither and for the name of a data set of the book.
     """
+    if not path.is_dir() and (path.suffix != ".npz" or not path.exists()):
+        raise ValueError(f"{path} is not there, or neither an .npz file nor a folder of images")
     if path.stem in DATASETS:
         raise ValueError(f"{path}: {path.stem!r} is a data set of the book; give yours another name")
     if path.is_dir():
