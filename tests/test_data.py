@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from gffn_core.data import datasets, sources
+from gffn_core.data import datasets, own, sources
 from gffn_core.data.datasets import load_dataset
 from gffn_core.engine import plan
 from gffn_core.training.run import Run
@@ -182,7 +183,7 @@ def test_environment_names_the_folder(arrays, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "change, message",
     (
-        ({"train_x": np.zeros((40, 8, 8), np.float32)}, "train_x must be uint8"),
+        ({"train_x": np.zeros((40, 8, 8), np.float32)}, "train_x must be uint8.*got float32.*astype"),
         ({"train_x": np.zeros((40, 64), np.uint8)}, "train_x must be uint8"),
         ({"test_x": np.zeros((0, 8, 8), np.uint8)}, "test_x must be uint8"),
         ({"train_x": np.zeros((40, 8, 6), np.uint8)}, "square"),
@@ -191,7 +192,8 @@ def test_environment_names_the_folder(arrays, tmp_path, monkeypatch):
         ({"train_y": np.arange(39) % 2}, "40 integer labels"),
         ({"train_y": np.arange(40) % 2 * 1.0}, "integer labels, got float64"),
         ({"train_y": np.arange(40) % 2 * 2}, r"\[0, 2\]"),
-        ({"train_y": np.arange(40) % 2 + 1}, r"\[1, 2\]"),
+        ({"train_y": np.arange(40) % 2 + 1}, r"\[1, 2\]; number them by numpy.unique"),
+        ({"train_y": np.zeros(40, int), "test_y": np.zeros(10, int)}, "label 0 alone"),
         ({"test_y": np.full(10, 2)}, "label 2"),
         ({"test_y": np.full(10, -1)}, "label -1"),
         ({"test_y": None}, "lacks test_y"),
@@ -402,6 +404,99 @@ def test_a_data_set_of_ones_own_has_no_source(arrays, tmp_path, monkeypatch):
     np.savez(tmp_path / "stripes.npz", **arrays)
     found = load_dataset("stripes", root=tmp_path)
     assert not found.official and found.title == "Stripes, own file (40 train / 10 test)"
+
+
+def test_a_file_needs_no_title(arrays, tmp_path):
+    """Its name is one, even where it begins like a data set's that needs no file."""
+    for name in ("mine", "digits_of_mine"):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        found = load_dataset(name, root=tmp_path)
+        assert found.title == f"{name}, own file (40 train / 10 test)"
+        np.testing.assert_array_equal(found.test_x[:, 0], arrays["test_x"])
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Function that writes a folder of grey or colour images by class, in the form of ImageFolder."""
+
+    def write(folder, images):
+        for name, values in images.items():
+            (tmp_path / folder / name).mkdir(parents=True)
+            for number, image in enumerate(values):
+                Image.fromarray(image).save(tmp_path / folder / name / f"{number:02}.png")
+        return tmp_path / folder
+
+    return write
+
+
+def test_a_folder_of_images_is_a_data_set(photos, tmp_path):
+    """Labels are the classes' places in the alphabet; a fifth of each is for testing, the same every time."""
+    rng = np.random.default_rng(0)
+    images = {name: rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8) for name, n in (("b", 20), ("a", 30))}
+    path, kept = photos("pets", images), tmp_path / "kept"
+    found = own.load_own(path, kept, 8)
+    assert found.title == "pets, own file (40 train / 10 test)" and found.train_x.shape[1:] == (3, 8, 8)
+    assert Counter(found.test_y.tolist()) == {0: 6, 1: 4}
+    parts = [
+        rows(getattr(found, f"{part}_x"), getattr(found, f"{part}_y")) for part in ("train", "val", "test")
+    ]
+    expected = (torch.from_numpy(images[name]).permute(0, 3, 1, 2).contiguous() for name in ("a", "b"))
+    assert sum(parts, Counter()) == sum(
+        (rows(x, [label] * len(x)) for label, x in enumerate(expected)), Counter()
+    )
+    assert same(own.load_own(path, kept, 8), found) and same(load_dataset("pets", root=kept), found)
+    assert own.load_own(path, kept, 4, mode="L").test_x.shape == (10, 1, 4, 4)
+
+
+def test_a_folder_may_have_parts_for_training_and_testing(photos, tmp_path):
+    rng = np.random.default_rng(0)
+    classes = {name: rng.integers(0, 256, (10, 8, 8), dtype=np.uint8) for name in "ab"}
+    path = photos("pets/train", classes).parent
+    with pytest.raises(ValueError, match=r"pets has train/ but no test/ or val/; add one"):
+        own.load_own(path, tmp_path, 8, mode="L")
+    photos("pets/val", {"a": classes["a"][:3], "c": classes["b"][:1]})
+    with pytest.raises(ValueError, match=r"val has the classes \['a', 'c'\], train/ has \['a', 'b'\]"):
+        own.load_own(path, tmp_path, 8, mode="L")
+    photos("pets/test", {"a": classes["a"][:3], "b": classes["b"][:1]})
+    found = own.load_own(path, tmp_path, 8, mode="L")
+    assert len(found.train_x) + len(found.val_x) == 20 and found.test_y.tolist() == [0, 0, 0, 1]
+    np.testing.assert_array_equal(found.test_x[:3, 0], classes["a"][:3])
+
+
+def test_a_folder_that_is_no_data_set(photos, tmp_path):
+    """The file or the folder is named, and what to do."""
+    grey = np.zeros((10, 8, 8), np.uint8)
+    path = photos("pets", {"a": grey, "b": grey})
+    (path / "b/05.png").write_bytes((path / "b/05.png").read_bytes()[:40])
+    with pytest.raises(ValueError, match=r"pets/b/05.png cannot be read as an image .*convert or remove it"):
+        own.load_own(path, tmp_path, 8)
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(path / "b/05.png")
+    with pytest.raises(ValueError, match="b/05.png .*more than 8 bits"):
+        own.load_own(path, tmp_path, 8)
+    with pytest.raises(ValueError, match="one.npz: train_y has label 0 alone"):
+        own.load_own(photos("one", {"a": grey}), tmp_path, 8)
+    with pytest.raises(FileNotFoundError, match="class folder in .*pets/a"):
+        own.load_own(path / "a", tmp_path, 8)
+    with pytest.raises(ValueError, match="pets.zip is not there, or neither an .npz file nor a folder"):
+        own.load_own(tmp_path / "pets.zip", tmp_path)
+    np.savez(tmp_path / "mnist.npz")
+    with pytest.raises(ValueError, match="'mnist' is a data set of the book; give yours another name"):
+        own.load_own(tmp_path / "mnist.npz", tmp_path)
+
+
+def test_unfamiliar_images_take_the_form_of_the_data_set(arrays, photos, tmp_path):
+    np.savez(tmp_path / "mine.npz", **arrays)
+    data = load_dataset("mine", root=tmp_path)
+    other = photos("others", {"any": np.full((3, 20, 30, 3), 9, np.uint8)})
+    assert torch.equal(own.images_like(data, other), torch.full((3, 1, 8, 8), 9, dtype=torch.uint8))
+    np.savez(tmp_path / "more.npz", **{**arrays, "test_x": arrays["test_x"][::-1]})
+    assert torch.equal(own.images_like(data, tmp_path / "more.npz"), data.test_x.flip(0))
+    small = {key: value[:, :6, :6] if value.ndim > 1 else value for key, value in arrays.items()}
+    np.savez(tmp_path / "small.npz", **small)
+    with pytest.raises(
+        ValueError, match=r"small.npz has images of shape \(1, 6, 6\), mine of shape \(1, 8, 8\)"
+    ):
+        own.images_like(data, tmp_path / "small.npz")
 
 
 def test_unknown_name_and_source(tmp_path):

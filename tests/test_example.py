@@ -1,4 +1,5 @@
-"""examples/distributed.py on two processes, against one that holds the whole batch; micro_batches.py."""
+"""The examples: distributed.py on two processes against one that holds the whole batch; micro_batches.py;
+own_data.py on files and folders."""
 
 import contextlib
 import importlib.util
@@ -10,21 +11,29 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
+
+from gffn_core.engine import workers
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples/distributed.py"
 LAUNCHER = "-m torch.distributed.run --standalone --local-addr 127.0.0.1 --nproc-per-node 2".split()
 BOTH = ("global", "local")
 
 
-def run_here(options, patch, path=EXAMPLE):
-    """Run an example in this process, which has imported torch."""
-    patch.setattr(sys, "argv", [str(path), *map(str, options)])
+def load(path):
     spec = importlib.util.spec_from_file_location("example", path)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    example.main()
+    return example
+
+
+def run_here(options, patch, path=EXAMPLE):
+    """Run an example in this process, which has imported torch. path: of the file, or the loaded module."""
+    patch.setattr(sys, "argv", ["example", *map(str, options)])
+    (load(path) if isinstance(path, Path) else path).main()
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +143,126 @@ def test_micro_batches_larger_than_the_batch_are_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run_here(["--batch-size", 4, "--micro-batch", 8], monkeypatch, MICRO_BATCHES)
     assert "--micro-batch 8 must be at least 1 and at most --batch-size 4" in capsys.readouterr().err
+
+
+OWN_DATA = EXAMPLE.with_name("own_data.py")
+
+
+@pytest.fixture
+def own_data(monkeypatch):
+    """The example with three contenders, in this process."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    # To collect the garbage of all tests takes longer than to train one of these nets.
+    monkeypatch.setattr(workers, "hand_back_freed_memory", lambda: None)
+    example = load(OWN_DATA)
+    example.CONTENDERS = {
+        name: example.CONTENDERS[name] for name in ("standard net", "stopped early", "joint")
+    }
+    return example
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """mine.npz and the folder mine hold the same images: dark and bright ones, grey, in two classes."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for part, n in (("train", 60), ("test", 40)):
+        arrays[f"{part}_y"] = np.arange(n) * 2 // n
+        bright = 60 * arrays[f"{part}_y"][:, None, None]
+        arrays[f"{part}_x"] = (bright + rng.integers(0, 190, (n, 8, 8))).astype(np.uint8)
+        for number, (image, label) in enumerate(zip(arrays[f"{part}_x"], arrays[f"{part}_y"])):
+            folder = tmp_path / "mine" / part / ("dark", "light")[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{number:02}.png")
+    np.savez(tmp_path / "mine.npz", **arrays)
+    return tmp_path / "mine.npz"
+
+
+def test_own_data_as_a_file_and_as_a_folder(own_data, mine, monkeypatch, capsys, tmp_path):
+    """The same images give the same table, from the same nets: the second time nothing is trained."""
+    options = [
+        "--quick",
+        "--epochs",
+        2,
+        "--batch-size",
+        16,
+        "--unfamiliar",
+        mine,
+        "--out",
+        tmp_path / "nets.csv",
+    ]
+    run_here([mine, *options], monkeypatch, own_data)
+    first = capsys.readouterr()
+    assert "54 training, 6 validation, 40 test images" in first.out and "runs on" in first.err
+    run_here([tmp_path / "mine", "--size", 8, "--grey", *options], monkeypatch, own_data)
+    second = capsys.readouterr()
+    assert (
+        second.out.partition("Test images:")[2] == first.out.partition("Test images:")[2] and not second.err
+    )
+
+    nets = pd.read_csv(tmp_path / "nets.csv")
+    tuned, tested = nets[nets["seed"] == 0], nets[nets["seed"] > 0]
+    assert tuned.groupby("contender").size().eq(4).all() and tested.groupby("contender").size().eq(3).all()
+    chosen = tuned.loc[tuned.groupby("contender")["val_nll"].idxmin()].set_index("contender")["setting"]
+    assert set(zip(tested["contender"], tested["setting"])) == set(chosen.items())
+    # What is unfamiliar are the test images themselves here.
+    assert tested["auroc"].eq(0.5).all() and tuned["auroc"].isna().all()
+    (line,) = [line for line in first.out.splitlines() if line.startswith("standard net")]
+    standard = tested[tested["contender"] == "standard net"][
+        ["test_accuracy", "nll", "ece", "scaled_nll", "auroc"]
+    ]
+    assert [float(value) for value in line.split()[2:7]] == pytest.approx(standard.mean().tolist(), abs=5e-5)
+
+
+def test_own_data_names_winners_and_where_ours_lose(capsys):
+    """By hand: means of three seeds; half of the interval is 4.3027 standard errors."""
+    example, seeds = load(OWN_DATA), pd.Series([1, 2, 3])
+    values = {  # accuracy, NLL
+        "standard net": ([0.5, 0.6, 0.7], [1.0, 1.0, 1.1]),
+        "stopped early": ([0.5, 0.7, 0.6], [0.9, 0.9, 1.0]),
+        "z-loss": ([0.6, 0.6, 0.7], [0.9, 0.91, 0.99]),
+        "joint": ([0.4, 0.51, 0.6], [1.0, 1.1, 1.0]),
+    }
+    parts = [
+        pd.DataFrame(
+            {"contender": name, "seed": seeds, "setting": "any", "test_accuracy": accuracy, "nll": nll}
+        )
+        for name, (accuracy, nll) in values.items()
+    ]
+    example.report(pd.concat(parts))
+    printed = capsys.readouterr().out.splitlines()
+    assert ["standard", "net", "0.6000", "1.0333", "any"] in [line.split() for line in printed]
+    start = next(number for number, line in enumerate(printed) if line.startswith("Best by need"))
+    assert [line.rstrip() for line in printed[start + 1 : start + 4]] == [
+        "test_accuracy none seen to be better than the standard net",
+        "              worse than the standard net: joint -0.0967 ± 0.0143 *",
+        "nll           stopped early -0.1000 ± 0.0000 * (no difference seen to: z-loss; joint)",
+    ]
+
+
+def test_own_data_gives_every_contender_as_many_settings():
+    """Of each the first is the setting that is sought first: learning rate and option together."""
+    example = load(OWN_DATA)
+    run = example.Run("mine", "conditional", 16, 1)
+    for values in (2, 3):
+        for name in example.CONTENDERS:
+            runs = {example.Run.of(run.settings() | one) for one in example.settings(name, values)}
+            assert len(runs) == 2 * values and len({run.learning_rate for run in runs}) >= 2, name
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    (
+        (["nowhere.npz"], "nowhere.npz is not there"),
+        (["mine.npz", "--batch-size", "64"], "batch_size=64 exceeds the 54 training images"),
+        (["mine.npz", "--seeds", "2"], "invalid choice: 2 (choose from 3, 4"),
+        (["mine", "--size", "9", "--batch-size", "16"], "image_size=9 must be a positive even number"),
+        (["mine.npz", "--unfamiliar", "others"], "others"),
+        (["mine/train/dark"], "class folder in"),
+    ),
+)
+def test_own_data_names_wrong_options(options, message, own_data, mine, monkeypatch, capsys):
+    monkeypatch.chdir(mine.parent)
+    with pytest.raises(SystemExit) as stopped:
+        run_here(options, monkeypatch, own_data)
+    assert stopped.value.code == 2 and message in capsys.readouterr().err

@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from gffn_core.cli import main
 from gffn_core.data.files import check_writable, remove_orphans, sha256_of, write_atomically
+from gffn_core.experiments import sweep
 from gffn_core.experiments.store import Store
 from gffn_core.training.loop import train
 from gffn_core.training.run import Run, record_key
@@ -103,7 +105,7 @@ def test_floats_keep_six_digits_and_nan_becomes_none(result, store):
     assert 0 in bins["count"]
 
 
-def test_same_run_on_other_data_is_another_record(result, store):
+def test_same_run_on_other_data_is_another_record(result, store, monkeypatch):
     """The official data wins over a file of one's own, then the run that finished last."""
     run = result.run
     own = variant(result, official=False, sha256="own", finished="2030-01-01T00:00:00+00:00")
@@ -115,6 +117,16 @@ def test_same_run_on_other_data_is_another_record(result, store):
     store.save(result)
     assert store.select([run])[run]["data"]["sha256"] == result.data["sha256"]
     assert len(store.records()) == 3
+    # Whoever has the data asks for the records on it.
+    for version in ("own", "older"):
+        assert store.select([run], {run.dataset: version})[run]["data"]["sha256"] == version
+    assert store.select([run], {run.dataset: "another"}) == {}
+    monkeypatch.setattr(sweep, "sweep", lambda *args, **kwargs: 0)
+    monkeypatch.setattr(
+        sweep, "datasets_of", lambda runs, root: {run.dataset: SimpleNamespace(sha256="older")}
+    )
+    found = sweep.results([run], store, train_missing=True, device="cpu")
+    assert found[run]["data"]["sha256"] == "older"
 
 
 # Publishing

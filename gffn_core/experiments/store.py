@@ -102,17 +102,20 @@ class Store:
                 by_key[record["key"]] = record
         return list(by_key.values())
 
-    def select(self, runs: list[Run]) -> dict[Run, dict]:
+    def select(self, runs: list[Run], versions: dict[str, str] | None = None) -> dict[Run, dict]:
         """The records of those runs that are there, in the order of ``runs``.
 
-        Reading needs no data set: where a run was done on several versions of its data set, the
-        official one counts, else the one that finished last.
+        versions: SHA-256 by data set; records on others are left out. Without, which needs no data set: where
+        a run was done on several versions of its data set, the official one counts, else the one that
+        finished last.
         """
         wanted = set(runs)
         chosen = {}
         for record in self.records():
             run = Run.of(record["run"])
-            if run in wanted and (run not in chosen or _rank(record) > _rank(chosen[run])):
+            if run not in wanted or (versions and record["data"]["sha256"] != versions[run.dataset]):
+                continue
+            if run not in chosen or _rank(record) > _rank(chosen[run]):
                 chosen[run] = record
         return {run: chosen[run] for run in runs if run in chosen}
 

@@ -23,15 +23,17 @@ def results(
     device: str = "auto",
     root: str | Path | None = None,
 ) -> dict[Run, dict]:
-    """The records of ``runs``: read, and with ``train_missing`` the others trained here and now.
+    """The records of ``runs``: read, or with ``train_missing`` those on the data here, trained if missing.
 
     Without, runs that the store lacks are left out (and no data set is needed). ValueError if
     that leaves nothing. On a CPU up to four cores train.
     """
+    versions = None
     if train_missing:
         workers = min(os.cpu_count(), 4) if resolve_device(device) == "cpu" else 1
         sweep(runs, store, device=device, root=root, workers=workers)
-    records = store.select(runs)
+        versions = {name: dataset.sha256 for name, dataset in datasets_of(runs, root).items()}
+    records = store.select(runs, versions)
     if not records:
         raise ValueError(
             f"{store.root} holds none of the {len(runs)} runs; train them with train_missing=True "

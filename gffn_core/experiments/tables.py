@@ -158,6 +158,14 @@ def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     return cells.join(table.groupby(CELL)["underfit"].any()).reset_index()
 
 
+def differences(table: pd.DataFrame, metric: str, base: str, by: str) -> pd.DataFrame:
+    """Of each value of the column ``by`` minus that of ``base``, paired on seed: columns as of ``interval``,
+    and ``seen``, whether 0 is outside the interval."""
+    wide = table.pivot(index="seed", columns=by, values=metric)[table[by].unique()]
+    found = interval(wide.sub(wide[base], axis=0).melt().groupby(by, sort=False)["value"])
+    return found.assign(seen=found["mean"].abs() > found["half"])
+
+
 def interval(groups) -> pd.DataFrame:
     """Of grouped values the ``mean``, their number ``n``, and ``half`` of the 95 % interval (Student's t).
 
