@@ -1,0 +1,275 @@
+/* The playground: small nets that train in the page, each with its own loss, side by side from the same start.
+   Three parts: the maths, which needs no page and which a test compares with PyTorch; the picture; the controls. */
+(() => {
+  "use strict";
+
+  // ==== the maths
+
+  // ---- random numbers from a seed (mulberry32), so that everybody sees the same
+
+  function generator(seed) {
+    let state = Math.imul(seed + 1, 0x9e3779b9);
+    const uniform = () => {
+      state = (state + 0x6d2b79f5) | 0;
+      let t = Math.imul(state ^ (state >>> 15), state | 1);
+      t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+      return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+    };
+    const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+    return { uniform, normal, below: (n) => Math.floor(n * uniform()) };
+  }
+
+  // ---- data: points of the plane in the square from -SIDE to SIDE, far from its edges
+
+  const SIDE = 3;
+  const SHAPES = {
+    moons: { classes: 2, point(label, { uniform, normal }) {
+      const angle = Math.PI * uniform(), sign = label ? -1 : 1;
+      return [sign * (Math.cos(angle) - 0.5) + 0.15 * normal(), sign * (Math.sin(angle) - 0.25) + 0.15 * normal()];
+    } },
+    spirals: { classes: 2, point(label, { uniform, normal }) {
+      const radius = 0.2 + 1.4 * uniform(), angle = 3.2 * radius + Math.PI * label;
+      return [radius * Math.cos(angle) + 0.08 * normal(), radius * Math.sin(angle) + 0.08 * normal()];
+    } },
+    blobs: { classes: 3, point(label, { normal }) {
+      const angle = Math.PI * (0.5 + (2 * label) / 3);
+      return [Math.cos(angle) + 0.4 * normal(), Math.sin(angle) + 0.4 * normal()];
+    } },
+  };
+
+  /* n points, x (n, 2) and their labels (n), of which a share `noise` is drawn at random. */
+  function sample(shape, n, noise, random) {
+    const { classes, point } = SHAPES[shape];
+    const x = new Float64Array(2 * n), labels = new Uint8Array(n);
+    for (let i = 0; i < n; i++) {
+      const label = i % classes;
+      x.set(point(label, random), 2 * i);
+      labels[i] = random.uniform() < noise ? random.below(classes) : label;
+    }
+    return { x, labels };
+  }
+
+  function square(n, random) {
+    return Float64Array.from({ length: 2 * n }, () => SIDE * (2 * random.uniform() - 1));
+  }
+
+  // ---- the net: two hidden layers. Parameters lie in one array, layer by layer, weights (out, in) then biases, as in PyTorch.
+
+  function layersOf(sizes) {
+    let from = 0;
+    return sizes.slice(1).map((outputs, l) => {
+      const layer = { inputs: sizes[l], outputs, weights: from, biases: from + outputs * sizes[l] };
+      from = layer.biases + outputs;
+      return layer;
+    });
+  }
+
+  const count = (layers) => layers.at(-1).biases + layers.at(-1).outputs;
+
+  function initialise(layers, random) {
+    const parameters = new Float64Array(count(layers));
+    for (const { inputs, outputs, weights } of layers) {
+      for (let i = 0; i < outputs * inputs; i++) parameters[weights + i] = random.normal() / Math.sqrt(inputs);
+    }
+    return parameters;
+  }
+
+  const ACTIVATIONS = { // with the slope as a function of the value
+    tanh: { value: Math.tanh, slope: (h) => 1 - h * h },
+    relu: { value: (a) => (a > 0 ? a : 0), slope: (h) => (h > 0 ? 1 : 0) },
+  };
+
+  /* Inputs (n, 2) -> the values of every layer, inputs first and logits (n, K) last. */
+  function forward(layers, activation, parameters, x) {
+    const values = [x];
+    for (const layer of layers) {
+      const { inputs, outputs, weights, biases } = layer, last = layer === layers.at(-1);
+      const before = values.at(-1), n = before.length / inputs, after = new Float64Array(n * outputs);
+      for (let i = 0; i < n; i++) {
+        for (let o = 0; o < outputs; o++) {
+          let sum = parameters[biases + o];
+          for (let j = 0, w = weights + o * inputs; j < inputs; j++) sum += parameters[w + j] * before[i * inputs + j];
+          after[i * outputs + o] = last ? sum : activation.value(sum);
+        }
+      }
+      values.push(after);
+    }
+    return values;
+  }
+
+  /* The gradient of the parameters from that of the logits (n, K), which is overwritten. */
+  function backward(layers, activation, parameters, values, gradient) {
+    const result = new Float64Array(parameters.length);
+    for (let l = layers.length - 1; l >= 0; l--) {
+      const { inputs, outputs, weights, biases } = layers[l], before = values[l], n = before.length / inputs;
+      const passed = new Float64Array(before.length);
+      for (let i = 0; i < n; i++) {
+        for (let o = 0; o < outputs; o++) {
+          const g = gradient[i * outputs + o];
+          if (g === 0) continue;
+          result[biases + o] += g;
+          for (let j = 0, w = weights + o * inputs; j < inputs; j++) {
+            result[w + j] += g * before[i * inputs + j];
+            passed[i * inputs + j] += g * parameters[w + j];
+          }
+        }
+      }
+      if (l > 0) for (let i = 0; i < passed.length; i++) passed[i] *= activation.slope(before[i]);
+      gradient = passed;
+    }
+    return result;
+  }
+
+  // ---- the losses
+
+  function logSumExp(values) {
+    let top = -Infinity, sum = 0;
+    for (const value of values) top = Math.max(top, value);
+    for (const value of values) sum += Math.exp(value - top);
+    return top + Math.log(sum);
+  }
+
+  /* Logits (n, K) -> ln Z (n). */
+  const logPartition = (logits, classes) =>
+    Float64Array.from({ length: logits.length / classes }, (_, i) => logSumExp(logits.subarray(i * classes, (i + 1) * classes)));
+
+  /* A loss is its value and its derivative in each ln Z; that in the score of a label is -1/n for all of them.
+     lnZ: of the n examples, then of references; weight: of what the loss adds to the conditional one. */
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const LINEAR_FROM = 20; // the exponential of the self-normalised loss goes on as its tangent
+
+  function joint(lnZ, n, weight) {
+    const total = logSumExp(lnZ);
+    return {
+      added: weight * (total - Math.log(lnZ.length) - mean(lnZ.subarray(0, n))),
+      push: lnZ.map((value, i) => (i < n ? (1 - weight) / n : 0) + weight * Math.exp(value - total)),
+    };
+  }
+
+  const LOSSES = {
+    conditional: (lnZ, n) => ({ added: 0, push: lnZ.map(() => 1 / n) }),
+    joint,
+    self_normalised(lnZ, n, weight, classes) {
+      const t = lnZ.map((value) => value - Math.log(classes));
+      const charge = (u) => Math.expm1(Math.min(u, LINEAR_FROM)) + Math.max(u - LINEAR_FROM, 0) * Math.exp(LINEAR_FROM) - u;
+      return {
+        added: weight * mean(t.map(charge)),
+        push: t.map((u) => (1 + weight * Math.expm1(Math.min(u, LINEAR_FROM))) / n),
+      };
+    },
+    references: joint, // with as many references as examples
+  };
+
+  /* Logits of labels.length examples, then of any references -> the loss and its gradient in the logits. */
+  function evaluate(loss, weight, logits, labels, classes) {
+    const n = labels.length, lnZ = logPartition(logits, classes);
+    const { added, push } = LOSSES[loss](lnZ, n, weight, classes);
+    const gradient = logits.map((f, i) => push[Math.floor(i / classes)] * Math.exp(f - lnZ[Math.floor(i / classes)]));
+    let conditional = 0;
+    labels.forEach((label, i) => {
+      conditional += (lnZ[i] - logits[i * classes + label]) / n;
+      gradient[i * classes + label] -= 1 / n;
+    });
+    return { loss: conditional + added, gradient };
+  }
+
+  // ---- training
+
+  /* Adam as in PyTorch; changes parameters and state. */
+  function adam(parameters, gradient, state, rate) {
+    state.step += 1;
+    const first = 1 - 0.9 ** state.step, second = Math.sqrt(1 - 0.999 ** state.step);
+    for (let i = 0; i < parameters.length; i++) {
+      const g = gradient[i];
+      state.m[i] += 0.1 * (g - state.m[i]);
+      state.v[i] += 0.001 * (g * g - state.v[i]);
+      parameters[i] -= ((rate / first) * state.m[i]) / (Math.sqrt(state.v[i]) / second + 1e-8);
+    }
+  }
+
+  const HIDDEN = 24, TEST = 1000, RATE = 0.01;
+
+  /* All that a state of the controls fixes: points, the same initial net for every loss, the same batches. */
+  function experiment({ data, points, noise, net, seed, batch, weight }) {
+    const { classes } = SHAPES[data], layers = layersOf([2, HIDDEN, HIDDEN, classes]);
+    const train = sample(data, points, noise, generator(4 * seed)), test = sample(data, TEST, noise, generator(4 * seed + 1));
+    const far = square(TEST, generator(1));
+    const start = initialise(layers, generator(4 * seed + 2));
+    const learner = (loss) => ({
+      loss, parameters: start.slice(), state: { step: 0, m: new Float64Array(start.length), v: new Float64Array(start.length) },
+      random: generator(4 * seed + 3), references: generator(4 * seed + 4),
+    });
+    return { classes, layers, activation: ACTIVATIONS[net], train, test, far, batch, weight, learner };
+  }
+
+  function step({ classes, layers, activation, train, batch, weight }, learner) {
+    const { loss, parameters, state, random, references } = learner;
+    const n = Math.min(batch, train.labels.length), rows = loss === "references" ? 2 * n : n;
+    const x = new Float64Array(2 * rows), labels = new Uint8Array(n);
+    for (let i = 0; i < n; i++) {
+      const k = random.below(train.labels.length);
+      x[2 * i] = train.x[2 * k];
+      x[2 * i + 1] = train.x[2 * k + 1];
+      labels[i] = train.labels[k];
+    }
+    if (rows > n) x.set(square(n, references), 2 * n);
+    const values = forward(layers, activation, parameters, x);
+    const { gradient } = evaluate(loss, weight, values.at(-1), labels, classes);
+    adam(parameters, backward(layers, activation, parameters, values, gradient), state, RATE);
+  }
+
+  // ---- what is measured
+
+  /* Mean gap of accuracy and confidence over ten bins of confidence. */
+  function calibrationError(confidence, correct) {
+    const gaps = new Float64Array(10);
+    confidence.forEach((value, i) => { gaps[Math.max(Math.ceil(10 * value) - 1, 0)] += value - correct[i]; });
+    return gaps.reduce((sum, gap) => sum + Math.abs(gap), 0) / confidence.length;
+  }
+
+  /* Share of pairs in which the inside is above the outside. */
+  function auroc(inside, outside) {
+    const sorted = Float64Array.from(outside).sort();
+    const below = (value) => {
+      let low = 0, high = sorted.length;
+      while (low < high) { const middle = (low + high) >> 1; if (sorted[middle] < value) low = middle + 1; else high = middle; }
+      return low;
+    };
+    return mean(Float64Array.from(inside, below)) / sorted.length;
+  }
+
+  function deviation(values) {
+    const centre = mean(values);
+    return Math.sqrt(mean(values.map((value) => (value - centre) ** 2)));
+  }
+
+  /* Confidence and ln Z of any points. */
+  function answers({ classes, layers, activation }, { parameters }, x) {
+    const logits = forward(layers, activation, parameters, x).at(-1), lnZ = logPartition(logits, classes);
+    const best = Uint8Array.from(lnZ, (_, i) => {
+      let top = 0;
+      for (let k = 1; k < classes; k++) if (logits[i * classes + k] > logits[i * classes + top]) top = k;
+      return top;
+    });
+    const confidence = lnZ.map((value, i) => Math.exp(logits[i * classes + best[i]] - value));
+    return { logits, lnZ, best, confidence };
+  }
+
+  function measure(run, learner) {
+    const { train, test, far, classes } = run;
+    const held = answers(run, learner, test.x), seen = answers(run, learner, train.x);
+    const correct = held.best.map((k, i) => k === test.labels[i]);
+    return {
+      nll: evaluate("conditional", 0, held.logits, test.labels, classes).loss,
+      ece: calibrationError(held.confidence, correct),
+      accuracy: mean(Float64Array.from(correct)),
+      confidence: mean(held.confidence),
+      level: mean(seen.lnZ),
+      spread: deviation(seen.lnZ),
+      auroc: auroc(held.lnZ, answers(run, learner, far).lnZ),
+    };
+  }
+
+  const maths = { layersOf, forward, backward, evaluate, calibrationError, ACTIVATIONS, experiment, step, measure, answers };
+  if (typeof module !== "undefined") module.exports = maths; // for a test without a page
+})();
