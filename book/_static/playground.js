@@ -299,8 +299,8 @@
       see: "With one example there is nothing to compare: the conditional and the joint net stay the same to the last digit. The self-normalised net, which compares with a fixed level, gets the more even ln Z." },
     { name: "Even on the points", choices: { data: "spirals" },
       see: "The joint net gives all training points nearly the same ln Z; the conditional net’s differs by several nats from point to point. Away from the points nobody asked, and ln Z goes where it likes: compare with another seed." },
-    { name: "References", choices: { losses: "joint.references" },
-      see: "Random points of the square enter the same sum, without labels. Now ln Z is high on the data and low elsewhere: a density ratio. The joint net without them cannot tell the two apart." },
+    { name: "References", choices: { losses: "joint.references", points: "400" },
+      see: "Random points of the square enter the same sum, without labels. Now ln Z is high on the data and low elsewhere: a density ratio. In the joint net without them, what ln Z does off the points is an accident of the seed." },
     { name: "Too sure", choices: { points: "50" },
       see: "One label in five is drawn at random, and both nets learn these by heart. ECE was lowest early, then both become too sure; the conditional net’s held-back loss ends higher. Stopping early would have helped both." },
     { name: "Weight of 100", choices: { weight: "100" },
@@ -311,4 +311,237 @@
 
   globalThis.gffnPlayground = { layersOf, forward, backward, evaluate, calibrationError, auroc, ACTIVATIONS, experiment, step, measure,
     choicesOf, numbers, PRESETS, STEPS };
+  const root = globalThis.document?.getElementById("gffn-playground");
+  if (!root) return; // a test of the maths
+
+  // ==== the picture
+
+  const LOOKS = { // as in the other chapters (gffn_core/pages/style.py)
+    conditional: { name: "conditional", color: "#3b8bc2", dash: "" },
+    joint: { name: "joint", color: "#d55e00", dash: "6 4" },
+    self_normalised: { name: "self-normalised", color: "#1b9e77", dash: "2 3" },
+    references: { name: "joint with references", color: "#9270c4", dash: "7 3 2 3" },
+  };
+  const RANGE = 4; // nats of ln Z from its mean on the training points to the end of the colours
+  const GRID = 48;
+  const grid = Float64Array.from({ length: 2 * GRID * GRID }, (_, i) => { // rows from the top
+    const cell = i >> 1, across = ((i % 2 ? Math.floor(cell / GRID) : cell % GRID) + 0.5) / GRID;
+    return SIDE * (2 * across - 1) * (i % 2 ? -1 : 1);
+  });
+  const small = Object.assign(document.createElement("canvas"), { width: GRID, height: GRID });
+
+  /* The colours of the theme, "#rrggbb" in custom.css. */
+  function palette() {
+    const style = getComputedStyle(root);
+    return Object.fromEntries(["unsure", "sure", "low", "even", "high"].map((name) =>
+      [name, style.getPropertyValue(`--${name}`).match(/\w\w/g).map((hex) => parseInt(hex, 16))]));
+  }
+
+  /* values (GRID * GRID) from -1 to 1 -> from `low` over `middle` to `high`, and the training points. */
+  function paint(canvas, values, low, middle, high) {
+    const { x, labels } = run.train;
+    const size = Math.round(canvas.clientWidth * devicePixelRatio), context = canvas.getContext("2d");
+    if (canvas.width !== size) canvas.width = canvas.height = size;
+    const image = new ImageData(GRID, GRID);
+    values.forEach((value, i) => {
+      const share = Math.min(Math.abs(value), 1), end = value < 0 ? low : high;
+      for (let c = 0; c < 3; c++) image.data[4 * i + c] = middle[c] + share * (end[c] - middle[c]);
+      image.data[4 * i + 3] = 255;
+    });
+    small.getContext("2d").putImageData(image, 0, 0);
+    context.drawImage(small, 0, 0, size, size);
+    const r = size / (labels.length > 100 ? 110 : 75);
+    context.lineWidth = r / 2;
+    labels.forEach((label, i) => {
+      const across = ((x[2 * i] / SIDE + 1) * size) / 2, down = ((1 - x[2 * i + 1] / SIDE) * size) / 2;
+      context.beginPath();
+      if (label === 2) for (const turn of [0, 1, 2]) context.lineTo(across + 1.3 * r * Math.sin(2.1 * turn), down - 1.3 * r * Math.cos(2.1 * turn));
+      else context.arc(across, down, r, 0, 7);
+      context.closePath();
+      [context.fillStyle, context.strokeStyle] = label === 1 ? ["#16191d", "#fff"] : ["#fff", "#16191d"];
+      context.fill();
+      context.stroke();
+    });
+  }
+
+  const element = (tag, content, attributes = {}) => {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...[content].flat());
+    return made;
+  };
+  const percent = (value) => `${(100 * value).toFixed(1)} %`, number = (value) => value.toFixed(2);
+  const NUMBERS = { // below the maps
+    "held-back loss": (m) => number(m.nll),
+    "ECE": (m) => percent(m.ece),
+    "accuracy": (m) => percent(m.accuracy),
+    "spread of ln Z": (m) => number(m.spread),
+    "AUROC of ln Z": (m) => number(m.auroc),
+  };
+
+  function panel(loss) {
+    const { name, color } = LOOKS[loss];
+    const maps = ["confidence", "ln Z"].map(() => element("canvas", [], { role: "img" }));
+    const cells = Object.keys(NUMBERS).map(() => element("dd", ""));
+    const terms = Object.keys(NUMBERS).map((term, i) => element("div", [element("dt", term), cells[i]]));
+    const figure = element("figure", [element("figcaption", name), element("span", "confidence"), maps[0],
+      element("span", "ln Z"), maps[1], element("dl", terms)], { style: `--hue: ${color}` });
+    return { figure, maps, cells };
+  }
+
+  function drawMaps(learner) {
+    const { confidence, lnZ } = answers(run, learner, grid), colors = palette(), least = 1 / run.classes;
+    const { level } = learner.history.at(-1);
+    paint(learner.maps[0], confidence.map((p) => (p - least) / (1 - least)), colors.unsure, colors.unsure, colors.sure);
+    paint(learner.maps[1], lnZ.map((value) => (value - level) / RANGE), colors.low, colors.even, colors.high);
+  }
+
+  function writeNumbers({ loss, maps, cells, history }) {
+    const measured = history.at(-1), { name } = LOOKS[loss];
+    Object.values(NUMBERS).forEach((text, i) => { cells[i].textContent = text(measured); });
+    maps[0].setAttribute("aria-label", `Map of confidence, ${name} loss. On held-back points the mean confidence is `
+      + `${percent(measured.confidence)}, the accuracy ${percent(measured.accuracy)}.`);
+    maps[1].setAttribute("aria-label", `Map of ln Z, ${name} loss. On the training points its standard deviation is `
+      + `${number(measured.spread)} nats; against random points of the square its AUROC is ${number(measured.auroc)}.`);
+  }
+
+  function drawChart(svg, metric, title, least, text) {
+    const lines = learners.map(({ loss, history }) => ({ ...LOOKS[loss], points: history.map((m) => [m.at, m[metric]]) }));
+    const top = Math.max(least, ...lines.flatMap(({ points }) => points.map(([, value]) => value)));
+    const path = (points) => points.map(([step, value]) => `${(32 + (186 * step) / end).toFixed(1)},${(92 - (84 * value) / top).toFixed(1)}`);
+    svg.setAttribute("aria-label", `${title} after ${at} steps: ${lines.map(({ name, points }) => `${name} ${text(points.at(-1)[1])}`).join(", ")}.`);
+    svg.innerHTML = `<path d="M32 8V92H218" stroke="currentColor" stroke-opacity="0.5" fill="none"/><text x="28" y="12">${text(top)}</text>`
+      + `<text x="28" y="95">0</text><text x="218" y="107">${thousands(end)} steps</text>` + lines.map(({ color, dash, points }) =>
+        `<polyline fill="none" stroke="${color}" stroke-width="2" stroke-dasharray="${dash}" points="${path(points).join(" ")}"/>`).join("");
+  }
+
+  // ==== the controls
+
+  const INTERVAL = 50, STRIDE = 5; // steps between measurements, and in a frame
+  const form = root.querySelector("form");
+  const [sentence, status] = root.querySelectorAll("[aria-live] > *");
+  const [toggle, some, reset] = root.querySelectorAll(".gffn-run button");
+  const charts = root.querySelectorAll("svg");
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const thousands = (n) => n.toLocaleString("en");
+  let run, learners, at, end, frame = 0, playing = false; // playing: once the address has changed
+
+  function measureAll() {
+    for (const learner of learners) {
+      if (learner.history.at(-1)?.at !== at) learner.history.push({ at, ...measure(run, learner) });
+    }
+  }
+
+  function write() {
+    learners.forEach(writeNumbers);
+    drawChart(charts[0], "nll", "Loss on held-back points", 1, number);
+    drawChart(charts[1], "ece", "ECE on held-back points", 0.2, percent);
+    root.querySelector(".gffn-run span").textContent = `step ${thousands(at)}`;
+  }
+
+  function showAll() {
+    measureAll();
+    write();
+    learners.forEach(drawMaps);
+  }
+
+  function advance() {
+    for (const learner of learners) for (let i = 0; i < STRIDE; i++) step(run, learner);
+    at += STRIDE;
+    if (at % INTERVAL === 0) measureAll();
+  }
+
+  /* One map a frame, in turns; where motion is unwelcome, all of them now and then. */
+  function tick() {
+    advance();
+    if (calm.matches) at % (10 * INTERVAL) || showAll();
+    else {
+      drawMaps(learners[(at / STRIDE) % learners.length]);
+      if (at % INTERVAL === 0) write();
+    }
+    if (at < end) frame = requestAnimationFrame(tick);
+    else pause();
+  }
+
+  function play() {
+    if (at === end) end += STEPS;
+    toggle.textContent = "Pause";
+    status.textContent = "Running.";
+    frame = requestAnimationFrame(tick);
+  }
+
+  function pause() {
+    cancelAnimationFrame(frame);
+    frame = 0;
+    toggle.textContent = "Run";
+    showAll();
+    const each = (text) => learners.map(({ loss, history }) => `${LOOKS[loss].name} ${text(history.at(-1))}`).join(", ");
+    status.textContent = `Step ${thousands(at)}. Held-back loss: ${each((m) => number(m.nll))}. ECE: ${each((m) => percent(m.ece))}.`;
+  }
+
+  function restart(choices) {
+    run = experiment(numbers(choices));
+    [at, end] = [0, STEPS];
+    learners = choices.losses.split(".").map((loss) => ({ ...run.learner(loss), ...panel(loss), history: [] }));
+    root.querySelector(".gffn-panels").replaceChildren(...learners.map(({ figure }) => figure));
+    pause();
+  }
+
+  // ---- what is chosen stands in the address
+
+  const { batch, weight } = form.elements;
+  const boxes = [...form.querySelectorAll("[name=losses]")];
+  const scales = [[batch, BATCHES], [weight, WEIGHTS]];
+  const buttons = PRESETS.map(({ name }) => element("button", name, { type: "button" }));
+  const addressOf = (choices) => `#${new URLSearchParams(choices)}`;
+
+  function nameScales() {
+    for (const [slider, values] of scales) {
+      slider.previousElementSibling.textContent = values[slider.value];
+      slider.setAttribute("aria-valuetext", values[slider.value]);
+    }
+  }
+
+  function chosen() {
+    const values = Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, form.elements[name].value]));
+    for (const [slider, scale] of scales) values[slider.name] = scale[slider.value];
+    return { ...values, losses: boxes.filter((box) => box.checked).map((box) => box.value).join(".") };
+  }
+
+  function show() {
+    const choices = choicesOf(location.hash);
+    for (const name of ["data", "points", "net", "seed"]) form.elements[name].value = choices[name];
+    for (const [slider, scale] of scales) slider.value = scale.indexOf(choices[slider.name]);
+    for (const box of boxes) box.checked = choices.losses.split(".").includes(box.value);
+    nameScales();
+    const fits = PRESETS.map((preset) => addressOf(preset.choices) === addressOf(choices));
+    buttons.forEach((button, i) => button.setAttribute("aria-pressed", fits[i]));
+    sentence.textContent = PRESETS[fits.indexOf(true)]?.see ?? "";
+    restart(choices);
+    if (playing) play();
+    playing = false;
+  }
+
+  function go(choices, then) {
+    playing = then;
+    if (addressOf(choices) === location.hash) show();
+    else location.hash = addressOf(choices);
+  }
+
+  form.addEventListener("input", nameScales);
+  form.addEventListener("change", () => go(chosen(), frame > 0)); // what runs starts anew
+  form.addEventListener("submit", (event) => event.preventDefault());
+  buttons.forEach((button, i) => button.addEventListener("click", () => go(PRESETS[i].choices, !calm.matches)));
+  toggle.addEventListener("click", () => (frame ? pause() : play()));
+  some.addEventListener("click", () => { advance(); pause(); });
+  reset.addEventListener("click", show);
+  // A hash without "=" is the name of a section on this page.
+  addEventListener("hashchange", () => { if (!location.hash || location.hash.includes("=")) show(); });
+  addEventListener("resize", () => learners.forEach(drawMaps));
+  new MutationObserver(() => learners.forEach(drawMaps)).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+
+  root.querySelector(".gffn-presets").append(...buttons);
+  root.previousElementSibling.hidden = true; // says that scripts are needed
+  root.hidden = false;
+  show();
 })();
