@@ -13,6 +13,7 @@ SCRIPTS = {
     "notebooks/theory": ["dial.js"],
     "notebooks/explorer": ["vega.js", "explorer.js"],
     "notebooks/choices": ["steps.js"],
+    "book/playground": ["playground.js"],
 }
 NOTICE = (
     "/* Vega, Vega-Lite and Vega-Embed: University of Washington Interactive Data Lab, BSD 3-clause;"
