@@ -298,7 +298,7 @@
     { name: "Batch of one", choices: { data: "blobs", batch: "1", losses: "conditional.joint.self_normalised" },
       see: "With one example there is nothing to compare: the conditional and the joint net stay the same to the last digit. The self-normalised net, which compares with a fixed level, gets the more even ln Z." },
     { name: "Even on the points", choices: { data: "spirals" },
-      see: "The joint net gives all training points nearly the same ln Z; the conditional net’s differs by several nats from point to point. Away from the points nobody asked, and ln Z goes where it likes: compare with another seed." },
+      see: "The joint net gives all training points nearly the same ln Z; in the conditional net it differs by several nats from point to point. Away from the points nothing holds ln Z, and it goes where it likes: try another seed." },
     { name: "References", choices: { losses: "joint.references", points: "400" },
       see: "Random points of the square enter the same sum, without labels. Now ln Z is high on the data and low elsewhere: a density ratio. In the joint net without them, what ln Z does off the points is an accident of the seed." },
     { name: "Too sure", choices: { points: "50" },
@@ -307,6 +307,7 @@
       see: "With a hundred times the penalty the joint net’s held-back loss and ECE end well below those of the conditional net." },
   ].map((preset) => ({ ...preset, choices: { ...DEFAULTS, ...preset.choices } }));
 
+  const OWN = { see: "Choose an experiment above, or make your own: change anything, press Run, and compare." };
   const STEPS = 3000; // of a run, in about ten seconds
 
   globalThis.gffnPlayground = { layersOf, forward, backward, evaluate, calibrationError, auroc, ACTIVATIONS, experiment, step, measure,
@@ -320,10 +321,10 @@
     conditional: { name: "conditional", color: "#3b8bc2", dash: "" },
     joint: { name: "joint", color: "#d55e00", dash: "6 4" },
     self_normalised: { name: "self-normalised", color: "#1b9e77", dash: "2 3" },
-    references: { name: "joint with references", color: "#9270c4", dash: "7 3 2 3" },
+    references: { name: "with references", color: "#9270c4", dash: "7 3 2 3" },
   };
   const RANGE = 4; // nats of ln Z from its mean on the training points to the end of the colours
-  const GRID = 48;
+  const GRID = 64;
   const grid = Float64Array.from({ length: 2 * GRID * GRID }, (_, i) => { // rows from the top
     const cell = i >> 1, across = ((i % 2 ? Math.floor(cell / GRID) : cell % GRID) + 0.5) / GRID;
     return SIDE * (2 * across - 1) * (i % 2 ? -1 : 1);
@@ -350,7 +351,7 @@
     });
     small.getContext("2d").putImageData(image, 0, 0);
     context.drawImage(small, 0, 0, size, size);
-    const r = size / (labels.length > 100 ? 110 : 75);
+    const r = size / (30 + 6 * Math.sqrt(labels.length));
     context.lineWidth = r / 2;
     labels.forEach((label, i) => {
       const across = ((x[2 * i] / SIDE + 1) * size) / 2, down = ((1 - x[2 * i + 1] / SIDE) * size) / 2;
@@ -384,8 +385,7 @@
     const maps = ["confidence", "ln Z"].map(() => element("canvas", [], { role: "img" }));
     const cells = Object.keys(NUMBERS).map(() => element("dd", ""));
     const terms = Object.keys(NUMBERS).map((term, i) => element("div", [element("dt", term), cells[i]]));
-    const figure = element("figure", [element("figcaption", name), element("span", "confidence"), maps[0],
-      element("span", "ln Z"), maps[1], element("dl", terms)], { style: `--hue: ${color}` });
+    const figure = element("figure", [element("figcaption", name), "confidence", maps[0], "ln Z", maps[1], element("dl", terms)], { style: `--hue: ${color}` });
     return { figure, maps, cells };
   }
 
@@ -405,13 +405,14 @@
       + `${number(measured.spread)} nats; against random points of the square its AUROC is ${number(measured.auroc)}.`);
   }
 
-  function drawChart(svg, metric, title, least, text) {
-    const lines = learners.map(({ loss, history }) => ({ ...LOOKS[loss], points: history.map((m) => [m.at, m[metric]]) }));
+  function drawChart(svg, metric, title, least, text, label) {
+    const lines = learners.map(({ loss, history }) => ({ ...LOOKS[loss], last: text(history.at(-1)[metric]),
+      points: history.slice(1).map((m) => [m.at, m[metric]]) })); // what an untrained net has would flatten the rest
     const top = Math.max(least, ...lines.flatMap(({ points }) => points.map(([, value]) => value)));
-    const path = (points) => points.map(([step, value]) => `${(32 + (186 * step) / end).toFixed(1)},${(92 - (84 * value) / top).toFixed(1)}`);
-    svg.setAttribute("aria-label", `${title} after ${at} steps: ${lines.map(({ name, points }) => `${name} ${text(points.at(-1)[1])}`).join(", ")}.`);
-    svg.innerHTML = `<path d="M32 8V92H218" stroke="currentColor" stroke-opacity="0.5" fill="none"/><text x="28" y="12">${text(top)}</text>`
-      + `<text x="28" y="95">0</text><text x="218" y="107">${thousands(end)} steps</text>` + lines.map(({ color, dash, points }) =>
+    const path = (points) => points.map(([step, value]) => `${(40 + (180 * step) / end).toFixed(1)},${(92 - (84 * value) / top).toFixed(1)}`);
+    svg.setAttribute("aria-label", `${title} after ${at} steps: ${lines.map(({ name, last }) => `${name} ${last}`).join(", ")}.`);
+    svg.innerHTML = `<path d="M40 8V92H220" stroke="currentColor" stroke-opacity="0.5" fill="none"/><text x="36" y="12">${label(top)}</text>`
+      + `<text x="36" y="95">0</text><text x="220" y="107">${thousands(end)} steps</text>` + lines.map(({ color, dash, points }) =>
         `<polyline fill="none" stroke="${color}" stroke-width="2" stroke-dasharray="${dash}" points="${path(points).join(" ")}"/>`).join("");
   }
 
@@ -421,7 +422,7 @@
   const form = root.querySelector("form");
   const [sentence, status] = root.querySelectorAll("[aria-live] > *");
   const [toggle, some, reset] = root.querySelectorAll(".gffn-run button");
-  const charts = root.querySelectorAll("svg");
+  const stage = root.querySelector(".gffn-panels"), charts = root.querySelectorAll("svg");
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const thousands = (n) => n.toLocaleString("en");
   let run, learners, at, end, frame = 0, playing = false; // playing: once the address has changed
@@ -434,8 +435,8 @@
 
   function write() {
     learners.forEach(writeNumbers);
-    drawChart(charts[0], "nll", "Loss on held-back points", 1, number);
-    drawChart(charts[1], "ece", "ECE on held-back points", 0.2, percent);
+    drawChart(charts[0], "nll", "Loss on held-back points", 1, number, (value) => value.toFixed(1));
+    drawChart(charts[1], "ece", "ECE on held-back points", 0.2, percent, (value) => `${Math.round(100 * value)} %`);
     root.querySelector(".gffn-run span").textContent = `step ${thousands(at)}`;
   }
 
@@ -483,7 +484,8 @@
     run = experiment(numbers(choices));
     [at, end] = [0, STEPS];
     learners = choices.losses.split(".").map((loss) => ({ ...run.learner(loss), ...panel(loss), history: [] }));
-    root.querySelector(".gffn-panels").replaceChildren(...learners.map(({ figure }) => figure));
+    stage.style.setProperty("--count", learners.length);
+    stage.replaceChildren(...learners.map(({ figure }) => figure));
     pause();
   }
 
@@ -516,7 +518,7 @@
     nameScales();
     const fits = PRESETS.map((preset) => addressOf(preset.choices) === addressOf(choices));
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", fits[i]));
-    sentence.textContent = PRESETS[fits.indexOf(true)]?.see ?? "";
+    sentence.textContent = (PRESETS[fits.indexOf(true)] ?? OWN).see;
     restart(choices);
     if (playing) play();
     playing = false;
