@@ -1,0 +1,268 @@
+"""The playground: its maths is the package's, what its buttons promise happens, and the page works for every reader."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.utils import parameters_to_vector
+
+from gffn_core.losses import conditional_nll, joint_nll, self_normalised_nll
+from gffn_core.metrics import auroc, expected_calibration_error
+
+SCRIPT = Path(__file__).resolve().parents[1] / "book/_static/playground.js"
+LOSSES = ("conditional", "joint", "self_normalised", "references")
+
+
+@pytest.fixture(scope="module")
+def maths(browser):
+    """An empty page that has the script: its maths needs no page of the book."""
+    page = browser.new_page()
+    page.add_script_tag(path=SCRIPT)
+    yield page
+    page.close()
+
+
+# ---- the maths
+
+
+def loss_of(name, weight, logits, target):
+    """The package's loss; logits beyond those of the targets are the references'."""
+    n = len(target)
+    if name == "conditional":
+        return conditional_nll(logits, target)
+    if name == "self_normalised":
+        return self_normalised_nll(logits, target, kl_weight=weight)
+    references = logits[n:] if name == "references" else None
+    return joint_nll(logits[:n], target, kl_weight=weight, reference_logits=references)
+
+
+def cases():
+    """What goes in, as the script takes it, and logits, loss and gradient from PyTorch."""
+    torch.manual_seed(0)
+    for name, weight, n, classes, activation, scale in itertools.product(
+        LOSSES, (0.0, 0.3, 1.0, 30.0), (1, 2, 9), (2, 3), ("tanh", "relu"), (1.0, 20.0)
+    ):
+        between = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[activation]
+        sizes = (2, 7, 5, classes)
+        layers = [m for pair in zip(sizes, sizes[1:]) for m in (torch.nn.Linear(*pair), between())]
+        net = torch.nn.Sequential(*layers[:-1]).double()
+        with torch.no_grad():
+            net[-1].weight *= scale  # ln Z beyond LINEAR_FROM, too
+        x = 2 * torch.randn(2 * n if name == "references" else n, 2, dtype=torch.float64)
+        target = torch.randint(classes, (n,))
+        logits = net(x)
+        loss = loss_of(name, weight, logits, target)
+        gradients = torch.autograd.grad(loss, list(net.parameters()))
+        case = {
+            "loss": name,
+            "weight": weight,
+            "sizes": sizes,
+            "activation": activation,
+            "parameters": parameters_to_vector(net.parameters()).tolist(),
+            "x": x.flatten().tolist(),
+            "labels": target.tolist(),
+        }
+        yield case, (logits.flatten(), loss, parameters_to_vector(gradients))
+
+
+EVALUATE = """cases => cases.map(({ loss, weight, sizes, activation, parameters, x, labels }) => {
+  const { layersOf, forward, backward, evaluate, ACTIVATIONS } = gffnPlayground;
+  const layers = layersOf(sizes), slopes = ACTIVATIONS[activation], flat = Float64Array.from(parameters);
+  const values = forward(layers, slopes, flat, Float64Array.from(x)), logits = values.at(-1);
+  const found = evaluate(loss, weight, logits, labels, sizes.at(-1));
+  return [[...logits], found.loss, [...backward(layers, slopes, flat, values, found.gradient)]];
+})"""
+
+
+def test_forward_losses_and_gradients_are_those_of_pytorch(maths):
+    given, wanted = zip(*cases())
+    found = maths.evaluate(EVALUATE, given)
+    assert len(found) == len(given) > 300
+    assert max(abs(values[1].item()) for values in wanted) > 1e6  # the tangent of the exponential was met
+    for case, ours, theirs in zip(given, found, wanted):
+        for one, other in zip(ours, theirs):
+            one = torch.tensor(one, dtype=torch.float64)
+            torch.testing.assert_close(one, other.detach(), rtol=1e-6, atol=1e-6, msg=lambda m: f"{case}: {m}")
+
+
+def test_steps_are_adam_on_the_batches_that_were_drawn(maths):
+    """Twenty steps from the same start, with the batches of the script: Adam is PyTorch's."""
+    choices = {"data": "moons", "points": 50, "net": "tanh", "seed": 3, "batch": 8, "weight": 1}
+    drawn = maths.evaluate(
+        """choices => {
+          const { experiment, step, evaluate } = gffnPlayground, run = experiment(choices);
+          const learner = run.learner("joint"), start = [...learner.parameters];
+          const below = learner.random.below, picked = [];
+          learner.random.below = (n) => (picked.push(below(n)), picked.at(-1));
+          for (let i = 0; i < 20; i++) step(run, learner);
+          return { start, picked, x: [...run.train.x], labels: [...run.train.labels], end: [...learner.parameters] };
+        }""",
+        choices,
+    )
+    sizes = (2, 16, 16, 2)
+    layers = [m for pair in zip(sizes, sizes[1:]) for m in (torch.nn.Linear(*pair), torch.nn.Tanh())]
+    net = torch.nn.Sequential(*layers[:-1]).double()
+    torch.nn.utils.vector_to_parameters(torch.tensor(drawn["start"], dtype=torch.float64), net.parameters())
+    x, y = torch.tensor(drawn["x"], dtype=torch.float64).view(-1, 2), torch.tensor(drawn["labels"])
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
+    for batch in torch.tensor(drawn["picked"]).view(20, 8):
+        optimiser.zero_grad()
+        joint_nll(net(x[batch]), y[batch]).backward()
+        optimiser.step()
+    end = torch.tensor(drawn["end"], dtype=torch.float64)
+    torch.testing.assert_close(end, parameters_to_vector(net.parameters()).detach(), rtol=1e-6, atol=1e-6)
+
+
+def test_ece_and_auroc_are_the_packages(maths):
+    torch.manual_seed(1)
+    probs, target = (2 * torch.randn(500, 3, dtype=torch.float64)).softmax(-1), torch.randint(3, (500,))
+    confidence, best = probs.max(-1)
+    inside, outside = torch.randn(300, dtype=torch.float64) + 1, torch.randn(200, dtype=torch.float64)
+    found = maths.evaluate(
+        """([confidence, correct, inside, outside]) => [gffnPlayground.calibrationError(Float64Array.from(confidence), correct),
+          gffnPlayground.auroc(Float64Array.from(inside), Float64Array.from(outside))]""",
+        [confidence.tolist(), (best == target).tolist(), inside.tolist(), outside.tolist()],
+    )
+    wanted = [expected_calibration_error(probs, target), auroc(inside, outside)]
+    assert found == pytest.approx(wanted, abs=1e-9)
+
+
+# ---- what the buttons promise
+
+TRAIN = """() => Object.fromEntries(gffnPlayground.PRESETS.map(({ name, choices }) => {
+  const { experiment, numbers, step, measure, STEPS } = gffnPlayground, run = experiment(numbers(choices));
+  return [name, Object.fromEntries(choices.losses.split(".").map((loss) => {
+    const learner = run.learner(loss), history = [];
+    for (let i = 1; i <= STEPS; i++) {
+      step(run, learner);
+      if (i % 500 === 0 || i === 100) history.push(measure(run, learner));
+    }
+    return [loss, { ...history.at(-1), history, parameters: [...learner.parameters] }];
+  }))];
+}))"""
+
+
+def test_what_the_buttons_promise_happens(maths):
+    """With the default seed; it was seen with twenty."""
+    found = maths.evaluate(TRAIN)
+    one, even, references, sure, weight = found.values()
+    assert one["conditional"] == one["joint"]  # to the last digit
+    assert one["self_normalised"]["spread"] < one["conditional"]["spread"] / 2
+    assert even["joint"]["spread"] < 0.3 and even["conditional"]["spread"] > 1.5
+    assert references["references"]["auroc"] > 0.9 and references["joint"]["auroc"] < 0.8
+    for net in sure.values():
+        first, last = net["history"][0], net
+        assert last["nll"] > 1.5 * first["nll"] and last["ece"] > 1.5 * first["ece"]
+        assert last["confidence"] > last["accuracy"] + 0.1
+    assert sure["conditional"]["nll"] > sure["joint"]["nll"]
+    for metric in ("nll", "ece"):
+        assert weight["joint"][metric] < 0.75 * weight["conditional"][metric]
+
+
+def test_addresses_with_junk_are_taken_for_what_in_them_makes_sense(maths):
+    usual = maths.evaluate("gffnPlayground.choicesOf('')")
+    for junk in ("#x", "#data=toString&batch=3", "#losses=&seed=-1", "#losses=joint.joint", "#weight=%E0%A4%A", "#net=<b>"):
+        assert maths.evaluate("hash => gffnPlayground.choicesOf(hash)", junk) == usual
+    asked = {"data": "blobs", "losses": "self_normalised.references", "batch": "1", "seed": "77"}
+    hash = "#" + "&".join(f"{k}={v}" for k, v in asked.items()) + "&net=none"
+    assert maths.evaluate("hash => gffnPlayground.choicesOf(hash)", hash) == usual | asked
+
+
+# ---- the page
+
+
+@pytest.fixture
+def visit(browser, html):
+    """Opens the page with a state, for a reader with these wishes; fails the test at any fault on the console."""
+    faults, contexts = [], []
+
+    def open_page(state="", **wishes):
+        contexts.append(browser.new_context(**wishes))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda m: m.type in ("error", "warning") and faults.append(m.text))
+        page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or faults.append(r.url))
+        page.goto((html / "book/playground.html").as_uri() + state)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def button(page, name):
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def steps(page):
+    return int(page.inner_text("#gffn-playground .gffn-run span").removeprefix("step ").replace(",", ""))
+
+
+def pixels(page):
+    return page.evaluate("[...document.querySelectorAll('#gffn-playground canvas')].map((c) => c.toDataURL())")
+
+
+def test_address_restores_what_was_chosen(visit):
+    page = visit("#data=blobs&losses=joint.references&batch=8&weight=10&net=tanh&points=400&seed=7")
+    root = page.locator("#gffn-playground")
+    assert root.locator("figcaption").all_inner_texts()[:2] == ["joint", "with references"]
+    assert root.locator("output").all_inner_texts() == ["8", "10"]
+    assert [s.input_value() for s in root.locator("select").all()] == ["blobs", "400", "tanh"]
+    page.get_by_label("self-normalised").check()
+    page.wait_for_function("location.hash.includes('losses=joint.self_normalised.references')")
+    assert "batch=8" in page.url and root.locator(".gffn-panels figure").count() == 3
+    page.go_back()
+    page.wait_for_function("document.querySelectorAll('#gffn-playground .gffn-panels figure').length === 2")
+
+
+def test_runs_pauses_and_starts_anew_by_keyboard(visit):
+    page = visit()
+    before = pixels(page)
+    page.get_by_label("batch size").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("location.hash.includes('batch=16')")
+    button(page, "Run").press("Enter")
+    page.wait_for_function("document.querySelector('.gffn-run span').textContent >= 'step 100'")
+    assert page.evaluate("document.activeElement.textContent") == "Pause"  # the focus stays
+    page.keyboard.press("Space")
+    told = page.inner_text("#gffn-playground [aria-live]")
+    assert f"Step {steps(page)}. Held-back loss: conditional" in told and steps(page) >= 100
+    after = pixels(page)
+    assert len(after) == 4 and not set(after) & set(before)
+    button(page, "5 steps").press("Enter")
+    label = page.get_by_role("img", name="ECE on held-back points").get_attribute("aria-label")
+    assert f"after {steps(page)} steps" in label
+    button(page, "Reset").press("Enter")
+    assert steps(page) == 0 and pixels(page) == before
+
+
+def test_experiments_start_at_once_unless_motion_is_unwelcome(visit):
+    page = visit()
+    button(page, "References").click()
+    page.wait_for_function("document.querySelector('.gffn-run span').textContent >= 'step 50'")
+    assert button(page, "References").get_attribute("aria-pressed") == "true"
+    assert "density ratio" in page.inner_text("#gffn-playground [aria-live]")
+    calm = visit(reduced_motion="reduce")
+    button(calm, "References").click()
+    calm.wait_for_function("location.hash.includes('references')")
+    assert button(calm, "Run").is_visible() and steps(calm) == 0
+
+
+def test_maps_follow_the_theme(visit):
+    page = visit()
+    before = pixels(page)
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_function("""before => [...document.querySelectorAll('#gffn-playground canvas')]
+        .every((canvas, i) => canvas.toDataURL() !== before[i])""", arg=before)
+
+
+def test_fits_a_phone_and_says_so_without_scripts(visit):
+    page = visit("#losses=conditional.joint.self_normalised.references", viewport={"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    boxes = [canvas.bounding_box() for canvas in page.locator("#gffn-playground canvas").all()]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 400 and box["width"] > 150 for box in boxes)
+    plain = visit(java_script_enabled=False)
+    assert plain.get_by_text("where scripts are allowed").is_visible()
+    assert not plain.locator("#gffn-playground").is_visible()
