@@ -41,7 +41,7 @@ def cases():
     """What goes in, as the script takes it, and logits, loss and gradient from PyTorch."""
     torch.manual_seed(0)
     for name, weight, n, classes, activation, scale in itertools.product(
-        LOSSES, (0.0, 0.3, 1.0, 30.0), (1, 2, 9), (2, 3), ("tanh", "relu"), (1.0, 20.0)
+        LOSSES, (0.3, 1.0, 30.0), (1, 9), (2, 3), ("tanh", "relu"), (1.0, 60.0)
     ):
         between = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[activation]
         sizes = (2, 7, 5, classes)
@@ -63,7 +63,7 @@ def cases():
             "x": x.flatten().tolist(),
             "labels": target.tolist(),
         }
-        yield case, (logits.flatten(), loss, parameters_to_vector(gradients))
+        yield case, torch.cat([logits.flatten(), loss[None], parameters_to_vector(gradients)]).detach()
 
 
 EVALUATE = """cases => cases.map(({ loss, weight, sizes, activation, parameters, x, labels }) => {
@@ -71,19 +71,17 @@ EVALUATE = """cases => cases.map(({ loss, weight, sizes, activation, parameters,
   const layers = layersOf(sizes), slopes = ACTIVATIONS[activation], flat = Float64Array.from(parameters);
   const values = forward(layers, slopes, flat, Float64Array.from(x)), logits = values.at(-1);
   const found = evaluate(loss, weight, logits, labels, sizes.at(-1));
-  return [[...logits], found.loss, [...backward(layers, slopes, flat, values, found.gradient)]];
+  return [...logits, found.loss, ...backward(layers, slopes, flat, values, found.gradient)];
 })"""
 
 
 def test_forward_losses_and_gradients_are_those_of_pytorch(maths):
     given, wanted = zip(*cases())
-    found = maths.evaluate(EVALUATE, given)
-    assert len(found) == len(given) > 300
-    assert max(abs(values[1].item()) for values in wanted) > 1e6  # the tangent of the exponential was met
+    found = [torch.tensor(one, dtype=torch.float64) for one in maths.evaluate(EVALUATE, given)]
+    assert len(found) == len(given) > 180
+    assert any(one.max() > 1e9 for one in wanted)  # the tangent of the exponential was met
     for case, ours, theirs in zip(given, found, wanted):
-        for one, other in zip(ours, theirs):
-            one = torch.tensor(one, dtype=torch.float64)
-            torch.testing.assert_close(one, other.detach(), rtol=1e-6, atol=1e-6, msg=lambda m: f"{case}: {m}")
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6, msg=lambda m: f"{case}: {m}")
 
 
 def test_steps_are_adam_on_the_batches_that_were_drawn(maths):
@@ -224,7 +222,7 @@ def test_runs_pauses_and_starts_anew_by_keyboard(visit):
     page.keyboard.press("ArrowLeft")
     page.wait_for_function("location.hash.includes('batch=16')")
     button(page, "Run").press("Enter")
-    page.wait_for_function("document.querySelector('.gffn-run span').textContent >= 'step 100'")
+    page.wait_for_function("document.querySelector('.gffn-run span').textContent === 'step 100'")
     assert page.evaluate("document.activeElement.textContent") == "Pause"  # the focus stays
     page.keyboard.press("Space")
     told = page.inner_text("#gffn-playground [aria-live]")
@@ -241,7 +239,7 @@ def test_runs_pauses_and_starts_anew_by_keyboard(visit):
 def test_experiments_start_at_once_unless_motion_is_unwelcome(visit):
     page = visit()
     button(page, "References").click()
-    page.wait_for_function("document.querySelector('.gffn-run span').textContent >= 'step 50'")
+    page.wait_for_function("document.querySelector('.gffn-run span').textContent === 'step 50'")
     assert button(page, "References").get_attribute("aria-pressed") == "true"
     assert "density ratio" in page.inner_text("#gffn-playground [aria-live]")
     calm = visit(reduced_motion="reduce")

@@ -499,7 +499,7 @@
 
   function nameScales() {
     for (const [slider, values] of scales) {
-      slider.previousElementSibling.textContent = values[slider.value];
+      slider.nextElementSibling.textContent = values[slider.value];
       slider.setAttribute("aria-valuetext", values[slider.value]);
     }
   }
