@@ -9,6 +9,7 @@ from torch.nn.utils import parameters_to_vector
 
 from gffn_core.losses import conditional_nll, joint_nll, self_normalised_nll
 from gffn_core.metrics import auroc, expected_calibration_error
+from gffn_core.pages.style import loss_styles
 
 SCRIPT = Path(__file__).resolve().parents[1] / "book/_static/playground.js"
 LOSSES = ("conditional", "joint", "self_normalised", "references")
@@ -214,6 +215,12 @@ def test_address_restores_what_was_chosen(visit):
     page = visit("#data=blobs&losses=joint.references&batch=8&weight=10&net=tanh&points=400&seed=7")
     root = page.locator("#gffn-playground")
     assert root.locator("figcaption").all_inner_texts()[:2] == ["joint", "with references"]
+    hues = [
+        f.evaluate("f => f.style.getPropertyValue('--hue')")
+        for f in root.locator(".gffn-panels figure").all()
+    ]
+    styles = loss_styles(("joint", "self_normalised", "references"))
+    assert hues == [styles[name]["color"].lower() for name in ("joint", "references")]  # as in the figures
     assert root.locator("output").all_inner_texts() == ["8", "10"]
     assert [s.input_value() for s in root.locator("select").all()] == ["blobs", "400", "tanh"]
     page.get_by_label("self-normalised").check()

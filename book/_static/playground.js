@@ -133,11 +133,11 @@
   const logPartition = (logits, classes) =>
     Float64Array.from({ length: logits.length / classes }, (_, i) => logSumExp(logits.subarray(i * classes, (i + 1) * classes)));
 
-  /* A loss is its value and its derivative in each ln Z; that in the score of a label is -1/n for all of them.
-     lnZ: of the n examples, then of references; weight: of what the loss adds to the conditional one. */
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const LINEAR_FROM = 20; // the exponential of the self-normalised loss goes on as its tangent
 
+  /* From ln Z of n examples, then of references: what a loss adds to the conditional one, and the derivative of the sum
+     in each ln Z. That in the score of a label is -1/n in all of them. */
   function joint(lnZ, n, weight) {
     const total = logSumExp(lnZ);
     return {
@@ -187,17 +187,17 @@
     }
   }
 
-  const HIDDEN = 16, RATE = 0.01, TEST = 1000; 
+  const HIDDEN = 16, RATE = 0.01, TEST = 1000;
 
   /* All that a state of the controls fixes: points, the same initial net for every loss, the same batches. */
   function experiment({ data, points, net, seed, batch, weight }) {
     const { classes } = SHAPES[data], layers = layersOf([2, HIDDEN, HIDDEN, classes]);
-    const train = sample(data, points, generator(5 * seed)), test = sample(data, TEST, generator(5 * seed + 1));
-    const elsewhere = square(TEST, generator(5 * seed + 2));
-    const start = initialise(layers, generator(5 * seed + 3));
+    const train = sample(data, points, generator(6 * seed)), test = sample(data, TEST, generator(6 * seed + 1));
+    const elsewhere = square(TEST, generator(6 * seed + 2));
+    const start = initialise(layers, generator(6 * seed + 3));
     const learner = (loss) => ({
       loss, parameters: start.slice(), state: { step: 0, m: new Float64Array(start.length), v: new Float64Array(start.length) },
-      random: generator(5 * seed + 4), references: generator(5 * seed + 5),
+      random: generator(6 * seed + 4), references: generator(6 * seed + 5),
     });
     return { classes, layers, activation: ACTIVATIONS[net], train, test, elsewhere, batch, weight, learner };
   }
@@ -291,23 +291,27 @@
       [name, ALLOWED[name](asked.get(name) ?? "") ? asked.get(name) : usual]));
   }
 
-  const numbers = (choices) => ({ ...choices, points: +choices.points, batch: +choices.batch, weight: +choices.weight, seed: +choices.seed });
+  const numbers = ({ points, batch, weight, seed, ...rest }) => ({ ...rest, points: +points, batch: +batch, weight: +weight, seed: +seed });
 
   // Each sentence was checked at STEPS steps with twenty seeds; tests/test_playground.py checks it with one.
   const PRESETS = [
     { name: "Batch of one", choices: { data: "blobs", batch: "1", losses: "conditional.joint.self_normalised" },
-      see: "With one example there is nothing to compare: the conditional and the joint net stay the same to the last digit. The self-normalised net, which compares with a fixed level, gets the more even ln Z." },
+      see: "A single example has nothing to be compared with: the conditional and the joint net stay the same, to the last digit. "
+        + "The self-normalised net compares with a fixed level, and its ln Z is the more even." },
     { name: "Even on the points", choices: { data: "spirals" },
-      see: "The joint net gives all training points nearly the same ln Z; in the conditional net it differs by several nats from point to point. Away from the points nothing holds ln Z, and it goes where it likes: try another seed." },
+      see: "The joint net gives all training points nearly the same ln Z; in the conditional net it differs by several nats from "
+        + "point to point. Away from the points nothing holds ln Z, and it goes where it likes: try another seed." },
     { name: "References", choices: { losses: "joint.references", points: "400" },
-      see: "Random points of the square enter the same sum, without labels. Now ln Z is high on the data and low elsewhere: a density ratio. In the joint net without them, what ln Z does off the points is an accident of the seed." },
+      see: "Random points of the square enter the same sum, without labels. Now ln Z is high on the data and low elsewhere: "
+        + "a density ratio. In the joint net without them, what ln Z does off the points is an accident of the seed." },
     { name: "Too sure", choices: { points: "50" },
-      see: "One label in five is drawn at random, and both nets learn these by heart. ECE was lowest early, then both become too sure; the conditional net’s held-back loss ends higher. Stopping early would have helped both." },
+      see: "One label in five is drawn at random, and both nets learn even these by heart. ECE is lowest early on; then both become "
+        + "too sure, and the conditional net’s held-back loss ends higher. Stopping early would have helped both." },
     { name: "Weight of 100", choices: { weight: "100" },
-      see: "With a hundred times the penalty the joint net’s held-back loss and ECE end well below those of the conditional net." },
+      see: "With a hundred times the penalty, the joint net’s held-back loss and ECE end well below those of the conditional net." },
   ].map((preset) => ({ ...preset, choices: { ...DEFAULTS, ...preset.choices } }));
 
-  const OWN = { see: "Choose an experiment above, or make your own: change anything, press Run, and compare." };
+  const OWN = "Choose an experiment above, or make your own: change anything, press Run, and compare.";
   const STEPS = 3000; // of a run, in about ten seconds
 
   globalThis.gffnPlayground = { layersOf, forward, backward, evaluate, calibrationError, auroc, ACTIVATIONS, experiment, step, measure,
@@ -356,8 +360,8 @@
     labels.forEach((label, i) => {
       const across = ((x[2 * i] / SIDE + 1) * size) / 2, down = ((1 - x[2 * i + 1] / SIDE) * size) / 2;
       context.beginPath();
-      if (label === 2) for (const turn of [0, 1, 2]) context.lineTo(across + 1.3 * r * Math.sin(2.1 * turn), down - 1.3 * r * Math.cos(2.1 * turn));
-      else context.arc(across, down, r, 0, 7);
+      if (label < 2) context.arc(across, down, r, 0, 7);
+      else for (const turn of [0, 2.1, 4.2]) context.lineTo(across + 1.3 * r * Math.sin(turn), down - 1.3 * r * Math.cos(turn));
       context.closePath();
       [context.fillStyle, context.strokeStyle] = label === 1 ? ["#16191d", "#fff"] : ["#fff", "#16191d"];
       context.fill();
@@ -372,6 +376,7 @@
     return made;
   };
   const percent = (value) => `${(100 * value).toFixed(1)} %`, number = (value) => value.toFixed(2);
+  const thousands = (n) => n.toLocaleString("en");
   const NUMBERS = { // below the maps
     "held-back loss": (m) => number(m.nll),
     "ECE": (m) => percent(m.ece),
@@ -385,8 +390,8 @@
     const maps = ["confidence", "ln Z"].map(() => element("canvas", [], { role: "img" }));
     const cells = Object.keys(NUMBERS).map(() => element("dd", ""));
     const terms = Object.keys(NUMBERS).map((term, i) => element("div", [element("dt", term), cells[i]]));
-    const figure = element("figure", [element("figcaption", name), "confidence", maps[0], "ln Z", maps[1], element("dl", terms)], { style: `--hue: ${color}` });
-    return { figure, maps, cells };
+    const parts = [element("figcaption", name), "confidence", maps[0], "ln Z", maps[1], element("dl", terms)];
+    return { figure: element("figure", parts, { style: `--hue: ${color}` }), maps, cells };
   }
 
   function drawMaps(learner) {
@@ -409,11 +414,11 @@
     const lines = learners.map(({ loss, history }) => ({ ...LOOKS[loss], last: text(history.at(-1)[metric]),
       points: history.slice(1).map((m) => [m.at, m[metric]]) })); // what an untrained net has would flatten the rest
     const top = Math.max(least, ...lines.flatMap(({ points }) => points.map(([, value]) => value)));
-    const path = (points) => points.map(([step, value]) => `${(40 + (180 * step) / end).toFixed(1)},${(92 - (84 * value) / top).toFixed(1)}`);
+    const place = ([step, value]) => `${(40 + (180 * step) / end).toFixed(1)},${(92 - (84 * value) / top).toFixed(1)}`;
     svg.setAttribute("aria-label", `${title} after ${at} steps: ${lines.map(({ name, last }) => `${name} ${last}`).join(", ")}.`);
     svg.innerHTML = `<path d="M40 8V92H220" stroke="currentColor" stroke-opacity="0.5" fill="none"/><text x="36" y="12">${label(top)}</text>`
       + `<text x="36" y="95">0</text><text x="220" y="107">${thousands(end)} steps</text>` + lines.map(({ color, dash, points }) =>
-        `<polyline fill="none" stroke="${color}" stroke-width="2" stroke-dasharray="${dash}" points="${path(points).join(" ")}"/>`).join("");
+        `<polyline fill="none" stroke="${color}" stroke-width="2" stroke-dasharray="${dash}" points="${points.map(place).join(" ")}"/>`).join("");
   }
 
   // ==== the controls
@@ -424,8 +429,7 @@
   const [toggle, some, reset] = root.querySelectorAll(".gffn-run button");
   const stage = root.querySelector(".gffn-panels"), charts = root.querySelectorAll("svg");
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  const thousands = (n) => n.toLocaleString("en");
-  let run, learners, at, end, frame = 0, playing = false; // playing: once the address has changed
+  let run, learners, at, end, frame = 0, pending = false; // pending: to run once the address has changed
 
   function measureAll() {
     for (const learner of learners) {
@@ -447,6 +451,7 @@
   }
 
   function advance() {
+    if (at === end) end += STEPS;
     for (const learner of learners) for (let i = 0; i < STRIDE; i++) step(run, learner);
     at += STRIDE;
     if (at % INTERVAL === 0) measureAll();
@@ -455,17 +460,14 @@
   /* One map a frame, in turns; where motion is unwelcome, all of them now and then. */
   function tick() {
     advance();
-    if (calm.matches) at % (10 * INTERVAL) || showAll();
-    else {
-      drawMaps(learners[(at / STRIDE) % learners.length]);
-      if (at % INTERVAL === 0) write();
-    }
+    if (!calm.matches) drawMaps(learners[(at / STRIDE) % learners.length]);
+    if (!calm.matches && at % INTERVAL === 0) write();
+    if (calm.matches && at % (10 * INTERVAL) === 0) showAll();
     if (at < end) frame = requestAnimationFrame(tick);
     else pause();
   }
 
   function play() {
-    if (at === end) end += STEPS;
     toggle.textContent = "Pause";
     status.textContent = "Running.";
     frame = requestAnimationFrame(tick);
@@ -518,14 +520,14 @@
     nameScales();
     const fits = PRESETS.map((preset) => addressOf(preset.choices) === addressOf(choices));
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", fits[i]));
-    sentence.textContent = (PRESETS[fits.indexOf(true)] ?? OWN).see;
+    sentence.textContent = PRESETS[fits.indexOf(true)]?.see ?? OWN;
     restart(choices);
-    if (playing) play();
-    playing = false;
+    if (pending) play();
+    pending = false;
   }
 
   function go(choices, then) {
-    playing = then;
+    pending = then;
     if (addressOf(choices) === location.hash) show();
     else location.hash = addressOf(choices);
   }
