@@ -308,7 +308,7 @@
       see: "One label in five is drawn at random, and both nets learn even these by heart. ECE is lowest early on; then both become "
         + "too sure, and the conditional net’s held-back loss ends higher. Stopping early would have helped both." },
     { name: "Weight of 100", choices: { weight: "100" },
-      see: "With a hundred times the penalty, the joint net’s held-back loss and ECE end well below those of the conditional net." },
+      see: "With a hundred times the penalty, the joint net’s held-back loss ends far below that of the conditional net, and its ECE below, too." },
   ].map((preset) => ({ ...preset, choices: { ...DEFAULTS, ...preset.choices } }));
 
   const OWN = "Choose an experiment above, or make your own: change anything, press Run, and compare.";
