@@ -86,7 +86,8 @@ def pytest_xdist_make_scheduler(config, log):
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            return "book" if Path(file).stem in ("test_book", "test_browser", "test_explorer") else file
+            book = ("test_book", "test_browser", "test_explorer", "test_playground")
+            return "book" if Path(file).stem in book else file
 
     return Files(config, log)
 

@@ -14,6 +14,7 @@ SCRIPTS = {
     "notebooks/explorer": ["vega.js", "explorer.js"],
     "notebooks/choices": ["steps.js"],
     "notebooks/claims": ["claims.js"],
+    "book/playground": ["playground.js"],
 }
 NOTICE = (
     "/* Vega, Vega-Lite and Vega-Embed: University of Washington Interactive Data Lab, BSD 3-clause;"
