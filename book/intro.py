@@ -102,7 +102,7 @@ assert cheap.stopped > cheap.pairs / 2 and cheap.scaled > cheap.pairs / 2
 more = accuracy["joint", "long"] - accuracy["conditional", "long"]
 display(
     Markdown(
-        f"- **It calibrates for nothing.** Trained long, joint nets have a calibration error of"
+        f"- **It calibrates at no cost.** Trained long, joint nets have a calibration error of"
         f" {raw['joint', 'long']:.3f} where standard nets have {raw['conditional', 'long']:.3f}, with"
         f" {more:+.1f}"
         " points of accuracy.\n"
@@ -120,9 +120,8 @@ display(
 # ::::{grid} 1 1 3 3
 #
 # :::{grid-item-card} Learn
-# [The theory](../notebooks/theory.ipynb), checked line by line; [what the loss
-# does](../notebooks/mechanism.ipynb); [any batch size](../notebooks/any_batch.ipynb). New to it?
-# [Background](background.md).
+# [Playground](playground.md): both losses train in the page. [The theory](../notebooks/theory.ipynb), line by
+# line; [what the loss does](../notebooks/mechanism.ipynb); [any batch size](../notebooks/any_batch.ipynb).
 # :::
 #
 # :::{grid-item-card} Results
@@ -133,7 +132,7 @@ display(
 #
 # :::{grid-item-card} Use
 # [One class](../notebooks/theory.ipynb) in place of PyTorch's cross entropy; [rerun](rerun.md) any chapter,
-# on Colab or here; [all data](downloads.md).
+# on Colab or here; your own images, by `examples/own_data.py`; [all data](downloads.md).
 # :::
 #
 # ::::

@@ -367,7 +367,7 @@ print(f"{criterion}: {loss.item():.4f}")
 # ## On trained networks: how uneven is $\ln p(x)$?
 #
 # The penalty should leave a trace: networks trained with the joint loss should give their training images a
-# more even $\ln Z(x)$. The records of the experiments ([next chapter](accuracy.ipynb)) keep its spread.
+# more even $\ln Z(x)$. The records of the experiments ([their chapter](accuracy.ipynb)) keep its spread.
 
 # %%
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)

@@ -50,7 +50,7 @@ def show(
         f'<a href="data:text/csv;charset=utf-8,{csv}" download="{name}.csv">data (CSV)</a></p>'
     )
     runs = f"<details><summary>runs</summary>{html.escape(basis)}</details>" if basis else ""
-    caption_and_links = f"<figcaption>{html.escape(caption)}{links}{runs}</figcaption>"
+    caption_and_links = f"<figcaption>{html.escape(caption)}{runs}{links}</figcaption>"
     markup = f'<figure class="gffn-figure" id="{name}">\n{svg}{caption_and_links}\n</figure>'
     display(
         {"text/html": markup, "text/plain": "\n".join(filter(None, (f"Figure: {alt}", caption, basis)))},
