@@ -147,8 +147,8 @@ plane = {}
 for name, loss in WAYS.items():
     random = torch.Generator().manual_seed(1)
     net = plane[name] = nets((2, 48, 48, 3))
-    optimizer = torch.optim.Adam(sum(net, []), lr=1e-2)
-    for _ in range(500):
+    optimizer = torch.optim.Adam(sum(net, []), lr=1e-2, fused=True)
+    for _ in range(350):
         batch = torch.randint(len(x), (SEEDS, 64), generator=random)
         optimizer.zero_grad()
         loss(net, x[batch], y[batch], random).sum().backward()
@@ -267,7 +267,7 @@ train, val, test = (
 DEEP, LINEAR = (64, 48, 48, 10), (64, 10)
 
 
-def fit(losses, sizes=DEEP, centred=False, decay=(), epochs=30, batch_size=20, look=None):
+def fit(losses, sizes=DEEP, centred=False, decay=(), epochs=30, batch_size=40, look=None):
     """Nets trained with each of the losses from SEEDS initialisations, in the same order of images.
 
     losses: (logits (SEEDS, N, K), labels (SEEDS, N)) -> (SEEDS,) each. decay: of the weights, decoupled, per
@@ -275,8 +275,8 @@ def fit(losses, sizes=DEEP, centred=False, decay=(), epochs=30, batch_size=20, l
     """
     net = nets(sizes, len(losses))
     flat = sum(net, [])
-    optimizer = torch.optim.Adam(flat, lr=5e-3)
-    keep = 1 - 5e-3 * torch.tensor(decay or [0.0] * len(losses)).repeat_interleave(SEEDS)[:, None, None]
+    optimizer = torch.optim.Adam(flat, lr=8e-3, fused=True)
+    keep = 1 - 8e-3 * torch.tensor(decay or [0.0] * len(losses)).repeat_interleave(SEEDS)[:, None, None]
     for epoch in range(epochs):
         orders = [
             torch.randperm(200, generator=torch.Generator().manual_seed(1000 * seed + epoch))

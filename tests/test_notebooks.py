@@ -139,12 +139,7 @@ def live_store(tmp_path_factory):
         record |= {"run": run.settings(), "key": record_key(run, record["data"]["sha256"])}
         ood = [found["ood"]["data"] for found in record["evaluations"].values() if "ood" in found]
         for data in (record["data"], *ood):
-            data |= {
-                "title": data["title"] + HOSTILE,
-                "source": HOSTILE,
-                "sha256": HOSTILE,
-                "official": False,
-            }
+            data |= {"title": data["title"] + HOSTILE, "source": HOSTILE, "official": False}
         record["provenance"] |= dict.fromkeys(("hardware", "code", "torch", "python", "finished"), HOSTILE)
         path = folder / f"runs/{record['key']}.json"
         path.write_text(json.dumps({"sha256": sha256_of(record), "record": record}))
