@@ -267,6 +267,26 @@ def _evaluate(args):
 
 
 @_command(
+    "score unfamiliar images with the field's detectors, on the kept nets",
+    "nothing is written before all nets are done; the same command begins anew",
+    *_GRID,
+    _RESULTS,
+    _ROOT,
+)
+def _detect(args):
+    from gffn_core.experiments import detection, tables
+
+    table = detection.table(_runs(args), _store(args), args.root)
+    if table.empty:
+        raise ValueError(
+            f"no net of profile {args.profile!r} is kept here; `gffn sweep {args.profile}` trains them"
+        )
+    path = Path(args.results) / "published" / f"detection_{args.profile}.csv"
+    tables.write(table.round(4), path)
+    print(f"{path}: {len(table)} rows")
+
+
+@_command(
     "test the thesis's claims on the profile's runs",
     "it only reads",
     _PROFILE,

@@ -1,0 +1,124 @@
+"""How well scores of the field find unfamiliar images, on nets that were trained here.
+
+The nets are frozen. A score sees an image's logits, or its features before the last layer, and has the
+settings that its authors or pytorch-ood give it: nothing is chosen here, so all sets may be reported on.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gffn_core import metrics
+from gffn_core.data.datasets import Dataset, load_dataset
+from gffn_core.data.sources import import_torchvision
+from gffn_core.evaluation.scores import scores
+from gffn_core.evaluation.standard import predict
+from gffn_core.experiments.store import Store
+from gffn_core.training.provenance import code_version
+from gffn_core.training.run import Normalise, Run, initial_model
+from gffn_core.variants.references import shuffled8
+
+IMAGES = 2000  # of each set: an AUROC is then sure to about 0.01
+SETS = {  # by name their title
+    "svhn": "SVHN",
+    "cifar10": "CIFAR-10",
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "shuffled": "patches shuffled",
+    "noise": "noise",
+}
+FIELD = {  # detectors of pytorch-ood and what each is made from
+    "GEN": lambda detectors, head: detectors.GEN(None),
+    "Mahalanobis": lambda detectors, head: detectors.Mahalanobis(None),
+    "relative Mahalanobis": lambda detectors, head: detectors.RMD(None),
+    "ViM": lambda detectors, head: detectors.ViM(None, head.in_features // 2, head.weight, head.bias),
+    "KNN": lambda detectors, head: detectors.KNN(None),
+    "fDBD": lambda detectors, head: detectors.fDBD(None, head),
+    "NCI": lambda detectors, head: detectors.NCI(None, head),
+}
+
+
+def unfamiliar(dataset: Dataset, root: str | Path | None = None) -> dict[str, Tensor]:
+    """By name sets of ``IMAGES`` images like those of ``dataset`` in shape, uint8 (N, C, H, W).
+
+    Test images of the other data sets, grey ones in as many colours and with a black border where they are
+    smaller; its own with their patches of 8x8 pixels in random order; and independent uniform pixels.
+    """
+    _, channels, size, _ = dataset.test_x.shape
+    random = torch.Generator().manual_seed(0)
+    found = {}
+    for name in ("svhn", "cifar10", "mnist", "fashion_mnist"):
+        images = load_dataset(name, root=root).test_x[:IMAGES]
+        if dataset.name.startswith(name) or images.shape[1] > channels or images.shape[-1] > size:
+            continue
+        border = (size - images.shape[-1]) // 2
+        found[name] = F.pad(images, [border] * 4).expand(-1, channels, -1, -1)
+    own = dataset.test_x[-IMAGES:]
+    bits = torch.randint(2**31, (1, len(own), (size // 2) ** 2), generator=random)
+    found["shuffled"] = shuffled8(own[None], own[None], bits)[0]
+    found["noise"] = torch.randint(256, own.shape, generator=random, dtype=torch.uint8)
+    return found
+
+
+def examine(
+    model: torch.nn.Module, label_space: str, dataset: Dataset, sets: dict[str, Tensor], prepare: Callable
+) -> Iterable[dict]:
+    """Rows ``score``, ``set``, ``auroc``, ``fpr_at_95_tpr``: test images of ``dataset`` against each set."""
+    import_torchvision()  # which pytorch-ood imports
+    from pytorch_ood import detector as detectors
+
+    head = model.head[-1]
+    sides = {"test": dataset.test_x[:IMAGES], **sets}
+    body = torch.nn.Sequential(model.features, *model.head[:-1])
+    train, *features = (predict(body, images, prepare) for images in (dataset.train_x, *sides.values()))
+    features = dict(zip(sides, features))
+    with torch.no_grad():
+        mean = metrics.log_px(head(train), label_space=label_space).mean().item()
+        logits = {side: head(z) for side, z in features.items()}
+        found = {side: scores(f, label_space, mean) for side, f in logits.items()}
+        for name, make in FIELD.items():
+            detector = make(detectors, head)
+            if name == "GEN":
+                of = {side: detector.predict_logits(f) for side, f in logits.items()}
+            else:
+                detector.fit_features(train, dataset.train_y)
+                of = {side: detector.predict_features(z) for side, z in features.items()}
+            for side, values in of.items():
+                found[side][name] = -values  # theirs are higher for what is unfamiliar
+    for side, images in sides.items():
+        found[side]["compressed size"] = torch.tensor(
+            [float(len(zlib.compress(x.numpy().tobytes()))) for x in images]
+        )
+    for name in sets:
+        for score, inside in found["test"].items():
+            yield {
+                "score": score,
+                "set": name,
+                "auroc": metrics.auroc(inside, found[name][score]),
+                "fpr_at_95_tpr": metrics.fpr_at_tpr(inside, found[name][score]),
+            }
+
+
+def table(runs: Iterable[Run], store: Store, root: str | Path | None = None) -> pd.DataFrame:
+    """A row per net, score and set, of the long scheme's nets that are kept here; others are left out."""
+    rows, loaded, made = [], {}, {"code": code_version()}
+    for run, record in store.select(list(runs)).items():
+        try:
+            weights = store.weights(record)["long"]
+        except FileNotFoundError:
+            continue
+        if run.dataset not in loaded:
+            dataset = load_dataset(run.dataset, root=root)
+            prepare = Normalise(dataset.train_x, torch.device("cpu"))
+            loaded[run.dataset] = dataset, unfamiliar(dataset, root), prepare
+        dataset, sets, prepare = loaded[run.dataset]
+        model = initial_model(run, dataset).to(memory_format=torch.channels_last)
+        model.load_state_dict(weights)
+        net = {name: getattr(run, name) for name in ("dataset", "loss", "batch_size", "seed")} | made
+        rows += [net | row for row in examine(model, run.label_space, dataset, sets, prepare)]
+    return pd.DataFrame(rows)

@@ -1,0 +1,108 @@
+"""The field's scores against their papers' formulas, and the images that they are tried on."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from gffn_core import cli
+from gffn_core.data.datasets import load_dataset
+from gffn_core.experiments import detection
+from gffn_core.model import ConvNet
+from gffn_core.training.run import Normalise
+
+
+@pytest.fixture(scope="module")
+def examined(tiny):
+    """A net that was not trained, its features in float64, and the table of ``examine``."""
+    torch.manual_seed(0)
+    net = ConvNet(1, 8, 10).eval()
+    prepare = Normalise(tiny.train_x, torch.device("cpu"))
+    noise = torch.randint(256, tiny.test_x.shape, dtype=torch.uint8)
+    sets = {"noise": noise, "itself": tiny.test_x}
+    rows = list(detection.examine(net, "categorical", tiny, sets, prepare))
+    body = torch.nn.Sequential(net.features, *net.head[:-1])
+    with torch.no_grad():
+        features = [body(prepare(x)).double().numpy() for x in (tiny.train_x, tiny.test_x, noise)]
+    head = net.head[-1]
+    weight, bias = head.weight.detach().double().numpy(), head.bias.detach().double().numpy()
+    return {(row["score"], row["set"]): row["auroc"] for row in rows}, features, weight, bias
+
+
+def softmax(f):
+    e = np.exp(f - f.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def gen(z, train, y, weight, bias):  # Liu, Lochman and Zach, 2023: generalised entropy with gamma = 0.1
+    p = softmax(z @ weight.T + bias)
+    return -((p * (1 - p)) ** 0.1).sum(1)
+
+
+def nearest(z, train, y, weight, bias):  # Sun et al., 2022: distance to the 50th neighbour on the sphere
+    on_sphere = [a / np.linalg.norm(a, axis=1, keepdims=True) for a in (z, train)]
+    return -np.sort(np.linalg.norm(on_sphere[0][:, None] - on_sphere[1][None], axis=2), axis=1)[:, 49]
+
+
+def fdbd(z, train, y, weight, bias):  # Liu and Qin, 2024: distance to the boundaries over that to the mean
+    f = z @ weight.T + bias
+    top = f.argmax(1)
+    gaps = np.linalg.norm(weight[top][:, None] - weight[None], axis=2)
+    gaps[np.arange(len(z)), top] = np.inf
+    return ((f.max(1, keepdims=True) - f) / gaps).sum(1) / 9 / np.linalg.norm(z - train.mean(0), axis=1)
+
+
+def nci(z, train, y, weight, bias):  # Liu and Qin, 2025, without the norm: alignment with the class's weights
+    top, centred = (z @ weight.T + bias).argmax(1), z - train.mean(0)
+    return (centred * weight[top]).sum(1) / np.linalg.norm(centred, axis=1)
+
+
+FORMULAS = {"GEN": gen, "KNN": nearest, "fDBD": fdbd, "NCI": nci}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_scores_are_those_of_their_papers(name, examined, tiny):
+    aurocs, (train, *sides), weight, bias = examined
+    inside, outside = (FORMULAS[name](z, train, tiny.train_y.numpy(), weight, bias) for z in sides)
+    truth = np.repeat([1, 0], [len(inside), len(outside)])
+    wanted = roc_auc_score(truth, np.concatenate([inside, outside]))
+    assert aurocs[name, "noise"] == pytest.approx(wanted, abs=2e-3)
+    assert abs(wanted - 0.5) > 0.01  # or the sign would not show
+
+
+def test_no_score_tells_a_set_from_itself(examined):
+    aurocs = examined[0]
+    assert {score for score, _ in aurocs} >= {*FORMULAS, "max_softmax", "log_px", "ViM", "compressed size"}
+    assert all(auroc == 0.5 for (_, name), auroc in aurocs.items() if name == "itself")
+
+
+def test_unfamiliar_images_have_the_shape_of_the_familiar(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    shapes = {"svhn": (3, 32), "cifar10": (3, 32), "mnist": (1, 28), "fashion_mnist": (1, 28)}
+    for name, (channels, size) in shapes.items():
+        images = rng.integers(0, 256, (40, channels, size, size), dtype=np.uint8)
+        parts = {
+            "train_x": images,
+            "train_y": np.arange(40) % 2,
+            "test_x": images,
+            "test_y": np.arange(40) % 2,
+        }
+        np.savez(tmp_path / f"{name}.npz", **parts)
+    own = load_dataset("cifar10", root=tmp_path)
+    sets = detection.unfamiliar(own, tmp_path)
+    assert list(sets) == ["svhn", "mnist", "fashion_mnist", "shuffled", "noise"]
+    assert all(x.shape == own.test_x.shape and x.dtype == torch.uint8 for x in sets.values())
+    grey = sets["mnist"]
+    assert (grey == grey[:, :1]).all() and not grey[..., :2].any() and grey[..., 2:-2, 2:-2].any()
+    # Shuffled patches keep each image's pixels.
+    assert (sets["shuffled"].flatten(2).sort(-1).values == own.test_x.flatten(2).sort(-1).values).all()
+    assert list(detection.unfamiliar(load_dataset("mnist", root=tmp_path), tmp_path)) == [
+        "fashion_mnist",
+        "shuffled",
+        "noise",
+    ]
+
+
+def test_without_nets_there_is_nothing_to_detect_with(tmp_path, capsys):
+    assert cli.main(["detect", "digits", "--results", str(tmp_path)]) == 1
+    assert "gffn sweep digits" in capsys.readouterr().err
