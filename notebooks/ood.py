@@ -173,7 +173,7 @@ chapter.claims("ood")
 # net; stronger nets separate better (the [related work](../book/related_work.md) lists published values,
 # which ours are not comparable to). The negative result concerns $\ln p(x)$ *as trained here*: with $Z$
 # summed over the batch, and no samples from elsewhere. [Another chapter](mechanism.ipynb) shows why it had to
-# fail, and what references change.
+# fail, and what references change; [a third one](detection.ipynb) tries the scores of the field.
 #
 # ## Exercises
 #
