@@ -51,6 +51,8 @@ FACTS = """() => {
 # Leave out what repeats itself: lines of drawings; then all of them (their text was measured in both themes by
 # then), rows of tables, parts of formulas, words of code in one colour.
 WITHOUT_LINES = """() => document.querySelectorAll("figure svg[aria-label] :not(text, :has(text))").forEach((e) => e.remove())"""
+# Colours in transition are those of neither theme, and waiting for animations to end can take for ever.
+AT_ONCE = "*, ::before, ::after { transition: none !important; animation: none !important }"
 ABRIDGE = """() => {
   const words = {};
   const repeated = (e) => (words[e.className] = (words[e.className] ?? 0) + 1) > 5;
@@ -64,9 +66,6 @@ def look(page, theme, width):
     page.emulate_media(color_scheme=theme)
     page.set_viewport_size({"width": width, "height": 900})
     page.evaluate("document.fonts.ready.then(() => null)")  # the last to come
-    page.evaluate(
-        "Promise.allSettled(document.getAnimations().map((a) => a.finished)).then(() => null)"
-    )  # colours in transition
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +91,7 @@ def seen(browser, html):
         page.evaluate("window.MathJax && MathJax.startup.promise")
         page.evaluate(axe)
         page.evaluate(WITHOUT_LINES)
+        page.add_style_tag(content=AT_ONCE)
         for view in VIEWS:
             look(page, *view)
             facts = page.evaluate(FACTS)
