@@ -91,7 +91,7 @@ display(Markdown(f"```python\n{inspect.getsource(step.stepper)}```"))
 #
 # Validation accuracy by epoch. The marker is the *early* point, the end of a line the *long* one.
 
-# %%
+# %% tags=["hide-input"]
 publish.show(
     figures.curves(chapter.first_seed, "val_accuracy", "validation accuracy"),
     name="accuracy-curves",
@@ -111,7 +111,7 @@ publish.show(
 #
 # Thesis figure 5.1.
 
-# %%
+# %% tags=["hide-input"]
 chapter.by_batch_size(
     early,
     "test_accuracy",
@@ -125,7 +125,7 @@ chapter.by_batch_size(
 #
 # Thesis figure 5.2.
 
-# %%
+# %% tags=["hide-input"]
 chapter.by_batch_size(
     long,
     "test_accuracy",
@@ -153,7 +153,7 @@ display(
 # The same numbers as differences within pairs of equal seed, which removes what initialisation and data order
 # do to both. Above zero the joint loss is better.
 
-# %%
+# %% tags=["hide-input"]
 publish.show(
     figures.difference_by_batch_size(long, "test_accuracy", "joint - conditional, test accuracy"),
     name="accuracy-difference",

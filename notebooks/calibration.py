@@ -55,7 +55,7 @@ early, long = chapter.early, chapter.long
 #
 # Thesis figure 5.3 (long scheme). Lower is better.
 
-# %%
+# %% tags=["hide-input"]
 chapter.by_batch_size(
     long,
     "ece",
@@ -67,7 +67,7 @@ chapter.by_batch_size(
 # %% [markdown]
 # The thesis leaves the early scheme out because its values are "strictly worse". Ours:
 
-# %%
+# %% tags=["hide-input"]
 chapter.by_batch_size(
     early,
     "ece",
@@ -82,7 +82,7 @@ chapter.by_batch_size(
 # The ECE has no sign. Mean confidence minus accuracy has: above zero the net promises too much, below zero
 # too little.
 
-# %%
+# %% tags=["hide-input"]
 chapter.by_batch_size(
     long,
     "overconfidence",
@@ -314,7 +314,7 @@ display(Markdown(said))
 # %% [markdown]
 # After temperature scaling, by batch size:
 
-# %%
+# %% tags=["hide-input"]
 chapter.by_batch_size(
     long,
     "scaled_ece",
@@ -331,7 +331,7 @@ chapter.by_batch_size(
 # the risk-coverage curve {cite:p}`geifman2019`. A net that knows where it errs starts near zero and rises
 # late.
 
-# %%
+# %% tags=["hide-input"]
 sizes = sorted(set(long["batch_size"]))
 middle = min(sizes, key=lambda size: abs(size - 64))
 answering = [r for r in chapter.finished if r["run"]["batch_size"] == middle]
@@ -354,7 +354,7 @@ publish.show(
 # %% [markdown]
 # The area under that curve (AURC, lower is better) sums it up. Against batch size:
 
-# %%
+# %% tags=["hide-input"]
 chapter.by_batch_size(long, "aurc", "area under risk-coverage", name="aurc-long", caption="Lower is better.")
 
 # %% [markdown]

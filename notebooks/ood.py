@@ -91,7 +91,7 @@ show_scores("cifar10", 2048)
 #
 # Thesis figure 5.7: CIFAR-10 models against SVHN images and the other way round.
 
-# %%
+# %% tags=["hide-input"]
 publish.show(
     figures.auroc_by_batch_size(long, out_titles),
     name="auroc",
