@@ -544,6 +544,7 @@ gains, finer = 100 * (ours - conditional)["test_accuracy"], (conditional - ours)
 assert scored["verdict"]["2"] == "reproduced" and scored["effect"]["3"] > 0
 assert (ours["ece"] < joint["ece"]).all() and (finer > 0).all() and (gains > 0).all()
 assert (joint - ours)["ece"].is_monotonic_decreasing  # with the batch size
+assert bias.loc[min(means.index), "joint"] < 0.5  # of the gradient is missing at the smallest batch shown
 every = {*cells.values()}
 left = ours["ece"] / conditional["ece"]
 assert left.mean() < 0.5 and left.max() < 0.6

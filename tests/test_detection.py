@@ -76,7 +76,7 @@ def test_no_score_tells_a_set_from_itself(examined):
     assert all(auroc == 0.5 for (_, name), auroc in aurocs.items() if name == "itself")
 
 
-def test_unfamiliar_images_have_the_shape_of_the_familiar(tmp_path, monkeypatch):
+def test_unfamiliar_images_have_the_shape_of_the_familiar(tmp_path):
     rng = np.random.default_rng(0)
     shapes = {"svhn": (3, 32), "cifar10": (3, 32), "mnist": (1, 28), "fashion_mnist": (1, 28)}
     for name, (channels, size) in shapes.items():

@@ -22,7 +22,7 @@ import pytest
 from conftest import HOSTILE, execute
 
 from gffn_core.data.files import sha256_of
-from gffn_core.experiments import profiles, sweep
+from gffn_core.experiments import profiles, sweep, tables
 from gffn_core.experiments.store import Store
 from gffn_core.training.run import record_key
 
@@ -113,6 +113,9 @@ def test_data_under_figures_are_those_of_the_records():
         wanted = pd.DataFrame({key: r["run"][key] for key in cell} | {"mean": value(r)} for r in records)
         found = under[name].set_index(cell)["mean"].sort_index()
         pd.testing.assert_series_equal(found, wanted.groupby(cell)["mean"].mean(), rtol=1e-5)
+    drawn = under["headline"].query("panel == 'ECE'")
+    means = tables.by_stopping(tables.frame(records), ["ece", "scaled_ece"])
+    np.testing.assert_allclose(sorted(drawn["x"]), np.sort(means.to_numpy().ravel()), rtol=1e-5)
     curves = under["accuracy-curves"].set_index([*cell, "seed"]).sort_index()
     for record in records:
         here = tuple(record["run"][key] for key in (*cell, "seed"))
@@ -140,6 +143,8 @@ def live_store(tmp_path_factory):
         ood = [found["ood"]["data"] for found in record["evaluations"].values() if "ood" in found]
         for data in (record["data"], *ood):
             data |= {"title": data["title"] + HOSTILE, "source": HOSTILE, "official": False}
+        for data in ood:  # that of the record's own data says on which version the run was done
+            data["sha256"] = HOSTILE
         record["provenance"] |= dict.fromkeys(("hardware", "code", "torch", "python", "finished"), HOSTILE)
         path = folder / f"runs/{record['key']}.json"
         path.write_text(json.dumps({"sha256": sha256_of(record), "record": record}))

@@ -85,9 +85,9 @@ def gain(pairs: pd.DataFrame, metric: str, *schemes: str) -> pd.DataFrame:
     return _values(pairs, sum(gains) / len(gains))
 
 
-def lower(pairs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Conditional minus joint in the long scheme: positive where the joint net's metric is lower."""
-    return _values(pairs, pairs[metric, "conditional", "long"] - pairs[metric, "joint", "long"])
+def lower(pairs: pd.DataFrame, metric: str, loss: str = "joint", than: str = "conditional") -> pd.DataFrame:
+    """By how much the metric of one loss is below that of another, in the long scheme."""
+    return _values(pairs, pairs[metric, than, "long"] - pairs[metric, loss, "long"])
 
 
 def opposite(values: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 from gffn_core.verdicts.claim import BEYOND, Claim
 from gffn_core.verdicts.intervals import estimate, minus
 from gffn_core.verdicts.rules import Measured, all_of, between, equal, everywhere, positive
-from gffn_core.verdicts.values import net, opposite
+from gffn_core.verdicts.values import lower, net, opposite
 
 LOSSES = ("conditional", "joint", "self_normalised")
 STANDARD, JOINT, OURS = LOSSES
@@ -16,11 +16,6 @@ def at(pairs: pd.DataFrame, low: int = 1, high: int = 2048) -> pd.DataFrame:
     return pairs[(sizes >= low) & (sizes <= high)]
 
 
-def less(pairs: pd.DataFrame, metric: str, loss: str, than: str) -> pd.DataFrame:
-    """Values: by how much the metric of one loss is below that of another."""
-    return minus(net(pairs, metric, than), net(pairs, metric, loss))
-
-
 def share(pairs: pd.DataFrame, loss: str) -> pd.DataFrame:
     """Values: the ECE of a loss divided by the conditional one."""
     values = net(pairs, "ece", loss)
@@ -29,17 +24,17 @@ def share(pairs: pd.DataFrame, loss: str) -> pd.DataFrame:
 
 def blind_at_one(pairs: pd.DataFrame) -> Measured | None:
     one = at(pairs, high=1)
-    same = [equal(less(one, metric, JOINT, STANDARD)) for metric in ("test_accuracy", "ece")]
+    same = [equal(lower(one, metric, JOINT, STANDARD)) for metric in ("test_accuracy", "ece")]
     return all_of([*same, between(estimate(share(one, OURS)), high=2 / 3)])
 
 
 def halves_the_ece(pairs: pd.DataFrame) -> Measured | None:
     mean = between(estimate(share(pairs, OURS)), high=0.5)
-    return all_of([mean, everywhere(less(pairs, "ece", OURS, STANDARD), 0)])
+    return all_of([mean, everywhere(lower(pairs, "ece", OURS, STANDARD), 0)])
 
 
 def below_the_joint(pairs: pd.DataFrame) -> Measured | None:
-    return all_of(positive(less(part, "ece", OURS, JOINT), 0) for part in (pairs, at(pairs, high=8)))
+    return all_of(positive(lower(part, "ece", OURS, JOINT), 0) for part in (pairs, at(pairs, high=8)))
 
 
 def steadier(pairs: pd.DataFrame) -> Measured | None:
@@ -50,18 +45,18 @@ def steadier(pairs: pd.DataFrame) -> Measured | None:
 
 
 def slightly_more_accurate(pairs: pd.DataFrame) -> Measured | None:
-    gain = opposite(less(pairs, "test_accuracy", OURS, STANDARD))
-    beside = less(at(pairs, low=8), "test_accuracy", OURS, JOINT)
+    gain = opposite(lower(pairs, "test_accuracy", OURS, STANDARD))
+    beside = lower(at(pairs, low=8), "test_accuracy", OURS, JOINT)
     return all_of([between(estimate(gain), 0, 0.015), equal(beside, 0.005)])
 
 
 def finer(pairs: pd.DataFrame) -> Measured | None:
-    return everywhere(less(at(pairs, low=4), "scaled_nll", OURS, STANDARD), 0)
+    return everywhere(lower(at(pairs, low=4), "scaled_nll", OURS, STANDARD), 0)
 
 
 def even(pairs: pd.DataFrame) -> Measured | None:
     spread = [net(part, "train_spread", loss) for part, loss in ((pairs, OURS), (at(pairs, low=8), JOINT))]
-    parts = [everywhere(opposite(values).assign(value=1 - values["value"]), 0) for values in spread]
+    parts = [everywhere(values.assign(value=1 - values["value"]), 0) for values in spread]
     wide = net(pairs, "train_spread", STANDARD)
     return all_of([*parts, everywhere(wide.assign(value=wide["value"] - 5), 0)])
 
