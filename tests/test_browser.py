@@ -12,14 +12,16 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 TOC = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
-VIEWS = [("dark", 400), ("light", 1300), ("dark", 1300)]  # theme, width of the window
-# All rules once; colours depend on the theme alone, and all else but them on the width. They take longest.
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+VIEWS = [("dark", 400), ("light", 1300)]  # theme, width of the window
+FRAME = ("dark", 1300)  # of the first page alone, as what stands around the pages is the same
+# What scrolls gets its tab stop from the theme on loading, for the width that the window has then.
+TAB_STOPS, CONTRAST = "scrollable-region-focusable", "color-contrast"
+ALL = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+ALL |= {"rules": {TAB_STOPS: {"enabled": False}}}
 AXE = {
-    ("dark", 400): RULES | {"rules": {"color-contrast": {"enabled": False}}},
-    ("dark", 1300): {"runOnly": {"type": "rule", "values": ["color-contrast"]}},
-    # What scrolls gets its tab stop from the theme a moment after the page is there, and not again when it is abridged.
-    ("light", 1300): RULES | {"rules": {"scrollable-region-focusable": {"enabled": False}}},
+    VIEWS[0]: {"runOnly": {"type": "rule", "values": [TAB_STOPS, CONTRAST]}},
+    VIEWS[1]: ALL,
+    FRAME: {"runOnly": {"type": "rule", "values": [CONTRAST]}},
 }
 
 # What only a browser knows of a page.
@@ -48,11 +50,10 @@ FACTS = """() => {
   };
 }"""
 
-# Leave out what repeats itself: lines of drawings; then all of them (their text was measured in both themes by
-# then), rows of tables, parts of formulas, words of code in one colour.
-WITHOUT_LINES = """() => document.querySelectorAll("figure svg[aria-label] :not(text, :has(text))").forEach((e) => e.remove())"""
 # Colours in transition are those of neither theme, and waiting for animations to end can take for ever.
 AT_ONCE = "*, ::before, ::after { transition: none !important; animation: none !important }"
+# Leave out what repeats itself: drawings (their text was measured in both themes by then), rows of tables, parts of
+# formulas, words of code in one colour. To axe every one of them is work.
 ABRIDGE = """() => {
   const words = {};
   const repeated = (e) => (words[e.className] = (words[e.className] ?? 0) + 1) > 5;
@@ -65,6 +66,7 @@ def look(page, theme, width):
     """Give the reader another theme and window, and wait until the page has followed."""
     page.emulate_media(color_scheme=theme)
     page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_function("(theme) => document.documentElement.dataset.theme === theme", arg=theme)
     page.evaluate("document.fonts.ready.then(() => null)")  # the last to come
 
 
@@ -72,8 +74,7 @@ def look(page, theme, width):
 def seen(browser, html):
     """By page, theme and width: the facts, what went wrong, what was loaded, and what axe finds.
 
-    A page is loaded once, as on a phone in the dark, and is whole there. Then it is looked at otherwise, and axe, to
-    which every word is work, gets it abridged.
+    A page is loaded once, as on a phone in the dark, and looked at in every view. Axe gets it abridged then.
     """
     axe = Path(pytest.importorskip("axe_playwright_python").__file__).with_name("axe.min.js").read_text()
     found = {}
@@ -89,17 +90,18 @@ def seen(browser, html):
         page.on("request", lambda request: loaded.add(request.url))
         page.goto((html / f"{name}.html").as_uri())
         page.evaluate("window.MathJax && MathJax.startup.promise")
-        page.evaluate(axe)
-        page.evaluate(WITHOUT_LINES)
         page.add_style_tag(content=AT_ONCE)
-        for view in VIEWS:
+        views = [*VIEWS, FRAME] if name == PAGES[0] else VIEWS
+        for view in views:
             look(page, *view)
-            facts = page.evaluate(FACTS)
-            if view != VIEWS[0]:
-                page.evaluate(ABRIDGE)
+            found[name, *view] = page.evaluate(FACTS) | {"wrong": wrong, "loaded": loaded}
+        page.evaluate(ABRIDGE)
+        page.evaluate(axe)
+        for view in reversed(views):
+            look(page, *view)
             options = {"preload": False, "resultTypes": ["violations"], **AXE[view]}
             faults = page.evaluate("(options) => axe.run(document, options)", options)["violations"]
-            found[name, *view] = facts | {"wrong": wrong, "loaded": loaded, "faults": faults}
+            found[name, *view]["faults"] = faults
         page.close()
     context.close()
     return found

@@ -103,7 +103,7 @@ def _contend(device, width, batch_size, seconds, report):
     with contextlib.ExitStack() as until_the_end:
         for name in CONTENDERS:
             report(f"  {name}: starting and warming up")
-            contender = Contender(name, device, width, batch_size)
+            contender = Contender(name, device, width, batch_size, seconds)
             until_the_end.callback(contender.close)
             try:
                 how = contender.how()

@@ -30,7 +30,7 @@ CONTENDERS = {
     "gffn": "this package",
 }
 STACK = 20
-WARM_UP_STEPS, WARM_UP_SECONDS = 1000, 5  # whichever is over first
+WARM_UP_STEPS, WARM_UP_TIME = 1000, 5  # or times what a measurement takes, whichever is over first
 
 
 class Contender:
@@ -39,14 +39,14 @@ class Contender:
     On a GPU ours and vmap train ``STACK`` models at once; on a CPU ours trains one, vmap 4.
     """
 
-    def __init__(self, name, device, width, batch_size):
+    def __init__(self, name, device, width, batch_size, seconds):
         cores = os.cpu_count() if device == "cpu" else 1
         at_once = {"torch.func.vmap": 4} if device == "cpu" else {"torch.func.vmap": STACK, "gffn": STACK}
         self.models = at_once.get(name, 1)
         self.processes, threads = (cores, 1) if name == "gffn" else (1, cores)
         spawn = multiprocessing.get_context("spawn")
         self.pools = [ProcessPoolExecutor(1, spawn) for _ in range(self.processes)]
-        arguments = name, device, width, batch_size, self.models, threads
+        arguments = name, device, width, batch_size, self.models, threads, WARM_UP_TIME * seconds
         self.started = [pool.submit(_start, *arguments) for pool in self.pools]
 
     def how(self) -> str:
@@ -74,7 +74,7 @@ def made_up(batch_size: int, batches: int = 8) -> Dataset:
     return Dataset("random", "Random images", "made up", False, "0", x, y, x[:100], y[:100], x[:100], y[:100])
 
 
-def _start(name, device, width, batch_size, models, threads):
+def _start(name, device, width, batch_size, models, threads, warm_up):
     """In a process of its own: make the contender, take its first steps; returns how it computes."""
     global _step, _images_a_step, _device
     torch.set_num_threads(threads)
@@ -95,7 +95,7 @@ def _start(name, device, width, batch_size, models, threads):
     else:
         _step = _plain_step(runs[0], dataset, device, compiled=name == "torch.compile")
     # A net's first steps are not typical: see ``process.settle`` on what comes after some hundred.
-    until = time.perf_counter() + WARM_UP_SECONDS
+    until = time.perf_counter() + warm_up
     for step in range(WARM_UP_STEPS):
         if step >= 3 and time.perf_counter() > until:
             break
