@@ -122,17 +122,19 @@ def test_photos_stay_whole(arrays, tmp_path):
 
 
 @pytest.mark.parametrize("name", datasets.SUBSETS)
-def test_a_subset_differs_in_its_training_images_alone(name, monkeypatch, tmp_path):
-    whole = datasets.SUBSETS[name][0]
+def test_a_subset_is_the_first_of_its_images(name, monkeypatch, tmp_path):
+    whole, _, val = datasets.SUBSETS[name]
     assert datasets.OUT_OF_DISTRIBUTION[name] == datasets.OUT_OF_DISTRIBUTION[whole]
-    monkeypatch.setitem(datasets.SUBSETS, name, ("digits", 100))
+    monkeypatch.setitem(datasets.SUBSETS, name, ("digits", 100, val and 30))
     few, all_of_it = load_dataset(name, root=tmp_path), load_dataset("digits")
     assert len(few.train_x) == len(few.train_y) == 100
     assert torch.equal(few.train_x, all_of_it.train_x[:100]) and torch.equal(
         few.train_y, all_of_it.train_y[:100]
     )
-    assert torch.equal(few.val_x, all_of_it.val_x) and torch.equal(few.test_x, all_of_it.test_x)
-    assert few.sha256 == all_of_it.sha256 and few.title == f"{all_of_it.title}, first 100 training images"
+    assert torch.equal(few.val_x, all_of_it.val_x[: val and 30]) and len(few.val_x) == len(few.val_y)
+    assert torch.equal(few.test_x, all_of_it.test_x)
+    fewer = "100 training and 30 validation images" if val else "100 training images"
+    assert few.sha256 == all_of_it.sha256 and few.title == f"{all_of_it.title}, first {fewer}"
 
 
 @pytest.mark.parametrize("channels", (1, 3))

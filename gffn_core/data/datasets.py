@@ -20,7 +20,13 @@ from gffn_core.data.files import check_writable, write_atomically
 from gffn_core.data.sources import MIRRORS, PACKAGES, fetch_official, official_origin
 
 # The first training images of a data set, which has them in random order; else the same.
-SUBSETS = {"cifar10_10000": ("cifar10", 10_000), "fashion_mnist_10000": ("fashion_mnist", 10_000)}
+# Name -> the whole, and how many of its first training and validation images are left (None: all).
+SUBSETS = {
+    "cifar10_10000": ("cifar10", 10_000, None),
+    "fashion_mnist_10000": ("fashion_mnist", 10_000, None),
+    "cifar10_1000": ("cifar10", 1000, 250),
+    "fashion_mnist_1000": ("fashion_mnist", 1000, 250),
+}
 SOURCES = ("auto", "cache", "official", "mirror")
 TITLES = {
     "mnist": "MNIST",
@@ -37,10 +43,12 @@ DATASETS = (*TITLES, *SUBSETS)
 OUT_OF_DISTRIBUTION = {
     "cifar10": "svhn",
     "cifar10_10000": "svhn",
+    "cifar10_1000": "svhn",
     "svhn": "cifar10",
     "mnist": "fashion_mnist",
     "fashion_mnist": "mnist",
     "fashion_mnist_10000": "mnist",
+    "fashion_mnist_1000": "mnist",
     "digits_0_4": "digits_5_9",
 }
 OFFICIAL_COUNTS = {  # train and test images
@@ -136,14 +144,17 @@ def load_dataset(
     if source not in SOURCES:
         raise ValueError(f"unknown source {source!r}; use one of {', '.join(SOURCES)}")
     if name in SUBSETS:
-        whole, n = SUBSETS[name]
+        whole, train, val = SUBSETS[name]
         full = load_dataset(whole, root=root, source=source, report=report)
+        fewer = f" and {val:,} validation" if val else ""
         return replace(
             full,
             name=name,
-            title=f"{full.title}, first {n:,} training images",
-            train_x=full.train_x[:n],
-            train_y=full.train_y[:n],
+            title=f"{full.title}, first {train:,} training{fewer} images",
+            train_x=full.train_x[:train],
+            train_y=full.train_y[:train],
+            val_x=full.val_x[:val],
+            val_y=full.val_y[:val],
         )
     if name in TITLES and name.startswith("digits"):
         arrays = _digits(name)

@@ -102,6 +102,28 @@ _REFERENCES = [
     *_options("energy_margin", references=("blur", _FOUR), weight=(0.01, 0.1)),
     *_options("labelled", references=("blur",)),
 ]
+# A fair fight: nine settings of every contender, the standard net first of all, learning rate among them.
+_RATES = (3e-4, 1e-3, 3e-3)
+_CONTENDERS = [
+    *(
+        {"loss": "conditional", "learning_rate": rate}
+        for rate in (1e-4, 2e-4, 6e-4, 1.5e-3, 2e-3, 6e-3, *_RATES)
+    ),
+    *(
+        one | {"learning_rate": rate}
+        for one in (
+            *({"loss": "conditional", "weight_decay": decay} for decay in (0.1, 0.5, 2.0)),
+            *({"loss": "conditional", "dropout": share} for share in (0.1, 0.3, 0.5)),
+            *_options("label_smoothing", smoothing=(0.05, 0.1, 0.2)),
+            *_options("confidence_penalty", weight=(0.1, 0.3, 1.0)),
+            *_options("logit_norm", temperature=(0.04, 0.1, 0.3)),
+            *_options("z_loss", weight=(0.005, 0.05, 0.5)),
+            *_options("joint", kl_weight=(1.0, 5.0, 25.0)),
+            *_options("self_normalised", kl_weight=(1.0, 5.0, 25.0)),
+        )
+        for rate in _RATES
+    ),
+]
 _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
@@ -170,6 +192,9 @@ PROFILES = {
             ("cifar10_10000",),
             **_TUNING,
             **_named([one | {"centred": True} for one in _EVENING]),
+        ),
+        Profile(
+            "contest_tuning", ("cifar10_1000", "fashion_mnist_1000"), epochs={64: 60}, **_named(_CONTENDERS)
         ),
         Profile("references_tuning", ("cifar10_10000",), **_TUNING, **_named(_REFERENCES)),
     )
