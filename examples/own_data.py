@@ -10,7 +10,6 @@ or train and test with one each. Stopped and started again, it goes on.
 import argparse
 import os
 from dataclasses import replace
-from itertools import product
 from math import ceil
 from pathlib import Path
 
@@ -22,53 +21,34 @@ from gffn_core.engine.process import settled
 from gffn_core.engine.stack import Execution
 from gffn_core.engine.tuning import best_time, first_step_again
 from gffn_core.evaluation.standard import predict
-from gffn_core.experiments import tables
+from gffn_core.experiments import contest, tables
+from gffn_core.experiments.contest import CONTENDERS, OURS, STANDARD
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import results
-from gffn_core.training.course import LOWEST_NLL, Course
+from gffn_core.training.course import Course
 from gffn_core.training.run import Normalise, Run, initial_model
-from gffn_core.training.step import options_of
 
-# Contender: its loss, the epoch that counts, and what it tunes beside the learning rate. A line adds one:
-# losses are in ``training.step.OBJECTIVES``; what can be tuned is their options and the fields of ``Run``.
-CONTENDERS = {
-    "standard net": ("conditional", "long", {}),
-    "stopped early": ("conditional", LOWEST_NLL, {}),
-    "label smoothing": ("label_smoothing", "long", {"smoothing": (0.1, 0.05, 0.2)}),
-    "weight decay": ("conditional", "long", {"weight_decay": (0.5, 0.1, 2.0)}),
-    "z-loss": ("z_loss", "long", {"weight": (0.05, 0.005, 0.5)}),
-    "joint": ("joint", "long", {"kl_weight": (1.0, 5.0, 25.0)}),
-    "joint, stopped": ("joint", LOWEST_NLL, {"kl_weight": (1.0, 5.0, 25.0)}),
-    "self-normalised": ("self_normalised", "long", {"kl_weight": (1.0, 5.0, 25.0)}),
-}
-STANDARD, OURS = "standard net", ("joint", "joint, stopped", "self-normalised")
-RATES = (1e-3, 3e-4, 2e-3, 1e-4, 6e-4, 4e-3)  # of what tunes nothing else; the others have the first two
 NEEDS = ("test_accuracy", "nll", "ece", "scaled_nll", "auroc")  # see ``tables.COLUMNS``
+LATE = f"{STANDARD}, to the end"  # all others stop at the epoch of the lowest NLL on validation images
 
 
-def settings(contender, values):
-    """What is tried, as fields and options of ``Run``: twice as many as ``values`` of an option."""
-    loss, _, tuned = CONTENDERS[contender]
-    axes = {"learning_rate": RATES[: 2 if tuned else 2 * values], **{k: v[:values] for k, v in tuned.items()}}
-    return [dict(zip(axes, point)) | {"loss": loss} for point in product(*axes.values())]
-
-
-def trained(nets, data, args, unfamiliar=None):
-    """A row for each of the nets (contender, run) that did not diverge; trains those that are missing."""
-    store, rows, prepare = Store(args.results), [], Normalise(data.train_x, "cpu")
-    records = results(list(dict.fromkeys(run for _, run in nets)), store, train_missing=True, root=args.root)
-    for contender, run in [net for net in nets if not records[net[1]]["diverged"]]:
-        (_, scheme, tuned), options = CONTENDERS[contender], options_of(run.loss) | run.settings()
-        row = tables.frame([records[run]], (scheme,)).assign(contender=contender, run=run)
-        row["setting"] = ", ".join(f"{name} {options[name]:g}" for name in ("learning_rate", *tuned))
-        row["val_nll"] = records[run]["curves"]["val_nll"][row["epoch"][0] - 1]
-        if unfamiliar is not None:  # how well the highest probability tells test images from them
+def trained(runs, data, args, unfamiliar=None):
+    """A row for each run that did not diverge, two for a standard one; trains those that are missing."""
+    store, prepare = Store(args.results), Normalise(data.train_x, "cpu")
+    records = results(runs, store, train_missing=True, root=args.root)
+    table = contest.frame(records.values())
+    table["run"] = table["key"].map({record["key"]: run for run, record in records.items()})
+    table = table[(table["scheme"] != "long") | (table["contender"] == STANDARD)].copy()
+    table.loc[table["scheme"] == "long", "contender"] = LATE
+    if unfamiliar is not None:  # how well the highest probability tells test images from them
+        found = []
+        for run, scheme in zip(table["run"], table["scheme"]):
             net = initial_model(run, data)
             net.load_state_dict(store.weights(records[run])[scheme])
             scores = [metrics.max_softmax(predict(net, x, prepare)) for x in (data.test_x, unfamiliar)]
-            row["auroc"] = metrics.auroc(*scores)
-        rows.append(row)
-    return pd.concat(rows, ignore_index=True)
+            found.append(metrics.auroc(*scores))
+        table["auroc"] = found
+    return table
 
 
 def report(table):
@@ -81,17 +61,17 @@ def report(table):
         star = found["seen"].map({True: " *", False: "  "})
         text = found.apply("{mean:+.4f} ± {half:.4f}".format_map, axis=1) + star
         cells[need] = dict(text) | {STANDARD: f"{means[need][STANDARD]:.4f}{'':12}"}
-        better, winner = gain[found["seen"] & (gain > 0)], f"none seen to be better than the {STANDARD}"
+        better, winner = gain[found["seen"] & (gain > 0)], f"none seen to be better than the {STANDARD} net"
         if len(better):
             best = better.idxmax()
             others = tables.differences(table, need, best, "contender").query("not seen").index.drop(best)
             winner = f"{best} {text[best]} (no difference seen to: {'; '.join(others) or 'none'})"
         lost = [f"{name} {text[name]}" for name in found.index[found["seen"] & (gain < 0)] if name in OURS]
-        verdicts += [f"{need:14}{winner}", *(f"{'':14}worse than the {STANDARD}: {one}" for one in lost)]
+        verdicts += [f"{need:14}{winner}", *(f"{'':14}worse than the {STANDARD} net: {one}" for one in lost)]
     cells["setting"] = table.groupby("contender")["setting"].first()
-    print(f"\nTest images: the {STANDARD}, and the others minus it with 95 % intervals (* without 0)")
+    print(f"\nTest images: the {STANDARD} net, and the others minus it with 95 % intervals (* without 0)")
     print(pd.DataFrame(cells).loc[found.index].rename_axis(None).to_string())
-    print(f"\nBest by need, minus the {STANDARD}; intervals are not adjusted", *verdicts, sep="\n")
+    print(f"\nBest by need, minus the {STANDARD} net; intervals are not adjusted", *verdicts, sep="\n")
     print("ece: 10 bins; scaled_nll: nll after temperature scaling; auroc: test against unfamiliar images")
 
 
@@ -102,8 +82,8 @@ def compete(args):
     run = Run(data.name, "conditional", args.batch_size, args.epochs or 1)
     per_epoch = Course(run, data).steps
     run = replace(run, epochs=args.epochs or ceil(steps / per_epoch))
-    tuning = [(name, Run.of(run.settings() | one)) for name in CONTENDERS for one in settings(name, values)]
-    count = len({run for _, run in tuning}) + seeds * len(CONTENDERS)
+    tuning = [replace(run, **one) for name in CONTENDERS for one in contest.settings(name, values, rates=2)]
+    count = len(tuning) + seeds * (len(CONTENDERS) + 1)
     with settled("cpu"):
         seconds = best_time(first_step_again([run], data, "cpu", Execution())) * per_epoch * run.epochs
     minutes = 1.2 * count * seconds / min(os.cpu_count(), 4) / 60
@@ -111,12 +91,13 @@ def compete(args):
     counts = "{title}: {train} training, {val} validation, {test} test images"
     print(counts.format_map(data.provenance()) + fifth)
     print(f"Tuning: {2 * values} settings of each contender, a net each; least NLL on validation images wins")
+    print(f"It also says at which epoch a net stops, but for one row: {LATE}")
     print(f"Test: that setting with {seeds} other seeds; test images decide nothing")
     print(f"At most {count} nets of {run.epochs} epochs, {minutes:.0f} minutes on a CPU", flush=True)
     tuned = trained(tuning, data, args)
-    best = tuned.loc[tuned.groupby("contender", sort=False)["val_nll"].idxmin(), ["contender", "run"]].values
-    nets = [(name, replace(run, seed=seed)) for name, run in best for seed in range(1, seeds + 1)]
-    tested = trained(nets, data, args, unfamiliar)
+    best = contest.chosen(tuned)
+    nets = dict.fromkeys(replace(run, seed=seed) for run in best["run"] for seed in range(1, seeds + 1))
+    tested = trained([*nets], data, args, unfamiliar).merge(best[["contender", "setting"]])
     report(tested)
     if args.out:
         tables.write(pd.concat([tuned, tested]).drop(columns="run"), args.out)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+from gffn_core.experiments import contest
 from gffn_core.model import WIDTHS
 from gffn_core.training.run import Run
 
@@ -74,7 +75,8 @@ def _options(loss: str, **grid) -> list[dict]:
 
 def _named(settings) -> dict:
     """Fields of a profile whose settings name their losses."""
-    return {"losses": tuple(dict.fromkeys(one["loss"] for one in settings)), "settings": tuple(settings)}
+    settings = tuple(settings)
+    return {"losses": tuple(dict.fromkeys(one["loss"] for one in settings)), "settings": settings}
 
 
 # The losses of the chapter on what the joint loss does, each with a small grid of its own weight.
@@ -101,28 +103,6 @@ _REFERENCES = [
     *_options("outlier_exposure", references=("blur", _FOUR), weight=(0.1, 0.5)),
     *_options("energy_margin", references=("blur", _FOUR), weight=(0.01, 0.1)),
     *_options("labelled", references=("blur",)),
-]
-# A fair fight: nine settings of every contender, the standard net first of all, learning rate among them.
-_RATES = (3e-4, 1e-3, 3e-3)
-_CONTENDERS = [
-    *(
-        {"loss": "conditional", "learning_rate": rate}
-        for rate in (1e-4, 2e-4, 6e-4, 1.5e-3, 2e-3, 6e-3, *_RATES)
-    ),
-    *(
-        one | {"learning_rate": rate}
-        for one in (
-            *({"loss": "conditional", "weight_decay": decay} for decay in (0.1, 0.5, 2.0)),
-            *({"loss": "conditional", "dropout": share} for share in (0.1, 0.3, 0.5)),
-            *_options("label_smoothing", smoothing=(0.05, 0.1, 0.2)),
-            *_options("confidence_penalty", weight=(0.1, 0.3, 1.0)),
-            *_options("logit_norm", temperature=(0.04, 0.1, 0.3)),
-            *_options("z_loss", weight=(0.005, 0.05, 0.5)),
-            *_options("joint", kl_weight=(1.0, 5.0, 25.0)),
-            *_options("self_normalised", kl_weight=(1.0, 5.0, 25.0)),
-        )
-        for rate in _RATES
-    ),
 ]
 _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
@@ -194,7 +174,10 @@ PROFILES = {
             **_named([one | {"centred": True} for one in _EVENING]),
         ),
         Profile(
-            "contest_tuning", ("cifar10_1000", "fashion_mnist_1000"), epochs={64: 60}, **_named(_CONTENDERS)
+            "contest_tuning",
+            ("cifar10_1000", "fashion_mnist_1000"),
+            epochs={64: 60},
+            **_named(one for name in contest.CONTENDERS for one in contest.settings(name)),
         ),
         Profile("references_tuning", ("cifar10_10000",), **_TUNING, **_named(_REFERENCES)),
     )

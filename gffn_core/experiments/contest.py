@@ -1,0 +1,74 @@
+"""A fair fight between ways to train: as many settings of each, chosen on validation images alone."""
+
+from collections.abc import Iterable
+from itertools import product
+
+import pandas as pd
+
+from gffn_core.experiments import tables
+from gffn_core.training.course import LOWEST_NLL
+from gffn_core.training.run import Run
+from gffn_core.training.step import options_of
+
+# Contender: its loss, and what it tunes beside the learning rate, the likeliest value first. A line adds one:
+# losses are in ``training.step.OBJECTIVES``; what can be tuned is their options and the fields of ``Run``.
+CONTENDERS = {
+    "standard": ("conditional", {}),
+    "weight decay": ("conditional", {"weight_decay": (0.5, 0.1, 2.0)}),
+    "dropout": ("conditional", {"dropout": (0.3, 0.1, 0.5)}),
+    "label smoothing": ("label_smoothing", {"smoothing": (0.1, 0.05, 0.2)}),
+    "confidence penalty": ("confidence_penalty", {"weight": (0.3, 0.1, 1.0)}),
+    "LogitNorm": ("logit_norm", {"temperature": (0.1, 0.04, 0.3)}),
+    "z-loss": ("z_loss", {"weight": (0.05, 0.005, 0.5)}),
+    "joint": ("joint", {"kl_weight": (1.0, 5.0, 25.0)}),
+    "self-normalised": ("self_normalised", {"kl_weight": (1.0, 5.0, 25.0)}),
+}
+STANDARD, OURS = "standard", ("joint", "self-normalised")
+RATES = (1e-3, 3e-4, 3e-3, 6e-4, 1.5e-3, 2e-4, 2e-3, 1e-4, 6e-3)  # the likeliest first
+SCHEMES = (LOWEST_NLL, "long")
+
+
+def settings(contender: str, values: int = 3, rates: int = 3) -> list[dict]:
+    """What is tried of a contender, as fields of ``Run``: ``values`` times ``rates`` settings.
+
+    The one that tunes nothing else has as many learning rates instead.
+    """
+    loss, tuned = CONTENDERS[contender]
+    axes = {"learning_rate": RATES[: rates if tuned else values * rates]}
+    axes |= {name: among[:values] for name, among in tuned.items()}
+    options = options_of(loss).keys() & tuned
+    return [
+        {"loss": loss, "options": {name: point.pop(name) for name in options}} | point
+        for point in (dict(zip(axes, values)) for values in product(*axes.values()))
+    ]
+
+
+def contender_of(run: Run) -> str:
+    """The contender whose setting the run has."""
+    beside = {field for field in ("weight_decay", "dropout") if getattr(run, field)}
+    (name,) = [
+        name
+        for name, (loss, tuned) in CONTENDERS.items()
+        if loss == run.loss and beside == set(tuned) - set(options_of(loss))
+    ]
+    return name
+
+
+def frame(records: Iterable[dict], schemes: Iterable[str] = SCHEMES) -> pd.DataFrame:
+    """``tables.frame`` with three columns more: ``contender``, its ``setting`` in words, and ``val_nll``."""
+    rows = []
+    for record in records:
+        run, row = Run.of(record["run"]), tables.frame([record], tuple(schemes))
+        name, options = contender_of(run), options_of(run.loss) | run.settings()
+        tuned = ("learning_rate", *CONTENDERS[name][1])
+        row["contender"] = name
+        row["setting"] = ", ".join(f"{field.replace('_', ' ')} {options[field]:g}" for field in tuned)
+        row["val_nll"] = [record["curves"]["val_nll"][epoch - 1] for epoch in row["epoch"]]
+        rows.append(row)
+    return pd.concat(rows, ignore_index=True)
+
+
+def chosen(table: pd.DataFrame) -> pd.DataFrame:
+    """Of a ``frame`` the row with the lowest ``val_nll``, for each data set, contender and scheme."""
+    best = table.groupby(["dataset", "contender", "scheme"], sort=False)["val_nll"].idxmin()
+    return table.loc[best]
