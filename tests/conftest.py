@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from hypothesis import settings
 from markdown_it.renderer import RendererHTML
 from myst_parser.config.main import MdParserConfig
@@ -80,14 +81,13 @@ class Page(HTMLParser):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file's tests stay in one process, as do those of all files that need the built book."""
+    """A file's tests stay in one process, and those of the browser with the book's, which build it first."""
     from xdist.scheduler import LoadFileScheduling
 
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            book = ("test_book", "test_browser", "test_explorer", "test_playground")
-            return "book" if Path(file).stem in book else file
+            return "book" if Path(file).stem in ("test_book", "test_browser") else file
 
     return Files(config, log)
 
@@ -167,8 +167,19 @@ print("six times seven is", 6 * 7)
 
 @pytest.fixture(scope="session")
 def html(tmp_path_factory):
-    """The built book, from a copy so that the checkout's own build stays."""
-    folder = tmp_path_factory.mktemp("book")
+    """The built book, once for all processes of the tests, from a copy so that the checkout's own build stays."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "book"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "whole").exists():
+            build(folder)
+            (folder / "whole").touch()
+    return folder / "_build/html"
+
+
+def build(folder):
+    shutil.rmtree(folder, ignore_errors=True)  # what a build that failed has left
+    folder.mkdir()
     for part in ("_config.yml", "README.md"):
         shutil.copy(ROOT / part, folder)
     for part in ("book", "notebooks", "results/published"):
@@ -203,7 +214,6 @@ def html(tmp_path_factory):
     html = folder / "_build/html"
     pages = toc.read_text().count("file:") + 1
     assert len([*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]) == pages
-    return html
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ CONTENDERS = {
     "gffn": "this package",
 }
 STACK = 20
-WARM_UP_STEPS, WARM_UP_TIME = 1000, 5  # or times what a measurement takes, whichever is over first
+WARM_UP_STEPS, WARM_UP_SECONDS = 1000, 5  # whichever is over first; seconds: per second of a measurement
 
 
 class Contender:
@@ -46,7 +46,7 @@ class Contender:
         self.processes, threads = (cores, 1) if name == "gffn" else (1, cores)
         spawn = multiprocessing.get_context("spawn")
         self.pools = [ProcessPoolExecutor(1, spawn) for _ in range(self.processes)]
-        arguments = name, device, width, batch_size, self.models, threads, WARM_UP_TIME * seconds
+        arguments = name, device, width, batch_size, self.models, threads, WARM_UP_SECONDS * seconds
         self.started = [pool.submit(_start, *arguments) for pool in self.pools]
 
     def how(self) -> str:
