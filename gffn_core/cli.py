@@ -266,6 +266,18 @@ def _evaluate(args):
     return failed
 
 
+def _publish_table(table, args, name):
+    from gffn_core.experiments import tables
+
+    if table.empty:
+        raise ValueError(
+            f"no net of profile {args.profile!r} is kept here; `gffn sweep {args.profile}` trains them"
+        )
+    path = Path(args.results) / "published" / f"{name}_{args.profile}.csv"
+    tables.write(table.round(4), path)
+    print(f"{path}: {len(table)} rows")
+
+
 @_command(
     "score unfamiliar images with the field's detectors, on the kept nets",
     "nothing is written before all nets are done; the same command begins anew",
@@ -274,16 +286,26 @@ def _evaluate(args):
     _ROOT,
 )
 def _detect(args):
-    from gffn_core.experiments import detection, tables
+    from gffn_core.experiments import detection
 
     table = detection.table(_runs(args), _store(args), args.root)
-    if table.empty:
-        raise ValueError(
-            f"no net of profile {args.profile!r} is kept here; `gffn sweep {args.profile}` trains them"
-        )
-    path = Path(args.results) / "published" / f"detection_{args.profile}.csv"
-    tables.write(table.round(4), path)
-    print(f"{path}: {len(table)} rows")
+    _publish_table(table, args, "detection")
+
+
+@_command(
+    "measure nets that differ in their seed alone, one by one and as ensembles, on the kept logits",
+    "nothing is written before all is done; the same command begins anew",
+    *_GRID,
+    _option("--size", type=int, default=3, metavar="N", help="nets of an ensemble (default: 3)"),
+    _option("--people", type=Path, metavar="FILE", help=".npy of people's answers to the test images"),
+    _RESULTS,
+    _ROOT,
+)
+def _ensembles(args):
+    from gffn_core.experiments import ensembles
+
+    table = ensembles.table(_runs(args), _store(args), (1, args.size), args.root, args.people)
+    _publish_table(table, args, "ensembles")
 
 
 @_command(

@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from gffn_core import cli
+from gffn_core.data.datasets import load_dataset
 from gffn_core.experiments import contest
-from gffn_core.experiments.profiles import profile
+from gffn_core.experiments.profiles import PROFILES, Profile, profile
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import sweep
 from gffn_core.training.run import Run
@@ -42,3 +46,32 @@ def test_the_lowest_nll_on_validation_images_is_chosen_for_each_scheme(tmp_path)
         "val_nll"
     ]
     assert nll == record["curves"]["val_nll"][-1]
+
+
+def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch):
+    """One net alone as its record says, three as their mean probability; people's answers as a cross entropy."""
+    store, digits = Store(tmp_path), load_dataset("digits")
+    runs = [Run("digits", "joint", 256, 2, seed=seed) for seed in range(4)]
+    sweep(runs, store, device="cpu")
+    answers = torch.nn.functional.one_hot(digits.test_y, 10).double()
+    np.save(tmp_path / "people.npy", answers.numpy())
+    monkeypatch.setitem(PROFILES, "four", Profile("four", ("digits",), {256: 2}, (0, 1, 2, 3), ("joint",)))
+    file = ["--people", str(tmp_path / "people.npy"), "--results", str(tmp_path)]
+    assert cli.main(["ensembles", "four", *file]) == 0
+    table = pd.read_csv(tmp_path / "published/ensembles_four.csv")
+    assert table.groupby("size")["keys"].nunique().to_dict() == {1: 4, 3: 1}
+    records = {record["key"]: record for record in store.records()}
+    for row in table[table["size"] == 1].itertuples():
+        found = records[row.keys]["evaluations"][row.scheme]
+        assert row.nll == pytest.approx(found["nll"], abs=1e-3)
+        assert row.scaled_nll == pytest.approx(found["scaled"]["nll"], abs=1e-3)
+        assert row.people == pytest.approx(row.scaled_nll, abs=1e-4)  # these people never err
+    (three,) = table[(table["size"] == 3) & (table["scheme"] == "long")].itertuples()
+    probs = [
+        torch.from_numpy(store.logits(records[key])["long_test"]).double().softmax(-1)
+        for key in three.keys.split("+")
+    ]
+    mean = torch.stack(probs).mean(0)
+    assert three.nll == pytest.approx(-mean.gather(1, digits.test_y[:, None]).log().mean().item(), abs=1e-4)
+    np.save(tmp_path / "people.npy", answers.numpy()[:, :9])
+    assert cli.main(["ensembles", "four", *file]) == 1

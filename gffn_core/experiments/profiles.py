@@ -15,8 +15,8 @@ class Profile:
 
     epochs: batch size -> epochs of the long scheme. Large batches get more epochs, yet fewer steps
     (the thesis stopped by a time limit instead). epoch_factor: multiplies them for a data set.
-    settings: further fields of ``Run``; each combination is a part of the grid. One that names a loss is for
-    that loss alone.
+    settings: further fields of ``Run``; each combination is a part of the grid. One that names a loss or a
+    data set is for that one alone.
     """
 
     name: str
@@ -49,16 +49,15 @@ class Profile:
             chosen[axis] = grid if values is None else tuple(dict.fromkeys(values))
         return [
             Run(
-                dataset=dataset,
                 batch_size=batch_size,
                 epochs=self.epochs[batch_size] * self.epoch_factor.get(dataset, 1),
                 seed=seed,
-                **{"loss": loss} | settings,
+                **{"dataset": dataset, "loss": loss} | settings,
             )
             for seed, batch_size, dataset, settings, loss in product(
                 chosen["seeds"], chosen["batch_sizes"], chosen["datasets"], self.settings, chosen["losses"]
             )
-            if settings.get("loss", loss) == loss
+            if settings.get("loss", loss) == loss and settings.get("dataset", dataset) == dataset
         ]
 
 

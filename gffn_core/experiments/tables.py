@@ -158,21 +158,23 @@ def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     return cells.join(table.groupby(CELL)["underfit"].any()).reset_index()
 
 
-def differences(table: pd.DataFrame, metric: str, base: str, by: str) -> pd.DataFrame:
+def differences(table: pd.DataFrame, metric: str, base: str, by: str, tests: int = 1) -> pd.DataFrame:
     """Of each value of the column ``by`` minus that of ``base``, paired on seed: columns as of ``interval``,
     and ``seen``, whether 0 is outside the interval."""
     wide = table.pivot(index="seed", columns=by, values=metric)[table[by].unique()]
-    found = interval(wide.sub(wide[base], axis=0).melt().groupby(by, sort=False)["value"])
+    found = interval(wide.sub(wide[base], axis=0).melt().groupby(by, sort=False)["value"], tests)
     return found.assign(seen=found["mean"].abs() > found["half"])
 
 
-def interval(groups) -> pd.DataFrame:
+def interval(groups, tests: int = 1) -> pd.DataFrame:
     """Of grouped values the ``mean``, their number ``n``, and ``half`` of the 95 % interval (Student's t).
+
+    tests: how many such intervals are to hold together (Bonferroni).
 
     NaN below SEEDS values: from two, the interval is thirteen times as wide as they lie apart.
     """
     cells = groups.agg(mean="mean", std="std", n="count")
-    quantile = stats.t.ppf(0.975, np.maximum(cells["n"] - 1, 1))
+    quantile = stats.t.ppf(1 - 0.025 / tests, np.maximum(cells["n"] - 1, 1))
     half = quantile * cells.pop("std") / np.sqrt(cells["n"])
     cells["half"] = half.where(cells["n"] >= SEEDS)
     return cells

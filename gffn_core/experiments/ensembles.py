@@ -1,0 +1,90 @@
+"""Nets that differ in their seed alone, one by one and as ensembles, from the logits that a store keeps."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gffn_core import metrics
+from gffn_core.data.datasets import Dataset, load_dataset
+from gffn_core.experiments.store import Store
+from gffn_core.training.provenance import code_version
+from gffn_core.training.run import Run
+
+
+def pooled(logits: list[Tensor]) -> Tensor:
+    """Logarithm of the mean of the nets' probabilities: (N, K) each -> (N, K)."""
+    return torch.stack([one.log_softmax(-1) for one in logits]).logsumexp(0) - math.log(len(logits))
+
+
+def people(path: Path, dataset: Dataset) -> Tensor:
+    """What people answer to each test image: probabilities (N, K) from a ``.npy`` file, such as CIFAR-10H's.
+
+    ValueError for another shape, or for rows that do not sum to one.
+    """
+    answers = torch.from_numpy(np.load(path, allow_pickle=False)).double()
+    wanted = (len(dataset.test_y), dataset.num_classes)
+    if answers.shape != wanted or not torch.allclose(answers.sum(-1), torch.ones(()).double(), atol=1e-3):
+        raise ValueError(
+            f"{path} holds {tuple(answers.shape)}; needed are probabilities {wanted}, a row an image"
+        )
+    return answers
+
+
+def measures(kept: dict[str, Tensor], dataset: Dataset, answers: Tensor | None) -> dict[str, float]:
+    """Of logits of the parts ``val``, ``test`` and, perhaps, ``ood``: what ``tables.COLUMNS`` calls so.
+
+    And ``people``: cross entropy in nats to people's answers, of the logits after temperature scaling.
+    """
+    test, y = kept["test"], dataset.test_y
+    scaled = test / metrics.fit_temperature(kept["val"], dataset.val_y)
+    found = {
+        "test_accuracy": metrics.accuracy(test, y),
+        "nll": metrics.negative_log_likelihood(test, y),
+        "ece": metrics.expected_calibration_error(test.softmax(-1), y),
+        "scaled_nll": metrics.negative_log_likelihood(scaled, y),
+    }
+    if "ood" in kept:
+        found["auroc_max_softmax"] = metrics.auroc(
+            *(metrics.max_softmax(kept[part]) for part in ("test", "ood"))
+        )
+    if answers is not None:
+        found["people"] = -(answers * scaled.log_softmax(-1)).sum(-1).mean().item()
+    return found
+
+
+def table(
+    runs: Iterable[Run], store: Store, sizes: Iterable[int], root: str | Path | None, answers: Path | None
+) -> pd.DataFrame:
+    """A row per scheme and ensemble of ``size`` nets with seeds in a row; what is not kept is left out."""
+    groups: dict[Run, dict[str, dict]] = {}
+    for run, record in store.select(list(runs)).items():
+        try:
+            groups.setdefault(replace(run, seed=0), {})[record["key"]] = store.logits(record)
+        except FileNotFoundError:
+            continue
+    rows = []
+    for run, nets in groups.items():
+        dataset = load_dataset(run.dataset, root=root)
+        asked = people(answers, dataset) if answers else None
+        for size in sizes:
+            for first in range(0, len(nets) - size + 1, size):
+                keys = [*nets][first : first + size]
+                for scheme, kept in _by_scheme([nets[key] for key in keys]).items():
+                    row = {"keys": "+".join(keys), "size": size, "scheme": scheme, "code": code_version()}
+                    rows.append(row | measures(kept, dataset, asked))
+    return pd.DataFrame(rows)
+
+
+def _by_scheme(nets):
+    """Of the nets' logits ``{scheme}_{part}`` the pooled ones: scheme -> part -> logits."""
+    found = {}
+    for name in nets[0]:
+        scheme, part = name.rsplit("_", 1)
+        found.setdefault(scheme, {})[part] = pooled([torch.from_numpy(net[name]).double() for net in nets])
+    return found
