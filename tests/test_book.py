@@ -25,6 +25,20 @@ def test_pages_load_nothing_from_elsewhere(html):
         assert not loads, (page.name, loads)
 
 
+def test_pages_say_what_they_are_about(html):
+    """To search engines and in link previews: a sentence each, without formulas."""
+    found = {}
+    for page in [*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]:
+        values = dict(
+            re.findall(r'<meta (?:name|property)="([\w:]*description)" content="(.*?)"/>', page.read_text())
+        )
+        found[page.stem] = values.get("description")
+        assert values.get("og:description") == values.get("description"), page.name
+    assert not [name for name, text in found.items() if text and re.search(r"[$\\<]|:math:", text)]
+    assert [name for name, text in found.items() if not text or len(text) < 40] == ["own"]
+    assert len(set(found.values())) == len(found)
+
+
 def test_links_inside_the_book_lead_somewhere(html):
     for page in [*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]:
         for link in re.findall(
