@@ -7,7 +7,6 @@ import types
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-import jupyter_book.config
 import pandas as pd
 
 from gffn_core.experiments import tables
@@ -174,7 +173,9 @@ def test_the_whole_book_is_on_one_page(html):
 
 def test_plain_sphinx_is_told_what_jupyter_book_tells_it():
     """``book/conf.py`` is the way out, should Jupyter Book stop working."""
-    wanted, _ = jupyter_book.config.get_final_config(
+    from jupyter_book.config import get_final_config  # takes seconds, which every process would spend
+
+    wanted, _ = get_final_config(
         user_yaml=ROOT / "_config.yml", sourcedir=ROOT, cli_config={"latex_individualpages": False}
     )
     found = runpy.run_path(str(ROOT / "book/conf.py"))

@@ -16,7 +16,7 @@ from gffn_core.experiments.sweep import sweep
 from gffn_core.training.run import Run
 
 
-@pytest.mark.parametrize("values, rates", ((2, 2), (3, 2), (3, 3)))
+@pytest.mark.parametrize("values, rates", ((2, 2), (3, 2), (4, 3)))
 def test_every_contender_has_as_many_settings(values, rates):
     """Learning rate and option together, and each setting is found to be its contender's."""
     run = Run("mine", "conditional", 16, 1)
@@ -28,7 +28,7 @@ def test_every_contender_has_as_many_settings(values, rates):
 
 def test_the_profile_is_the_contest():
     runs = profile("contest_tuning").runs(["cifar10_1000"])
-    assert pd.Series(map(contest.contender_of, runs)).value_counts().eq(9).all()
+    assert pd.Series(map(contest.contender_of, runs)).value_counts().eq(12).all()
 
 
 def test_the_lowest_nll_on_validation_images_is_chosen_for_each_scheme(tmp_path):

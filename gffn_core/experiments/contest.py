@@ -14,21 +14,21 @@ from gffn_core.training.step import options_of
 # losses are in ``training.step.OBJECTIVES``; what can be tuned is their options and the fields of ``Run``.
 CONTENDERS = {
     "standard": ("conditional", {}),
-    "weight decay": ("conditional", {"weight_decay": (0.5, 0.1, 2.0)}),
-    "dropout": ("conditional", {"dropout": (0.3, 0.1, 0.5)}),
-    "label smoothing": ("label_smoothing", {"smoothing": (0.1, 0.05, 0.2)}),
-    "confidence penalty": ("confidence_penalty", {"weight": (0.3, 0.1, 1.0)}),
-    "LogitNorm": ("logit_norm", {"temperature": (0.1, 0.04, 0.3)}),
-    "z-loss": ("z_loss", {"weight": (0.05, 0.005, 0.5)}),
-    "joint": ("joint", {"kl_weight": (1.0, 5.0, 25.0)}),
-    "self-normalised": ("self_normalised", {"kl_weight": (1.0, 5.0, 25.0)}),
+    "weight decay": ("conditional", {"weight_decay": (0.5, 0.1, 2.0, 8.0)}),
+    "dropout": ("conditional", {"dropout": (0.3, 0.1, 0.5, 0.7)}),
+    "label smoothing": ("label_smoothing", {"smoothing": (0.1, 0.05, 0.2, 0.4)}),
+    "confidence penalty": ("confidence_penalty", {"weight": (0.3, 0.1, 1.0, 0.5)}),
+    "LogitNorm": ("logit_norm", {"temperature": (0.1, 0.04, 0.3, 0.02)}),
+    "z-loss": ("z_loss", {"weight": (0.05, 0.005, 0.5, 5.0)}),
+    "joint": ("joint", {"kl_weight": (1.0, 5.0, 25.0, 125.0)}),
+    "self-normalised": ("self_normalised", {"kl_weight": (1.0, 5.0, 25.0, 125.0)}),
 }
 STANDARD, OURS = "standard", ("joint", "self-normalised")
-RATES = (1e-3, 3e-4, 3e-3, 6e-4, 1.5e-3, 2e-4, 2e-3, 1e-4, 6e-3)  # the likeliest first
+RATES = (1e-3, 3e-4, 3e-3, 6e-4, 1.5e-3, 2e-4, 2e-3, 1e-4, 6e-3, 4e-4, 2.5e-4, 1.4e-4)
 SCHEMES = (LOWEST_NLL, "long")
 
 
-def settings(contender: str, values: int = 3, rates: int = 3) -> list[dict]:
+def settings(contender: str, values: int = 4, rates: int = 3) -> list[dict]:
     """What is tried of a contender, as fields of ``Run``: ``values`` times ``rates`` settings.
 
     The one that tunes nothing else has as many learning rates instead.
