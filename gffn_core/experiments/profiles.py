@@ -200,6 +200,22 @@ PROFILES = {
             seeds=(1, 2, 3, 4, 5, 6),
             **_named({"dataset": "cifar10_1000"} | one for one in _CHOSEN),
         ),
+        # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
+        Profile(
+            "contest_relatives",
+            ("cifar10_1000",),
+            epochs={64: 60},
+            seeds=(1, 2, 3, 4, 5, 6),
+            **_named(
+                [
+                    *_options("joint", kl_weight=(25.0, 125.0)),
+                    *_options("variance", weight=(25.0, 125.0)),
+                    *_options("self_normalised", kl_weight=(25.0, 125.0)),
+                    *_options("squared", weight=(25.0, 125.0)),
+                    *_options("z_loss", weight=(12.5, 62.5)),
+                ]
+            ),
+        ),
         Profile("references_tuning", ("cifar10_10000",), **_TUNING, **_named(_REFERENCES)),
     )
 }
