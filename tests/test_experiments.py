@@ -197,7 +197,7 @@ from gffn_core.experiments.profiles import PROFILES, Profile
 from gffn_core.experiments.sweep import sweep
 if __name__ == "__main__":
     sweep.__kwdefaults__["checkpoint_seconds"] = 0.05
-    PROFILES["small"] = Profile("small", ("mnist",), epochs={16: 8})
+    PROFILES["small"] = Profile("small", ("mnist",), epochs={16: 5})
     options = ["--workers", "2", "--device", "cpu", "--precision", "float32"]
     sys.exit(cli.main(["sweep", "small", *options, *sys.argv[1:]]))
 """
@@ -239,7 +239,7 @@ def test_stopped_or_killed_a_sweep_leaves_no_worker_and_goes_on(files_of_digits,
     assert not checkpoints(store)
 
 
-PAIR = [Run("mnist", loss, batch_size=16, epochs=8) for loss in ("conditional", "joint")]
+PAIR = [Run("mnist", loss, batch_size=16, epochs=5) for loss in ("conditional", "joint")]
 
 
 def checkpoints(store):

@@ -217,7 +217,7 @@ def _read_published(path):
         count = _count(lines)
         if json.loads(first) != count:
             raise ValueError(f"its first line is not that of its {count['records']} records")
-        return [_verified(json.loads(line)) for line in lines.splitlines()]
+        return [_readable(json.loads(line)["record"]) for line in lines.splitlines()]
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); restore it with git") from error
 
@@ -226,6 +226,10 @@ def _verified(stored):
     record = stored["record"]
     if stored["sha256"] != sha256_of(record):
         raise ValueError("its checksum differs from its content")
+    return _readable(record)
+
+
+def _readable(record):
     if record["format"] != FORMAT:
         raise ValueError(f"its format is {record['format']}, this version reads {FORMAT}")
     return record
