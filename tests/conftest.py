@@ -86,7 +86,7 @@ def pytest_xdist_make_scheduler(config, log):
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            book = ("test_book", "test_browser", "test_explorer", "test_playground")
+            book = ("test_book", "test_browser", "test_draw", "test_explorer", "test_playground")
             return "book" if Path(file).stem in book else file
 
     return Files(config, log)
