@@ -15,6 +15,7 @@ SCRIPTS = {
     "notebooks/choices": ["steps.js"],
     "notebooks/claims": ["claims.js"],
     "book/playground": ["playground.js"],
+    "book/draw": ["draw.js"],  # which adds draw_nets.js
 }
 NOTICE = (
     "/* Vega, Vega-Lite and Vega-Embed: University of Washington Interactive Data Lab, BSD 3-clause;"
