@@ -278,7 +278,8 @@ assert form.loc["test_accuracy"].filter(regex="^(?!z-loss)", axis=0)["seen"].all
 display(
     Markdown(
         "**The form hardly matters, but the level does: the joint loss is as good as the variance of"
-        " $\\ln Z$, the self-normalised loss as the squared distance, and the z-loss at the same weights gains"
+        " $\\ln Z$, the self-normalised loss as the squared distance, and the z-loss at the same weights"
+        " gains"
         f" nothing or ruins the net (accuracy {says(form, 'test_accuracy', 'z-loss, 25')} and"
         f" {says(form, 'test_accuracy', 'z-loss, 125')}).**"
     )
@@ -286,9 +287,9 @@ display(
 
 # %% [markdown]
 # **Why.** The z-loss pulls $\ln Z$ to zero. An untrained net has logits near zero, and so $\ln Z$ near
-# $\ln K$, 2.3 here. At a large weight the way to zero is most of what it learns. The squared distance has $\ln
-# K$ for its level, and the joint loss and the variance have none: they ask for an even $\ln Z$, wherever it
-# is. In a language model the weight is $10^{-4}$, and the level does not matter.
+# $\ln K$, 2.3 here. At a large weight the way to zero is most of what it learns. The squared distance has
+# $\ln K$ for its level, and the joint loss and the variance have none: they ask for an even $\ln Z$,
+# wherever it is. In a language model the weight is $10^{-4}$, and the level does not matter.
 #
 # So is the joint loss more than a z-loss? Than a z-loss with the right level, no.
 #
@@ -350,7 +351,8 @@ display(
         f" {-ahead['mean']['scaled_nll']:.3f} nats after $T$, and loses"
         f" {-ahead['mean']['auroc_max_softmax']:.3f} of AUROC.** Batch sizes"
         f" {', '.join(map(str, sorted(more[complete]['batch_size'].unique())))}; these intervals hold one by"
-        " one. Nothing was tuned here, so it is a comparison of losses and no contest. What a larger weight does"
+        " one. Nothing was tuned here, so it is a comparison of losses and no contest. What a larger"
+        " weight does"
         f" is known for batch size 64, three seeds and the epoch of the best accuracy: $w = 30$ has"
         f" {heavy['joint']:.3f} where the standard loss has {heavy['conditional']:.3f}"
         " ([more weights](choices.ipynb))."
