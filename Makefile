@@ -26,7 +26,7 @@ book: notebooks
 	@echo "The book: open $(CURDIR)/_build/html/index.html"
 
 test: setup
-	$(BIN)/python -m pytest -n 4 --no-loadscope-reorder --junitxml=_build/tests.xml  # which the book's status page shows
+	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder --junitxml=_build/tests.xml  # which the book's status page shows
 
 # In an environment of its own, as the auditor is no part of what it audits. Versions without "+cpu",
 # which no index knows; a package it cannot look up it would pass over, so .ci/audit.py fails for it.

@@ -1,14 +1,17 @@
 """A fair fight between ways to train: as many settings of each, chosen on validation images alone."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from itertools import product
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from gffn_core.experiments import tables
 from gffn_core.training.course import LOWEST_NLL
 from gffn_core.training.run import Run
 from gffn_core.training.step import options_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Contender: its loss, and what it tunes beside the learning rate, the likeliest value first. A line adds one:
 # losses are in ``training.step.OBJECTIVES``; what can be tuned is their options and the fields of ``Run``.
@@ -56,6 +59,10 @@ def contender_of(run: Run) -> str:
 
 def frame(records: Iterable[dict], schemes: Iterable[str] = SCHEMES) -> pd.DataFrame:
     """``tables.frame`` with three columns more: ``contender``, its ``setting`` in words, and ``val_nll``."""
+    import pandas as pd  # here, as the profiles, and so the command's help, do without
+
+    from gffn_core.experiments import tables
+
     rows = []
     for record in records:
         run, row = Run.of(record["run"]), tables.frame([record], tuple(schemes))

@@ -12,6 +12,7 @@ import json
 import math
 import warnings
 import zlib
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -88,19 +89,30 @@ class Store:
 
     def records(self) -> list[dict]:
         """All records, each once; a finished run here comes before its published copy."""
-        by_key = {}
+        return [load() for _, load in self._by_key().values()]
+
+    def _by_key(self):
+        """By key the run and the function that loads its record."""
+        entries = []
         for path in sorted(self.published.glob("*.jsonl.gz")):
             try:
-                records = _read_published(path)
+                entries += _published(path, path.stat().st_mtime_ns)
             except ValueError as error:
-                warnings.warn(str(error), stacklevel=2)
-                continue
-            by_key |= {record["key"]: record for record in records if _is_known(record, path)}
+                warnings.warn(str(error), stacklevel=3)
         for path in sorted(self.runs.glob("*.json")):
             record = _read(path)
-            if record is not None and _is_known(record, path):
-                by_key[record["key"]] = record
-        return list(by_key.values())
+            if record is not None:
+                entries.append((path, record["key"], _run_of(record), partial(dict, record)))
+        by_key = {}
+        for path, key, run, load in entries:
+            if isinstance(run, Run):
+                by_key[key] = run, load
+            else:
+                warnings.warn(
+                    f"{path}: record {key} is left out, as this version does not know its run ({run})",
+                    stacklevel=3,
+                )
+        return by_key
 
     def select(self, runs: list[Run], versions: dict[str, str] | None = None) -> dict[Run, dict]:
         """The records of those runs that are there, in the order of ``runs``.
@@ -111,9 +123,9 @@ class Store:
         """
         wanted = set(runs)
         chosen = {}
-        for record in self.records():
+        for record in [load() for run, load in self._by_key().values() if run in wanted]:
             run = Run.of(record["run"])
-            if run not in wanted or (versions and record["data"]["sha256"] != versions[run.dataset]):
+            if versions and record["data"]["sha256"] != versions[run.dataset]:
                 continue
             if run not in chosen or _rank(record) > _rank(chosen[run]):
                 chosen[run] = record
@@ -156,7 +168,7 @@ class Store:
         damaged, or publish nothing.
         """
         path = self.published / f"{name}.jsonl.gz"
-        published = _read_published(path) if path.exists() else []
+        published = [record for record, _ in _read_published(path)] if path.exists() else []
         records = list(self.select(runs).values())
         if not records:
             raise ValueError(
@@ -181,17 +193,26 @@ def _rank(record):
     return record["data"]["official"], record["provenance"]["finished"]
 
 
-def _is_known(record, path):
-    """Whether this version knows the record's run; if not, a warning names the file and the key."""
+def _run_of(record):
+    """The record's run, or, where this version does not know it, the error."""
     try:
-        hash(Run.of(record["run"]))
+        run = Run.of(record["run"])
+        hash(run)
+        return run
     except (TypeError, ValueError) as error:
-        warnings.warn(
-            f"{path}: record {record['key']} is left out, as this version does not know its run ({error})",
-            stacklevel=3,
-        )
-        return False
-    return True
+        return error
+
+
+@lru_cache(maxsize=64)
+def _published(path, changed):
+    """Of a published file as it was when ``changed``: path, key, run and the function that loads the record.
+
+    A chapter selects ten times, and to read all records takes seconds.
+    """
+    return [
+        (path, record["key"], _run_of(record), partial(_record_of, line))
+        for record, line in _read_published(path)
+    ]
 
 
 def _extent(records):
@@ -211,13 +232,13 @@ def _read(path):
 
 
 def _read_published(path):
-    """All records of a published file, also those whose run this version does not know."""
+    """All records of a published file with their lines, also those whose run this version does not know."""
     try:
         first, _, lines = gzip.decompress(path.read_bytes()).partition(b"\n")
         count = _count(lines)
         if json.loads(first) != count:
             raise ValueError(f"its first line is not that of its {count['records']} records")
-        return [_readable(json.loads(line)["record"]) for line in lines.splitlines()]
+        return [(_record_of(line), line) for line in lines.splitlines()]
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); restore it with git") from error
 
@@ -227,6 +248,10 @@ def _verified(stored):
     if stored["sha256"] != sha256_of(record):
         raise ValueError("its checksum differs from its content")
     return _readable(record)
+
+
+def _record_of(line):
+    return _readable(json.loads(line)["record"])
 
 
 def _readable(record):
