@@ -1,6 +1,7 @@
 """Contenders have equal budgets, and what is chosen is chosen on validation images."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -75,3 +76,12 @@ def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch):
     assert three.nll == pytest.approx(-mean.gather(1, digits.test_y[:, None]).log().mean().item(), abs=1e-4)
     np.save(tmp_path / "people.npy", answers.numpy()[:, :9])
     assert cli.main(["ensembles", "four", *file]) == 1
+
+
+def test_the_contest_has_the_settings_that_validation_images_chose():
+    """Of the published tuning, on both data sets and for both schemes."""
+    store = Store(Path(__file__).resolve().parents[1] / "results")
+    tuned = store.select(profile("contest_tuning").runs())
+    of_key = {record["key"]: run for run, record in tuned.items()}
+    best = {of_key[key] for key in contest.chosen(contest.frame(tuned.values()))["key"]}
+    assert {replace(run, seed=0) for run in profile("contest").runs()} == best

@@ -104,20 +104,41 @@ _REFERENCES = [
     *_options("labelled", references=("blur",)),
 ]
 # What ``contest.chosen`` chose of ``contest_tuning``, for either scheme.
-_CHOSEN = [
-    {"loss": "conditional", "learning_rate": 2e-4},
-    {"loss": "conditional", "learning_rate": 1e-3, "weight_decay": 2.0},
-    {"loss": "conditional", "learning_rate": 3e-4, "weight_decay": 2.0},
-    {"loss": "conditional", "learning_rate": 3e-3, "dropout": 0.7},
-    {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.7},
-    {"loss": "label_smoothing", "learning_rate": 3e-4, "options": {"smoothing": 0.2}},
-    {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.3}},
-    {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.5}},
-    {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.04}},
-    {"loss": "z_loss", "learning_rate": 3e-4, "options": {"weight": 0.5}},
-    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
-    {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
-]
+_CHOSEN = {
+    "cifar10_1000": [
+        {"loss": "conditional", "learning_rate": 2e-4},
+        {"loss": "conditional", "learning_rate": 1e-3, "weight_decay": 2.0},
+        {"loss": "conditional", "learning_rate": 3e-4, "weight_decay": 2.0},
+        {"loss": "conditional", "learning_rate": 3e-3, "dropout": 0.7},
+        {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.7},
+        {"loss": "label_smoothing", "learning_rate": 3e-4, "options": {"smoothing": 0.2}},
+        {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.3}},
+        {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.5}},
+        {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.04}},
+        {"loss": "z_loss", "learning_rate": 3e-4, "options": {"weight": 0.5}},
+        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
+        {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
+    ],
+    "fashion_mnist_1000": [
+        {"loss": "conditional", "learning_rate": 4e-4},
+        {"loss": "conditional", "learning_rate": 1.4e-4},
+        {"loss": "conditional", "learning_rate": 1e-3, "weight_decay": 0.5},
+        {"loss": "conditional", "learning_rate": 1e-3, "weight_decay": 2.0},
+        {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.1},
+        {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.5},
+        {"loss": "label_smoothing", "learning_rate": 1e-3, "options": {"smoothing": 0.05}},
+        {"loss": "label_smoothing", "learning_rate": 3e-4, "options": {"smoothing": 0.05}},
+        {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.1}},
+        {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.3}},
+        {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.1}},
+        {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.04}},
+        {"loss": "z_loss", "learning_rate": 3e-3, "options": {"weight": 0.5}},
+        {"loss": "z_loss", "learning_rate": 1e-3, "options": {"weight": 0.5}},
+        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 5.0}},
+        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
+        {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 5.0}},
+    ],
+}
 _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
@@ -195,10 +216,10 @@ PROFILES = {
         ),
         Profile(
             "contest",
-            ("cifar10_1000",),
+            tuple(_CHOSEN),
             epochs={64: 60},
             seeds=(1, 2, 3, 4, 5, 6),
-            **_named({"dataset": "cifar10_1000"} | one for one in _CHOSEN),
+            **_named({"dataset": name} | one for name, chosen in _CHOSEN.items() for one in chosen),
         ),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
         Profile(
