@@ -513,8 +513,8 @@ display(
 )
 
 # %% [markdown]
-# **And on other images?** For Fashion-MNIST the tuning is done and the test seeds are not trained yet. So
-# here is what validation images say of the settings that they chose, which flatters everybody a little.
+# **And on other images?** For Fashion-MNIST the tuning is done, and the test seeds are not all trained yet.
+# So here is what validation images say of the settings that they chose, which flatters everybody a little.
 
 # %% tags=["hide-input"]
 fashion = contest.frame(
