@@ -123,8 +123,10 @@ class Store:
         """
         wanted = set(runs)
         chosen = {}
-        for record in [load() for run, load in self._by_key().values() if run in wanted]:
-            run = Run.of(record["run"])
+        for run, load in self._by_key().values():
+            if run not in wanted:
+                continue
+            record = load()
             if versions and record["data"]["sha256"] != versions[run.dataset]:
                 continue
             if run not in chosen or _rank(record) > _rank(chosen[run]):
