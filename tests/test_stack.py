@@ -350,7 +350,6 @@ def test_where_nothing_can_be_measured_the_first_way_is_taken(tiny, monkeypatch)
 @needs_cuda
 @pytest.mark.parametrize("execution", WAYS, ids=str)
 def test_the_captured_graph_agrees_with_the_cpu(digits, execution):
-    torch.backends.cudnn.allow_tf32 = False
     runs = [dataclasses.replace(run, epochs=1) for run in MIXED]
     there = by_run(train_stack(runs, digits, "cuda", execution=execution))
     here = by_run(train_stack(runs, digits, execution=execution))

@@ -210,7 +210,7 @@ PROFILES = {
         ),
         Profile(
             "contest_tuning",
-            ("cifar10_1000", "fashion_mnist_1000"),
+            ("cifar10_1000", "fashion_mnist_1000", "cifar10_10000", "fashion_mnist_10000"),
             epochs={64: 60},
             **_named(one for name in contest.CONTENDERS for one in contest.settings(name)),
         ),

@@ -114,6 +114,8 @@ def record_key(run: Run, data_sha256: str) -> str:
 
 def initial_model(run: Run, dataset: Dataset) -> ConvNet:
     """The run's model before training, on the CPU; PyTorch's default initialisation from ``run.seed``."""
+    # float32 is to be float32 in a GPU's convolutions too, whose inputs cuDNN would round to 10 bits.
+    torch.backends.cudnn.allow_tf32 = False
     _, channels, size, _ = dataset.train_x.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
