@@ -42,15 +42,15 @@ side of what is claimed.
 **Results.** {count["reproduced"]} reproduced ({reproduced}), {count["not reproduced"]} not ({refuted}),
 {count["inconclusive"]} inconclusive, {count["not testable here"]} not testable with our data. The joint loss
 costs nothing and lowers the calibration error of long trained nets. Stopping early, or a temperature, lowers
-it more. A gain in accuracy is small where there is one; no trend with the batch size is seen. $\\ln p(x)$
-does not detect unfamiliar images, and [cannot](mechanism.ipynb).
+it more. The gain in accuracy is small, and on CIFAR-10 it shrinks with the batch size. $\\ln p(x)$ detects
+unfamiliar images badly, and [cannot](mechanism.ipynb) do better.
 
 **What was easy.** The loss is one line, its derivation is complete, and the nets are small.
 
 **What was difficult.** Learning rate, stopping rule and preprocessing are not printed, and "trained longer"
 rests on a time limit ([our choices](choices.ipynb)). The thesis has one net for most cells; spread over
-seeds is as large as many of its differences. So most statements about single data sets need more seeds than
-we have: [how many](verdicts.ipynb).
+seeds is as large as many of its differences. So what it says of trends and of single cells often needs more
+seeds than we have: [how many](verdicts.ipynb).
 """
     )
 )
@@ -91,11 +91,11 @@ answer(
 # ### Is the joint net more accurate?
 
 # %% tags=["hide-input"]
-assert effect["4b"] > 0 and not verdict[["4a", "4b"]].isin(["reproduced", "not reproduced"]).any()
+assert verdict["4b"] == verdict["24"] == "reproduced" and verdict["4a"] == "inconclusive"
 answer(
     "4a 4b 4c 4d 22 23 24 31 B6",
-    f"By {100 * effect['4b']:.1f} points on average, which is not settled. It generalises a little better"
-    f" (24).",
+    f"By {100 * effect['4b']:.1f} points on average (4b); whether in every cell is open (4a). It generalises"
+    " better (24).",
 )
 
 # %% [markdown]
@@ -103,8 +103,11 @@ answer(
 
 # %% tags=["hide-input"]
 growth = "5a 5b 5c 5d 5e 5f".split()
-assert (verdict[growth] == "inconclusive").all() and effect[growth].abs().max() < 0.003
-answer(" ".join(growth), "No trend is seen, in either direction, and none is ruled out.")
+assert verdict["5d"] == "reproduced" and (verdict[growth].drop("5d") == "inconclusive").all()
+answer(
+    " ".join(growth),
+    "On CIFAR-10, trained long, it shrinks (5d). Elsewhere no trend is seen, and none is ruled out.",
+)
 
 # %% [markdown]
 # ### Do large batches make worse nets?
@@ -132,8 +135,12 @@ answer(
 # ### Does that gain grow with the batch size?
 
 # %% tags=["hide-input"]
-assert verdict["10c"] == verdict["11b"] == "not reproduced" and effect["10c"] < 0
-answer("10a 10b 10c 10d 11a 11b 30 B8", "Not on the whole (11b); on CIFAR-10 it shrinks (10c).")
+against = ["10a", "10c", "11b"]
+assert (verdict[against] == "not reproduced").all() and effect[against].max() < 0
+answer(
+    "10a 10b 10c 10d 11a 11b 30 B8",
+    "No: on MNIST and CIFAR-10 it shrinks (10a, 10c), and on average too (11b).",
+)
 
 # %% [markdown]
 # ### Would a temperature do?
@@ -150,16 +157,22 @@ answer(
 # ### Do reliability diagrams look as they are printed?
 
 # %% tags=["hide-input"]
-assert verdict["27"] == "reproduced" and effect["15d"] > 0 and effect["15e"] > 0
-answer("14a 14b 15a 15b 15c 15d 15e", "They look alike, but one cell with three seeds settles nothing.")
+diagrams = ["14a", "14b", "15c", "15d", "15e"]
+assert (verdict[diagrams] == "reproduced").all() and (verdict[["15a", "15b"]] == "inconclusive").all()
+answer(
+    "14a 14b 15a 15b 15c 15d 15e",
+    "Yes, as far as six seeds can tell: those of the GFFN, and MNIST's. How bumpy the standard net's is on"
+    " CIFAR-10 is open (15a, 15b).",
+)
 
 # %% [markdown]
 # ### Does ln p(x) detect unfamiliar images?
 
 # %% tags=["hide-input"]
-assert verdict["17b"] == "reproduced" and verdict["B4"] == "not reproduced" and effect["16b"] > 0
+assert (verdict[["16b", "17b", "17d"]] == "reproduced").all() and verdict["B4"] == "not reproduced"
 answer(
     "16a 16b 16c 17a 17b 17c 17d 18 19a 19b 20 B4 B5",
-    "No: in some cells it is worse than chance (17b), and typicality is no way out (B4).",
+    "Badly. Most nets do better than chance with it (17d), some worse (17b), and max softmax is ahead by"
+    f" {effect['16b']:.2f} of AUROC (16b). Typicality is no way out (B4).",
 )
 assert asked == set(ledger.index)  # each claim stands under a question

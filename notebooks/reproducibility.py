@@ -16,6 +16,7 @@ import math
 from pathlib import Path
 
 import pandas as pd
+import statsmodels.formula.api as smf
 from IPython.display import Markdown, display
 
 from gffn_core.experiments import tables, verify
@@ -134,6 +135,53 @@ if long["seed"].nunique() > 1:
     display(spread.rename(index=tables.short_title, columns=NUMBERS).rename_axis("data set").round(4))
 else:
     display(Markdown("The runs shown have one seed each: their spread is not known yet."))
+
+# %% [markdown]
+# ## Does it matter where a pair was trained?
+#
+# Some pairs were trained on a CPU, some on a GPU, some in bfloat16; the two nets of a pair always alike. Does
+# that move what the joint loss changes? The effect of each pair is compared within its cell (data set and
+# batch size), over the cells that have pairs of both kinds; other seeds are the noise.
+
+# %% tags=["hide-input"]
+about = pd.DataFrame(
+    {
+        "key": r["key"],
+        "device": {"cpu": "CPU", "cuda": "GPU"}[r["provenance"]["device"]],
+        "precision": r["provenance"].get("precision", "float32"),
+    }
+    for r in finished
+)
+effects = long.merge(about).pivot_table(
+    index=["title", "batch_size", "seed", "device", "precision"], columns="loss", values=list(NUMBERS)
+)
+effects = (effects.xs("joint", axis=1, level=1) - effects.xs("conditional", axis=1, level=1)).reset_index()
+effects["cell"] = effects["title"] + effects["batch_size"].astype(str)
+rows = []
+for kind, one, other, alike in (
+    ("device", "CPU", "GPU", "precision == 'float32'"),
+    ("precision", "float32", "bfloat16", "device == 'CPU'"),
+):
+    both = effects.query(alike).groupby("cell").filter(lambda cell: cell[kind].nunique() == 2)
+    for number, label in NUMBERS.items() if len(both) else ():
+        fit = smf.ols(f"{number} ~ C(cell) + I({kind} == '{other}')", both).fit()
+        low, high = fit.conf_int().iloc[-1]
+        rows.append(
+            [
+                f"{other} minus {one}",
+                f"{len(both)} in {both['cell'].nunique()}",
+                label,
+                f"{fit.params.iloc[-1]:+.4f} ± {(high - low) / 2:.4f}",
+                f"{fit.pvalues.iloc[-1]:.2f}",
+            ]
+        )
+        assert fit.pvalues.iloc[-1] > 0.05
+if rows:
+    header = ["", "pairs in cells", "effect on", "difference of the effect", "p"]
+    display(Markdown(words.markdown_table(header, rows)))
+    display(Markdown("**No: neither device nor precision is seen to move what the joint loss changes.**"))
+else:
+    display(Markdown("All runs shown were trained on one kind of device, in one precision."))
 
 # %% [markdown]
 # ## Repeated runs
