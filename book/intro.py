@@ -133,7 +133,8 @@ display(
 # ::::{grid} 1 1 3 3
 #
 # :::{grid-item-card} Learn
-# [Playground](playground.md): both losses train in the page; [draw a digit](draw.md), and two nets answer.
+# [Playground](playground.md): both losses train in the page; [film](film.md) of two nets that learn; [draw a
+# digit](draw.md), and two nets answer.
 # [The theory](../notebooks/theory.ipynb), line by line; [what the loss does](../notebooks/mechanism.ipynb);
 # [any batch size](../notebooks/any_batch.ipynb).
 # :::

@@ -188,7 +188,7 @@ def _status(args):
 @_command(
     "train some of the profile's runs again and compare",
     "of the second executions, those that finished are kept with --keep DIR, else none",
-    _PROFILE,
+    *_GRID,
     _option("--count", type=int, default=5, metavar="N", help="how many, drawn at random (default: 5)"),
     _option("--draw", type=int, default=0, metavar="SEED", help="of the draw (default: 0)"),
     _option(

@@ -242,7 +242,7 @@ display(
         f" {100 * elsewhere.loc['test_accuracy', 'joint']['mean']:.1f} points of accuracy and"
         f" {-elsewhere.loc['scaled_nll', 'joint']['mean']:.2f} nats after $T$ over the standard net.** The"
         " chosen weight is smaller here, 5. And the z-loss keeps up, which it does not on CIFAR-10: whatever"
-        " evens $\\ln Z$ helps, if the level does no harm ([below](#is-it-the-form-or-the-weight))."
+        " evens $\\ln Z$ helps, if the level does no harm."
     )
 )
 

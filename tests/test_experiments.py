@@ -446,6 +446,8 @@ def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsy
     assert main(verify) == 0
     assert main(["verify", *where, "--count", "3"]) == 1
     assert "count=3: there are 2 finished runs" in capsys.readouterr().err
+    assert main(["verify", *where, "--losses", "joint", "--count", "2"]) == 1
+    assert "count=2: there are 1 finished runs" in capsys.readouterr().err
     assert main(["verify", *where, "--count", "2", "--keep", str(store.root)]) == 1
     assert "is the store of the first executions" in capsys.readouterr().err
     record = store.records()[0]

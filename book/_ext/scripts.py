@@ -16,6 +16,7 @@ SCRIPTS = {
     "notebooks/claims": ["claims.js"],
     "book/playground": ["playground.js"],
     "book/draw": ["draw.js"],  # which adds draw_nets.js
+    "book/film": ["film_frames.js", "film.js"],
 }
 NOTICE = (
     "/* Vega, Vega-Lite and Vega-Embed: University of Washington Interactive Data Lab, BSD 3-clause;"
