@@ -236,12 +236,15 @@ rows = [
     for row in undecided.itertuples()
 ]
 planned = len(profiles.profile(PROFILE).seeds)
-within = (undecided["seeds"] <= planned).sum()
+within, hard = (undecided["seeds"] <= planned).sum(), (undecided["seeds"] > 30).sum()
 display(
     Markdown(
         words.markdown_table(["inconclusive claim", "effect", "seeds needed"], rows)
-        + f"\n\n**{within} of these {len(undecided)} would be decided by the {planned} seeds that the profile"
-        " plans**, if effect and spread stay as they are; many cells have fewer so far."
+        + f"\n\n**{len(undecided)} of {tested} claims are open. {hard} of them lie so near a boundary that 30"
+        f" seeds would not decide; {within} would be decided by the {planned} seeds that the profile"
+        " plans**, if effect and spread stay as they are; many cells have fewer so far. Most are about a"
+        " trend, or about each single cell: the thesis reads off its curves what is as small as what counts"
+        " as nothing here."
     )
 )
 
