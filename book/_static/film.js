@@ -13,7 +13,7 @@
   slider.max = LAST;
 
   const WIDTH = 300, HEIGHT = 170, FOOT = 24; // of a drawing, and of the room for the axis below
-  const across = (share) => 26 + share * (WIDTH - 34), up = (share) => HEIGHT - FOOT - share * (HEIGHT - FOOT - 8);
+  const across = (share) => 26 + share * (WIDTH - 42), up = (share) => HEIGHT - FOOT - share * (HEIGHT - FOOT - 8);
   const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
   const signed = (value) => String(value).replace("-", "−");
 
