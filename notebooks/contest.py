@@ -225,7 +225,7 @@ draw(
     elsewhere.drop("LogitNorm", level=1),
     name="contest-fashion",
     against="the standard net, all stopped at their lowest validation NLL",
-    alt="Seven of the eight ways on Fashion-MNIST. The joint loss, the self-normalised loss and the z-loss are"
+    alt="Seven of the eight ways on Fashion-MNIST. The joint, the self-normalised and the z-loss are"
     f" furthest to the right in NLL ({says(elsewhere, 'nll', 'joint')} for the joint loss) and in NLL after"
     " T.",
     caption="In NLL, raw and after T, the three that even ln Z lead. LogitNorm is beyond the left edge.",

@@ -52,6 +52,13 @@ def test_weight_decay_is_decoupled_from_the_gradient(tiny):
         torch.testing.assert_close(plain[name] - decayed[name], 0.01 * 0.5 * value, rtol=1e-3, atol=1e-7)
 
 
+def test_float32_is_float32_in_a_gpus_convolutions(tiny, monkeypatch):
+    """PyTorch lets cuDNN round what it convolves to 10 bits."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    initial_model(Run("digits", "joint", batch_size=100, epochs=1), tiny)
+    assert not torch.backends.cudnn.allow_tf32
+
+
 def test_equal_runs_give_equal_results(tiny):
     run = Run("digits", "joint", batch_size=20, epochs=2)
     torch.manual_seed(1)
