@@ -103,10 +103,11 @@ answer(
 
 # %% tags=["hide-input"]
 growth = "5a 5b 5c 5d 5e 5f".split()
-assert verdict["5d"] == "reproduced" and (verdict[growth].drop("5d") == "inconclusive").all()
+assert verdict["5d"] == "reproduced" and (verdict[["5a", "5b", "5c"]] == "inconclusive").all()
 answer(
     " ".join(growth),
-    "On CIFAR-10, trained long, it shrinks (5d). Elsewhere no trend is seen, and none is ruled out.",
+    "On CIFAR-10, trained long, it shrinks (5d). Where the thesis sees it grow, nothing is settled (5a to"
+    " 5c).",
 )
 
 # %% [markdown]

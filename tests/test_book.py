@@ -134,6 +134,13 @@ def test_status_page_tells_what_was_executed_here(html):
     assert page.count("<p>as committed</p>") == len(NOTEBOOKS) - 2 + 1
 
 
+def test_a_term_is_explained_where_a_page_first_uses_it(html):
+    page = (html / "notebooks/contest.html").read_text()
+    terms = re.findall(r'<a class="gffn-term[^>]*#(term-[^"]+)" title="([^"]+)"', page)
+    assert len(dict(terms)) == len(terms) >= 4
+    assert dict(terms)["term-ECE"].startswith("Expected calibration error (5.4): the mean of |acc(B_m)")
+
+
 def test_status_page_of_a_fresh_clone(monkeypatch):
     """Nothing was executed or tested there, and it says so."""
     monkeypatch.syspath_prepend(ROOT / "book/_ext")
