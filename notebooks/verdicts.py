@@ -241,10 +241,10 @@ display(
     Markdown(
         words.markdown_table(["inconclusive claim", "effect", "seeds needed"], rows)
         + f"\n\n**{len(undecided)} of {tested} claims are open. {hard} of them lie so near a boundary that 30"
-        f" seeds would not decide; {within} would be decided by the {planned} seeds that the profile"
-        " plans**, if effect and spread stay as they are; many cells have fewer so far. Most are about a"
-        " trend, or about each single cell: the thesis reads off its curves what is as small as what counts"
-        " as nothing here."
+        f" seeds would hardly decide them; {within} would be decided, with 80 % probability, by the {planned}"
+        " seeds that the profile plans**, if effect and spread stay as they are; many cells have fewer so"
+        " far. Most are about a trend, or about each single cell: the thesis reads off its curves what is"
+        " as small as what counts as nothing here."
     )
 )
 
