@@ -542,7 +542,7 @@ cifar = table[table["dataset"] == "cifar10_10000"]  # which has the more sizes s
 means = cifar.pivot_table(index="batch_size", columns="loss", values=["test_accuracy", "ece", "scaled_nll"])
 ours, joint, conditional = (means.xs(one, axis=1, level="loss") for one in any_batch.LOSSES[::-1])
 gains, finer = 100 * (ours - conditional)["test_accuracy"], (conditional - ours)["scaled_nll"]
-assert scored["verdict"]["2"] == "reproduced" and scored["effect"]["3"] > 0
+assert scored["verdict"]["3"] == "reproduced"
 assert (ours["ece"] < joint["ece"]).all() and (finer > 0).all() and (gains > 0).all()
 assert (joint - ours)["ece"].is_monotonic_decreasing  # with the batch size
 shown = ", ".join(map(str, sorted(set(cifar["batch_size"]))))
