@@ -81,7 +81,7 @@ def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch):
 def test_the_contest_has_the_settings_that_validation_images_chose():
     """Of the published tuning, on both data sets and for both schemes."""
     store = Store(Path(__file__).resolve().parents[1] / "results")
-    tuned = store.select(profile("contest_tuning").runs())
+    tuned = store.select(profile("contest_tuning").runs(profile("contest").datasets))
     of_key = {record["key"]: run for run, record in tuned.items()}
     best = {of_key[key] for key in contest.chosen(contest.frame(tuned.values()))["key"]}
     assert {replace(run, seed=0) for run in profile("contest").runs()} == best

@@ -237,8 +237,8 @@ def test_keyboard_alone_changes_the_view_and_keeps_the_focus(tab, visit):
     choice(tab, "data set").focus()
     tab.keyboard.press("Tab")
     tab.keyboard.press("ArrowDown")
-    tab.wait_for_function("location.hash.includes('batch=64')")
-    assert "batch size 64" in says(tab)
+    tab.wait_for_function("location.hash.includes('batch=32')")
+    assert "batch size 32" in says(tab)
     assert tab.evaluate("document.activeElement.name") == "batch"
 
 
