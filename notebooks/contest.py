@@ -631,7 +631,6 @@ IN_SHORT = (
     "all five of these beat the standard loss in accuracy",
 )
 nll_share, ece_share = (at_end[need] / at_end[need][STANDARD] for need in ("nll", "ece"))
-single = of(LOWEST_NLL).groupby("contender")["test_accuracy"].mean()
 predicted = [  # what came, and whether it is what we wrote
     (
         f"joint {says(stopped, 'test_accuracy', 'joint')} in accuracy, {says(stopped, 'nll', 'joint')} in"

@@ -7,15 +7,13 @@
   const { low, high, nets } = globalThis.gffnFilm;
   const LOOKS = { conditional: ["#3b8bc2", ""], joint: ["#d55e00", "4 2"] }; // as in the other chapters (gffn_core/pages/style.py)
   const LAST = nets.joint.length - 1, SECONDS = 6; // of the whole film
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const [hills, bars] = root.querySelectorAll("svg"), table = root.querySelector("tbody");
-  const slider = root.querySelector("input"), [play] = root.querySelectorAll("button"), status = root.querySelector("[aria-live]");
+  const slider = root.querySelector("input"), play = root.querySelector("button"), status = root.querySelector("[aria-live]");
   slider.max = LAST;
 
   const WIDTH = 300, HEIGHT = 170, FOOT = 24; // of a drawing, and of the room for the axis below
   const across = (share) => 26 + share * (WIDTH - 42), up = (share) => HEIGHT - FOOT - share * (HEIGHT - FOOT - 8);
   const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
-  const signed = (value) => String(value).replace("-", "−");
 
   function frameOf(svg, ticks, marks) {
     const axis = ticks.map(([at, text]) => `<text x="${across(at)}" y="${HEIGHT - 8}" text-anchor="middle">${text}</text>`);
@@ -50,7 +48,7 @@
         return `M${across((i + 0.5) / 10) - r} ${up(right[i])}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
       }).join(""));
       const row = document.createElement("tr");
-      for (const text of [name, percent(accuracy), ece.toFixed(3), signed(spread.toFixed(2))]) {
+      for (const text of [name, percent(accuracy), ece.toFixed(3), spread.toFixed(2)]) {
         row.append(Object.assign(document.createElement(row.children.length ? "td" : "th"), { textContent: text }));
       }
       row.firstChild.scope = "row";
@@ -71,7 +69,7 @@
     play.textContent = "Play";
     status.textContent = slider.getAttribute("aria-valuetext"); // a screen reader hears what stays
   }
-  play.hidden = still;
+  play.hidden = matchMedia("(prefers-reduced-motion: reduce)").matches;
   play.addEventListener("click", () => {
     if (playing) return stop();
     if (Number(slider.value) === LAST) slider.value = 0;
