@@ -7,6 +7,7 @@ import types
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import matplotlib.image
 import pandas as pd
 
 from gffn_core.experiments import tables
@@ -36,6 +37,16 @@ def test_pages_say_what_they_are_about(html):
     assert not [name for name, text in found.items() if text and re.search(r"[$\\<]|:math:", text)]
     assert [name for name, text in found.items() if not text or len(text) < 40] == ["own"]
     assert len(set(found.values())) == len(found)
+
+
+def test_pages_show_a_picture_in_link_previews(html):
+    """By its whole address, which is that of the fork's pages."""
+    page = (html / "notebooks/theory.html").read_text()
+    assert '<meta property="og:image" content="https://reader.github.io/fork/_static/card.png"/>' in page
+    assert '<link rel="canonical" href="https://reader.github.io/fork/notebooks/theory.html"' in page
+    picture = matplotlib.image.imread(html / "_static/card.png")
+    assert picture.shape[:2] == (630, 1200)
+    assert (picture[:160, :, :3] < 0.5).any() and (picture[200:, :, :3] < 0.5).any()  # words, and the figure
 
 
 def test_links_inside_the_book_lead_somewhere(html):
@@ -235,5 +246,5 @@ def test_old_addresses_lead_to_the_new_ones(html):
 
 def test_formulas_are_set_by_the_bundled_mathjax(html):
     page = (html / "notebooks/theory.html").read_text()
-    assert re.search(r'src="\.\./_static/mathjax/tex-chtml\.js', page)
-    assert (html / "_static/mathjax/tex-chtml.js").exists()
+    assert re.search(r'src="\.\./_static/mathjax/startup\.js', page)
+    assert (html / "_static/mathjax/startup.js").exists()

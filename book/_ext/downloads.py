@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
-from figures import chapters, drawings
+from figures import chapters, files
 
 from gffn_core.experiments import profiles, tables
 from gffn_core.experiments.store import Store
@@ -44,16 +44,19 @@ def substitute(app, config):
 
 
 def _chapters(app):
-    figures = drawings(app)
+    figures = files(app)
     return words.markdown_table(
-        ["chapter", "files", "figures (SVG)"],
+        ["chapter", "files", "figures (SVG), and what they show (CSV)"],
         (
             [
                 _title(app, chapter),
                 ", ".join(
                     _file(f"chapters/{Path(chapter).name}{suffix}", suffix) for suffix in (".ipynb", ".py")
                 ),
-                ", ".join(_file(f"figures/{name}.svg", name) for name in figures[chapter]),
+                ", ".join(
+                    f"{_file(f'figures/{name}.svg', name)} ({_file(f'figures/{name}.csv', 'CSV')})"
+                    for name in figures[chapter]
+                ),
             ]
             for chapter in chapters(app)
         ),

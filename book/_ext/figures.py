@@ -1,7 +1,8 @@
-"""Sphinx extension: under each figure of a notebook, links to its drawing as a file and to its code.
+"""Sphinx extension: under each figure of a notebook, links to its drawing and data as files and to its code.
 
 ``gffn_core.pages.publish.show`` gives a figure its name, caption and data. Here the drawing is written to
-``_static/figures/NAME.svg``, and the cell that made it gets the anchor ``code-NAME``.
+``_static/figures/NAME.svg``, the data, which a notebook carries in itself, to ``NAME.csv`` beside it, and the
+cell that made it gets the anchor ``code-NAME``.
 """
 
 from pathlib import Path
@@ -22,8 +23,8 @@ def chapters(app):
     return [page for page in pages if (Path(app.srcdir) / f"{page}.ipynb").exists()]
 
 
-def drawings(app):
-    """The SVG files of all figures: {chapter: {name: text}}."""
+def files(app):
+    """The files of all figures: {chapter: {name: {suffix: text}}}."""
     found, pages = {}, {}
     for chapter in chapters(app):
         cells = nbformat.read(Path(app.srcdir) / f"{chapter}.ipynb", as_version=4).cells
@@ -32,7 +33,9 @@ def drawings(app):
             for cell in cells
             for output in cell.get("outputs", [])
         ]
-        found[chapter] = publish.drawings("\n".join(outputs))
+        outputs = "\n".join(outputs)
+        svg, csv = publish.drawings(outputs), publish.tables(outputs)
+        found[chapter] = {name: {"svg": svg[name], "csv": csv[name]} for name in svg}
         for name in found[chapter]:
             if name in pages:
                 raise ExtensionError(
@@ -57,6 +60,7 @@ def link(app, doctree, page):
                     f' · <a href="{static}/figures/{name}.svg" download>drawing (SVG)</a>'
                     f' · <a href="#code-{name}">code</a>'
                 )
+                start = publish.DATA.sub(f'href="{static}/figures/{name}.csv"', start)
                 output.children[0] = nodes.Text(start + links + LINKS_END + end)
 
 
@@ -64,9 +68,10 @@ def write(app, error):
     if error is None and app.builder.format == "html":
         folder = Path(app.outdir) / "_static/figures"
         folder.mkdir(exist_ok=True)
-        for found in drawings(app).values():
-            for name, svg in found.items():
-                (folder / f"{name}.svg").write_text(svg)
+        for found in files(app).values():
+            for name, texts in found.items():
+                for suffix, text in texts.items():
+                    (folder / f"{name}.{suffix}").write_text(text)
 
 
 def setup(app):

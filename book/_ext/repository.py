@@ -1,4 +1,4 @@
-"""Sphinx extension: the address of the repository, for the repository button and the Colab links.
+"""Sphinx extension: the address of the repository, for its button and the Colab links, and of the book.
 
 No address is committed, so a fork's book links to the fork. Looked up in this order:
 
@@ -6,7 +6,9 @@ No address is committed, so a fork's book links to the fork. Looked up in this o
 2. ``GITHUB_REPOSITORY``: ``owner/name``, which GitHub Actions sets.
 3. ``git remote get-url origin``, if it is on github.com.
 
-Where none is found, the book is built without these buttons. The branch is ``repository.branch``
+Where none is found, the book is built without these buttons. The book's own address, which link previews
+need, is that of the repository's GitHub Pages, unless ``html.baseurl`` in ``_config.yml`` has another. The
+branch is ``repository.branch``
 in ``_config.yml``.
 """
 
@@ -60,6 +62,9 @@ def set_theme_options(app, config):
     options["use_repository_button"] = address is not None
     if address is None:
         options["launch_buttons"] = {}
+    elif not config.html_baseurl:
+        owner, name = address.split("/")[-2:]
+        config.html_baseurl = f"https://{owner.lower()}.github.io/{name}/"
     logging.getLogger(__name__).info("repository: %s", address or "unknown, so no buttons for it")
 
 

@@ -39,6 +39,7 @@ def add_scripts(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
+    app.config.mathjax_path = "mathjax/startup.js"  # which loads the parts that _config.yml lists, not all
     app.connect("builder-inited", write_library)
     app.connect("html-page-context", add_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
