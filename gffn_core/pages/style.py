@@ -47,6 +47,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.titlesize": 11,
     "font.size": 10,
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # written at each text of a drawing, so few
     "legend.frameon": False,
     "legend.fontsize": 9.5,
     "svg.fonttype": "none",  # real text: sharp, searchable, small
