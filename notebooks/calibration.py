@@ -14,7 +14,7 @@
 #
 # - read a reliability diagram and compute the expected calibration error, and name the choices inside it;
 # - tell over- from under-confidence, which the error itself hides;
-# - say when the thesis's main claim holds in our runs.
+# - say what the joint loss does for calibration that stopping early or a temperature does not.
 
 # %% tags=["parameters", "remove-cell"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
@@ -35,6 +35,10 @@ from gffn_core.verdicts import intervals, rules, values
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
 early, long = chapter.early, chapter.long
+pairs, titles = chapter.pairs, chapter.titles
+by_stopping = tables.by_stopping(
+    chapter.table, ["test_accuracy", "ece", "scaled_ece", "nll", "scaled_nll", "miscalibration"]
+)
 
 # %% [markdown]
 # ## Measuring it
@@ -51,9 +55,10 @@ early, long = chapter.early, chapter.long
 # $M$. An image with confidence exactly 0 belongs to the first bin, with exactly 1 to the last; empty bins
 # count for nothing.
 #
-# ## ECE against batch size
+# ## Which net is better calibrated?
 #
-# Thesis figure 5.3 (long scheme). Lower is better.
+# Thesis figure 5.3: both nets trained long. **Before you look:** the thesis finds the joint net better
+# everywhere, and more so at large batches. Which of the two holds here?
 
 # %% tags=["hide-input"]
 chapter.by_batch_size(
@@ -61,26 +66,66 @@ chapter.by_batch_size(
     "ece",
     "expected calibration error",
     name="ece-long",
-    caption="Lower is better. Look for the gap between the lines, and whether it widens.",
+    caption="Lower is better. The joint line lies far below, except on MNIST at the largest batches.",
 )
+gaps = tables.paired_difference(long, "ece")
+better = gaps["mean"] < 0
+worse = "; ".join(f"{titles[row.dataset]} at {row.batch_size}" for row in gaps[~better].itertuples())
+saved = chapter.by_dataset(lambda rows: rules.effect(values.lower(rows, "ece")))
+slope = chapter.by_dataset(lambda rows: rules.effect(values.lower(rows, "ece"), intervals.per_doubling))
+ece = by_stopping["ece"]
+said = (
+    f"Trained long, the ECE is {ece['joint', 'long']:.3f} joint and {ece['conditional', 'long']:.3f}"
+    f" conditional; the joint net has the lower one in {better.sum()} of {len(gaps)} cells"
+    + (f" (not in {worse})" if worse else "")
+    + ". What it saves changes per doubling of the batch size by "
+    + "; ".join(f"{words.with_interval(row, 4)} on {titles[name]}" for name, row in slope.iterrows())
+    + "."
+)
+if PROFILE == "cpu":
+    assert better.mean() > 0.9 and set(gaps["dataset"][~better]) == {"mnist"} and (saved["low"] > 0).all()
+    assert slope["high"][["cifar10", "mnist"]].max() < 0 < slope["high"][["svhn", "fashion_mnist"]].min()
+    assert ece["joint", "long"] < 0.6 * ece["conditional", "long"]
+    said = (
+        f"**The joint net, nearly everywhere, with half the error. But not more so at large batches.** {said}"
+    )
+display(Markdown(said))
 
 # %% [markdown]
-# The thesis leaves the early scheme out because its values are "strictly worse". Ours:
+# **Do the bins decide?** The same predictions can be cut into 15 bins of equal width, or into 10 with equally
+# many images.
 
 # %% tags=["hide-input"]
-chapter.by_batch_size(
-    early,
-    "ece",
-    "expected calibration error",
-    name="ece-early",
-    caption="The same nets at their early point. Mind the scale.",
+CUTS = {
+    "ece": "10 of equal width",
+    "ece_uniform15": "15 of equal width",
+    "ece_quantile10": "10 of equal mass",
+}
+cut = tables.by_stopping(chapter.table, CUTS).xs("long", level="scheme")
+signs = pd.DataFrame(
+    {
+        name: tables.paired_difference(long, name).set_index(["title", "batch_size"])["mean"] > 0
+        for name in CUTS
+    }
 )
+agree = (signs.nunique(axis=1) == 1).sum()
+said = (
+    f"All three say the same in {agree} of {len(signs)} cells: "
+    + "; ".join(
+        f"{label} {cut[name]['conditional']:.3f} and {cut[name]['joint']:.3f}" for name, label in CUTS.items()
+    )
+    + " (conditional and joint, means over all cells)."
+)
+if PROFILE == "cpu":
+    assert agree == len(signs)
+    said = f"**No.** {said}"
+display(Markdown(said))
 
 # %% [markdown]
-# ## Over- or under-confident?
+# ## In which direction do they err?
 #
 # The ECE has no sign. Mean confidence minus accuracy has: above zero the net promises too much, below zero
-# too little.
+# too little. **Before you look:** can a loss that holds confidence down make a net too modest?
 
 # %% tags=["hide-input"]
 chapter.by_batch_size(
@@ -88,42 +133,46 @@ chapter.by_batch_size(
     "overconfidence",
     "confidence - accuracy",
     name="overconfidence-long",
-    caption="Above zero: more sure than right; below: too modest. Long scheme.",
+    caption="Above zero a net is more sure than right. Both are, but for joint nets on MNIST, which are too"
+    " modest.",
 )
-
-# %% tags=["hide-input"]
-cells = tables.summary(long, "overconfidence")
-by_fit = cells.groupby(["underfit", "loss"])["mean"].agg(["mean", "count"])
-display(
-    Markdown(
-        "Mean of confidence minus accuracy over cells: "
-        + "; ".join(
-            f"{loss}, {'underfit' if underfit else 'fitted'}: {row['mean']:+.3f} ({row['count']:.0f} cells)"
-            for (underfit, loss), row in by_fit.iterrows()
-        )
-        + ". A net that has fitted its training data tends to be over-confident; the joint loss holds"
-        " confidence down, which helps there and can hurt where confidence was not too high to begin with."
+over = {
+    loss: chapter.by_dataset(lambda rows: rules.effect(values.net(rows, "overconfidence", loss)))
+    for loss in values.NETS
+}
+said = "Mean confidence minus accuracy, mean over batch sizes: " + "; ".join(
+    f"{titles[name]} {over['conditional']['mean'][name]:+.3f} conditional, {over['joint']['mean'][name]:+.3f}"
+    " joint"
+    for name in titles
+)
+if PROFILE == "cpu":
+    assert (over["conditional"]["low"] > 0).all() and (over["joint"].drop("mnist")["low"] > 0).all()
+    assert over["joint"]["high"]["mnist"] < 0
+    assert (over["joint"]["mean"] < over["conditional"]["mean"]).all()
+    said = (
+        "**Both promise too much, the joint net half as much; on MNIST, where there is little to hold down,"
+        f" it promises too little.** {said}"
     )
-)
+display(Markdown(f"{said}."))
 
 # %% [markdown]
-# ## Reliability diagrams
+# ## Which predictions are wrong about themselves?
 #
-# Bars: accuracy within the bin, with its 95 % interval (Wilson) given the number of images in it. Short thick
-# line: mean confidence of the bin. A calibrated bar ends at that line. Bins without images have no bar.
-# Below: the share, and the number, of images per bin.
-#
-# ### An easy data set
-#
-# Thesis figure 5.4 (MNIST, batch size 128): nearly all predictions have the highest confidence, so there is
-# little uncertainty to judge.
+# A **reliability diagram** shows the error bin by bin. Bars are the accuracy of the images in a bin, with its
+# 95 % interval (Wilson); the short thick line is their mean confidence. A calibrated bar ends at that line.
+# Below stand the share and the number of images. Thesis figure 5.5:
 
 
 # %% tags=["hide-input"]
-def show_reliability(dataset, batch_size):
+def top_share(record):
+    """Of the images, those in the bin of the highest confidence."""
+    count = record["evaluations"]["long"]["calibration"]["uniform10"]["count"]
+    return count[-1] / sum(count)
+
+
+def show_reliability(dataset, batch_size, caption):
     pair = pair_near(chapter.records, dataset, batch_size)
     run = pair[0]["run"]
-    top = [r["evaluations"]["long"]["calibration"]["uniform10"]["count"] for r in pair]
     publish.show(
         figures.reliability(pair),
         name=f"reliability-{run['dataset']}-{run['batch_size']}".replace("_", "-"),
@@ -131,69 +180,40 @@ def show_reliability(dataset, batch_size):
         alt=f"Reliability diagrams of {pair[0]['data']['title']} at batch size {run['batch_size']}. "
         + "; ".join(
             f"{r['run']['loss']} loss: ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, accuracy"
-            f" {r['evaluations']['long']['test_accuracy']:.3f}, {words.percent(n[-1] / sum(n), 0)} of the"
+            f" {r['evaluations']['long']['test_accuracy']:.3f}, {words.percent(top_share(r), 0)} of the"
             " images in the top bin"
-            for r, n in zip(pair, top)
+            for r in pair
         )
         + ".",
-        caption=f"{pair[0]['data']['title']}, batch size {run['batch_size']}, long scheme. Bars below the"
-        " diagonal: more sure than right.",
+        caption=f"{caption} {pair[0]['data']['title']}, batch size {run['batch_size']}, trained long.",
         basis=words.basis(pair, PROFILE),
     )
+    return pair
 
 
-show_reliability("mnist", 128)
-
-# %% [markdown]
-# ### A hard one
-#
-# Thesis figure 5.5 (CIFAR-10, batch size 2048): large gaps for the standard net, steadily rising accuracy for
-# the GFFN.
-
-# %%
-show_reliability("cifar10", 2048)
-
-# %% [markdown]
-# The same data set at a small batch, where the net has taken many more steps:
-
-# %%
-show_reliability("cifar10", 16)
+hard = show_reliability("cifar10", 2048, "Bars that end below the diagonal: more sure than right.")
+said = (
+    f"Of the conditional net's images {words.percent(top_share(hard[0]), 0)} lie in the bin of the highest"
+    f" confidence, of the joint net's {words.percent(top_share(hard[1]), 0)}."
+)
+if PROFILE == "cpu":
+    assert top_share(hard[1]) < top_share(hard[0]) - 0.1
+    said = f"**The sure ones, of which the conditional net has far too many.** {said}"
+display(Markdown(said))
 
 # %% [markdown]
-# ## Do the bins decide?
-#
-# ECE of the same predictions with 10 or 15 bins of equal width, and 10 of equal mass:
+# On an easy data set there is little to judge. Thesis figure 5.4:
 
 # %% tags=["hide-input"]
-choices = ["ece", "ece_uniform15", "ece_quantile10"]
-signs = pd.DataFrame(
-    {
-        choice: tables.paired_difference(long, choice).set_index(["title", "batch_size"])["mean"]
-        for choice in choices
-    }
-)
-agree = ((signs > 0).nunique(axis=1) == 1).sum()
-means = (
-    long.groupby(["title", "loss"], sort=False)[choices]
-    .mean()
-    .rename(
-        columns={
-            "ece": "10 equal width",
-            "ece_uniform15": "15 equal width",
-            "ece_quantile10": "10 equal mass",
-        }
-    )
-)
-means.index.names = ["data set", "loss"]
-display(means.rename(index=tables.short_title, level="data set").round(4))
-display(Markdown(f"All three agree on which loss is better calibrated in **{agree} of {len(signs)}** cells."))
+easy = show_reliability("mnist", 128, "Nearly all predictions are sure, and right.")
+if PROFILE == "cpu":
+    assert min(map(top_share, easy)) > 0.95
 
 # %% [markdown]
-# ## Along training
+# ## When does it come about?
 #
-# When is the joint loss better calibrated? Mean confidence minus accuracy on the validation images after each
-# epoch: while a net is still learning it is often too modest, and once it has fitted its training images it
-# is too sure of itself.
+# **Before you look:** the confidence of both nets starts low. Where do the curves cross zero, before or after
+# the early point?
 
 
 # %%
@@ -202,64 +222,64 @@ def signed_error(record):
     return [sure - right for sure, right in zip(curves["val_confidence"], curves["val_accuracy"])]
 
 
+# %% tags=["hide-input"]
+pair = pair_near(chapter.records, "cifar10", 256)
 publish.show(
-    figures.curves(chapter.first_seed, signed_error, "confidence - accuracy, validation"),
+    figures.along_training(pair, signed_error, "confidence - accuracy, validation"),
     name="overconfidence-curves",
-    data=tables.curve_points(chapter.first_seed, signed_error),
-    alt=(
-        "Mean confidence minus accuracy on validation images against epoch, per data set and batch size, one"
-        " line per loss. At the end: "
-    )
-    + "; ".join(
-        f"{r['data']['title']} at batch size {r['run']['batch_size']}, {r['run']['loss']}:"
-        f" {signed_error(r)[-1]:+.3f}"
-        for r in chapter.first_seed
-    )
-    + ".",
-    caption="Above zero a net is more sure than right. One net each, validation images. Dot: the early"
-    " point.",
-    basis=words.basis(chapter.first_seed, PROFILE),
+    data=tables.curve_points(pair, signed_error),
+    alt="Mean confidence minus accuracy on validation images against epoch, for one pair. Both rise from"
+    f" below or near zero; at the end the conditional net is at {signed_error(pair[0])[-1]:+.3f}, the joint"
+    f" net at {signed_error(pair[1])[-1]:+.3f}.",
+    caption="Confidence overtakes accuracy as the nets learn their training images, and the joint net's"
+    f" later. One pair, {titles[pair[0]['run']['dataset']]}, batch size {pair[0]['run']['batch_size']};"
+    " marker: the early point.",
+    basis=words.basis(pair, PROFILE),
 )
 
 # %% tags=["hide-input"]
-stages = {"below 90 %": (0, 0.9), "90 to 99 %": (0.9, course.FITTED), "99 % and above": (course.FITTED, 1.01)}
-rows = []
-for stage, (low, high) in stages.items():
-    found = {loss: [] for loss in values.NETS}
-    for r in chapter.records:
-        inside = [low <= fit < high for fit in r["curves"]["train_accuracy"]]
-        found[r["run"]["loss"]] += [(error, abs(error)) for error, now in zip(signed_error(r), inside) if now]
-    rows.append(
-        [
-            stage,
-            *(
-                (
-                    f"{sum(e for e, _ in v) / len(v):+.3f} ({sum(a for _, a in v) / len(v):.3f}; {len(v)}"
-                    " epochs)"
-                    if v
-                    else "-"
-                )
-                for v in found.values()
-            ),
-        ]
-    )
-display(
-    Markdown(
-        words.markdown_table(["running training accuracy", *values.NETS], rows)
-        + "\n\nConfidence minus accuracy on validation images: mean over all epochs of all runs in that"
-        " stage, and in brackets the mean of its absolute value."
+STAGES = {"below 90 %": (0, 0.9), "90 to 99 %": (0.9, course.FITTED), "99 % and above": (course.FITTED, 1.01)}
+epochs = pd.DataFrame(
+    {"loss": r["run"]["loss"], "fit": fit, "error": error}
+    for r in chapter.records
+    for fit, error in zip(r["curves"]["train_accuracy"], signed_error(r))
+)
+by_stage = pd.DataFrame(
+    {
+        stage: epochs[epochs["fit"].between(*ends, inclusive="left")].groupby("loss")["error"].mean()
+        for stage, ends in STAGES.items()
+    }
+).reindex(values.NETS)
+said = (
+    "Mean confidence minus accuracy over all epochs of all runs, while the running training accuracy is "
+    + "; ".join(
+        f"{stage}: {by_stage[stage]['conditional']:+.3f} conditional, {by_stage[stage]['joint']:+.3f} joint"
+        for stage in STAGES
     )
 )
+if PROFILE == "cpu":
+    first, *rest = STAGES
+    assert by_stage[first]["joint"] < 0 < by_stage[first]["conditional"] < 0.05
+    assert (by_stage[rest].loc["conditional"] > 0.08).all() and (by_stage[rest].loc["joint"] < 0.07).all()
+    said = (
+        "**When a net has nearly learned its training images: then both grow too sure, the joint net half as"
+        f" much.** {said}"
+    )
+display(Markdown(f"{said}."))
 
 # %% [markdown]
+# **Why:** once every training image is classified correctly, the likelihood still grows when all logits grow.
+# In the joint loss, growing logits make $\ln Z$ uneven over the batch, and it charges for that (theory.12).
+#
 # ## Would stopping early, or a temperature, do as well?
 #
-# A practitioner has two remedies that cost nothing. One is to stop early. The other is to divide the logits
+# A practitioner has two remedies that cost nothing. One is to stop early; the thesis leaves such nets out of
+# its comparison, because their calibration is "strictly worse". The other is to divide the logits
 # by one number, the *temperature* $T$, fitted on validation images {cite:p}`guo2017`; it changes no
 # prediction. The negative log-likelihood then falls into two parts: what the temperature mends is
 # **miscalibration**, what is left is **refinement**, how well the net sorts its inputs at all
-# {cite:p}`berta2025`. Before you look: which of the three, the loss, the stopping or the temperature, lowers
-# the ECE most?
+# {cite:p}`berta2025`. **Before you look:** which of the three, the loss, the stopping or the temperature,
+# lowers the ECE most?
 
 # %% tags=["hide-input"]
 COLUMNS = {
@@ -270,7 +290,6 @@ COLUMNS = {
     "scaled_nll": "refinement",
     "miscalibration": "miscalibration",
 }
-by_stopping = tables.by_stopping(chapter.table, COLUMNS)
 best = {
     name: by_stopping[name].max() if name == "test_accuracy" else by_stopping[name].min() for name in COLUMNS
 }
@@ -283,8 +302,7 @@ display(
     Markdown(
         words.markdown_table(["loss, trained", *COLUMNS.values()], rows)
         + "\n\nTest images; means over seeds, batch sizes and data sets, each data set with equal weight;"
-        " *T*: after"
-        f" temperature scaling. The best of each column is bold. {words.escape(chapter.basis)}"
+        f" *T*: after temperature scaling. The best of each column is bold. {words.escape(chapter.basis)}"
     )
 )
 
@@ -293,9 +311,9 @@ cheap = tables.remedies(chapter.table)
 both = by_stopping.loc[("joint", "early")]
 adds_up = [label for name, label in COLUMNS.items() if both[name] == best[name]]
 said = (
-    "A standard net that stops early has a lower ECE than the joint net trained long in"
-    f" {cheap.stopped} of {cheap.pairs} pairs; one with a temperature in {cheap.scaled}. With a temperature"
-    f" for both nets trained long, the joint net has the lower NLL in {cheap.finer} of the pairs; the ECE is"
+    f"A standard net that stops early has a lower ECE than the joint net trained long in {cheap.stopped} of"
+    f" {cheap.pairs} pairs; one with a temperature in {cheap.scaled}. With a temperature for both nets"
+    f" trained long, the joint net has the lower NLL in {cheap.finer} of the pairs; the ECE is"
     f" {by_stopping.loc[('joint', 'long'), 'scaled_ece']:.3f} joint,"
     f" {by_stopping.loc[('conditional', 'long'), 'scaled_ece']:.3f} standard."
 )
@@ -306,13 +324,10 @@ if PROFILE == "cpu":
     assert {"accuracy", "ECE", "NLL", COLUMNS["scaled_nll"]} <= set(adds_up)
     said = (
         f"**Either cheap remedy lowers the ECE more than the loss does.** {said} So what remains of the loss,"
-        " once a temperature is fitted, is a little refinement. **But the remedies add up: the joint net that"
-        f" stops early is best of the four in {', '.join(adds_up[:-1])} and {adds_up[-1]}.**"
+        " once a temperature is fitted, is a little refinement. **But the remedies add up: the joint net"
+        f" that stops early is best of the four in {', '.join(adds_up[:-1])} and {adds_up[-1]}.**"
     )
 display(Markdown(said))
-
-# %% [markdown]
-# After temperature scaling, by batch size:
 
 # %% tags=["hide-input"]
 chapter.by_batch_size(
@@ -320,49 +335,48 @@ chapter.by_batch_size(
     "scaled_ece",
     "ECE after temperature scaling",
     name="ece-scaled",
-    caption="With one temperature a net: what is left of the gap?",
+    caption="With one temperature a net, the lines change places: the conditional net is the better"
+    " calibrated one.",
 )
 
 # %% [markdown]
-# ## Does the confidence sort right from wrong?
+# **Why is the joint net worse after scaling?** A temperature can only stretch all confidences alike. What is
+# left of the joint net's error has another shape.
+#
+# ## And if only the confidence's order counts?
 #
 # Calibration says whether a confidence can be believed; whether it can be *used* is another question. Let the
-# net answer only where it is most confident: the error rate among the answered images against their share is
-# the risk-coverage curve {cite:p}`geifman2019`. A net that knows where it errs starts near zero and rises
-# late.
+# net answer only where it is most confident, and count the errors among its answers, from the surest image to
+# all of them: the area under that risk-coverage curve (AURC) {cite:p}`geifman2019` is low for a net that
+# knows where it errs. **Before you look:** it cannot depend on a temperature. Does it depend on the loss?
 
 # %% tags=["hide-input"]
-sizes = sorted(set(long["batch_size"]))
-middle = min(sizes, key=lambda size: abs(size - 64))
-answering = [r for r in chapter.finished if r["run"]["batch_size"] == middle]
-risks = tables.risk_points(answering)
-half = risks[risks["coverage"] == 0.5].groupby(["title", "loss"], sort=False)["risk"].mean()
-publish.show(
-    figures.risk_coverage(risks),
-    name="risk-coverage",
-    data=risks,
-    alt=(
-        f"Error rate among the most confident test images against their share, batch size {middle}, long"
-        " scheme, one panel per data set, both losses. With half of the images answered: "
-    )
-    + "; ".join(f"{title}, {loss}: {risk:.3f}" for (title, loss), risk in half.items())
-    + ".",
-    caption=f"The lower, the better the confidence sorts right from wrong. Batch size {middle}, long scheme.",
-    basis=words.basis(answering, PROFILE),
+chapter.by_batch_size(
+    long,
+    "aurc",
+    "area under risk-coverage",
+    name="aurc-long",
+    caption="Lower is better. The joint line lies below, except on CIFAR-10 at large batches.",
 )
+sorts = chapter.by_dataset(lambda rows: rules.effect(values.lower(rows, "aurc")))
+said = "The joint loss lowers the AURC, mean over batch sizes, by " + "; ".join(
+    f"{words.with_interval(row, 4)} on {titles[name]}" for name, row in sorts.iterrows()
+)
+if PROFILE == "cpu":
+    assert (sorts.drop("cifar10")["low"] > 0).all() and sorts["low"]["cifar10"] < 0 < sorts["high"]["cifar10"]
+    said = f"**The joint net sorts a little better on three sets of four.** {said}"
+display(Markdown(f"{said}."))
 
 # %% [markdown]
-# The area under that curve (AURC, lower is better) sums it up. Against batch size:
-
-# %% tags=["hide-input"]
-chapter.by_batch_size(long, "aurc", "area under risk-coverage", name="aurc-long", caption="Lower is better.")
-
-# %% [markdown]
+# **Why a little:** the area counts every error, so it falls with their number alone; where the joint net is
+# more accurate, it is lower for that reason, too.
+#
+# ## And by scores that judge everything at once?
+#
 # NLL and Brier score judge the whole predicted distribution at once: right answers, and probabilities that
 # fit. What the joint loss changes in each, as joint minus conditional, so that below zero is better:
 
 # %% tags=["hide-input"]
-compared = values.pairs_of(chapter.records)
 uses = {
     "nll": "NLL",
     "scaled_nll": "refinement",
@@ -375,26 +389,28 @@ uses = {
 
 
 def change(rows, metric):
-    found = rules.between(intervals.estimate(values.lower(rows, metric)))
-    low, high = found.interval()
-    digits = 4 if metric == "aurc" else 3
-    return "{:+.{n}f}<br>[{:+.{n}f}, {:+.{n}f}]".format(-found.estimate.effect, -high, -low, n=digits)
+    """Joint minus conditional."""
+    found = words.with_interval(
+        rules.effect(values.gain(rows, metric, "long")), digits=4 if metric == "aurc" else 3
+    )
+    return found.replace(" [", "<br>[")
 
 
-titles = dict(zip(long["dataset"], long["title"]))
 rows = [
-    [words.escape(tables.short_title(title)), *(change(values.on(compared, name), metric) for metric in uses)]
-    for name, title in titles.items()
+    [title, *(change(values.on(pairs, name), metric) for metric in uses)] for name, title in titles.items()
 ]
-rows.append(["**mean**", *(change(compared, metric) for metric in uses)])
+rows.append(["**mean**", *(change(pairs, metric) for metric in uses)])
+if PROFILE == "cpu":
+    for metric in ("nll", "scaled_nll", "brier"):
+        assert rules.effect(values.gain(pairs, metric, "long"))["high"] < 0
+    assert rules.effect(values.gain(pairs, "scaled_ece", "long"))["low"] > 0
+    display(Markdown("**Better by each of them; only the ECE after scaling is worse.**"))
 display(
     Markdown(
         words.markdown_table(["data set", *uses.values()], rows)
         + "\n\nMean over batch sizes with its 95 % interval (Student's t, seeds as the unit), test"
-        " images, long"
-        " scheme; *T*: after temperature scaling of both nets. Refinement is the NLL after it,"
-        " miscalibration what"
-        " it took away."
+        " images, long scheme; *T*: after temperature scaling of both nets. Refinement is the NLL after it,"
+        " miscalibration what it took away."
     )
 )
 

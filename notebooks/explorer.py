@@ -3,7 +3,7 @@
 #
 # The chapters on [accuracy](accuracy.ipynb), [calibration](calibration.ipynb) and [unfamiliar
 # inputs](ood.ipynb) compare the two losses along one question each. Here you choose one data set and batch
-# size and see everything about its nets at once: how sure they are, how often right, and whether $\ln p(x)$
+# size and see everything about its nets at once: how sure they are, how often right, and whether ln p(x)
 # tells unfamiliar images from familiar ones. What you choose stands in the page's address, so a view can be
 # linked and bookmarked.
 #
@@ -94,8 +94,8 @@ publish.show(
 # 95 % interval, wide where few images are; short strokes on the diagonal mark the mean confidence of the bin,
 # where a calibrated net's bar would end. *Confidence:* how the test images spread over these bins. *ROC:*
 # [the chapter on unfamiliar inputs](ood.ipynb) explains the scores; a useless one follows the diagonal.
-# *$\ln p(x)$:* its distribution on familiar and unfamiliar test images. Over several seeds, bins are pooled,
-# ROC curves averaged, and $\ln p(x)$ is that of the first seed, because its zero differs from net to net.
+# *ln p(x):* its distribution on familiar and unfamiliar test images. Over several seeds, bins are pooled,
+# ROC curves averaged, and ln p(x) is that of the first seed, because its zero differs from net to net.
 #
 # ## All numbers
 

@@ -11,7 +11,6 @@ from scipy import stats
 
 from gffn_core.data.files import write_atomically
 from gffn_core.evaluation.scores import HISTOGRAM_BINS, ROC_POINTS, SCORES
-from gffn_core.evaluation.standard import COVERAGES
 from gffn_core.training.course import FITTED, SCHEMES
 from gffn_core.training.run import Run
 
@@ -246,21 +245,6 @@ def _of(record, *keys):
 def short_title(title: str) -> str:
     """Without what is in brackets: "SVHN subset (8,841 train / 10,000 test)" -> "SVHN subset"."""
     return title.split(" (")[0]
-
-
-def risk_points(records: Iterable[dict]) -> pd.DataFrame:
-    """Error rate (``risk``) of the most confident share (``coverage``) of the test images, long scheme."""
-    return pd.concat(
-        pd.DataFrame(
-            {
-                "coverage": COVERAGES,
-                "risk": record["evaluations"]["long"]["risk_coverage"]["risk"],
-                "title": record["data"]["title"],
-                **_of(record, "batch_size", "loss", "seed"),
-            }
-        )
-        for record in records
-    )
 
 
 def score_points(record: dict) -> pd.DataFrame:

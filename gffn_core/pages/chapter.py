@@ -1,6 +1,6 @@
 """How a chapter opens, and what chapters share."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from gffn_core.experiments import profiles, sweep, tables
 from gffn_core.experiments.store import Store
 from gffn_core.pages import claims, figures, publish, words
 from gffn_core.training.run import Run
-from gffn_core.verdicts import ledger
+from gffn_core.verdicts import ledger, values
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,21 @@ class Chapter:
         """The records of runs that did not diverge."""
         return [record for record in self.records if not record["diverged"]]
 
-    @property
-    def first_seed(self) -> list[dict]:
-        """The records of the profile's first seed."""
-        first = profiles.profile(self.profile).seeds[0]
-        return [record for record in self.records if record["run"]["seed"] == first]
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """``values.pairs_of`` the records."""
+        return values.pairs_of(self.records)
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """Data set -> its short title, for Markdown."""
+        return {
+            r["run"]["dataset"]: words.escape(tables.short_title(r["data"]["title"])) for r in self.records
+        }
+
+    def by_dataset(self, measure: Callable[[pd.DataFrame], pd.Series]) -> pd.DataFrame:
+        """A row per data set: what ``measure`` finds on its pairs."""
+        return pd.DataFrame({name: measure(values.on(self.pairs, name)) for name in self.titles}).T
 
     @property
     def basis(self) -> str:
@@ -79,7 +89,7 @@ class Chapter:
             name=name,
             data=tables.summary(table, metric),
             alt=f"{label[0].upper()}{label[1:]}, {table['scheme'].iloc[0]} scheme, against batch size, "
-            f"one panel per data set, both losses. {words.describe(table, metric)}.",
+            f"one panel per data set, both losses. {caption}",
             caption=caption,
             basis=self.basis,
         )

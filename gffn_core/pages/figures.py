@@ -102,39 +102,26 @@ def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.
 
 
 @matplotlib.rc_context(STYLE)
-def curves(records: list[dict], metric: str | Callable[[dict], list], label: str) -> plt.Figure:
-    """One panel per data set and batch size: a curve against epochs; markers are the early weights.
+def along_training(nets: list[dict], metric: str | Callable[[dict], list], label: str) -> plt.Figure:
+    """A curve against epochs for each net, the gap between them shaded; markers are the early weights.
 
-    Hollow markers at the end: the run is underfit.
-
-    metric: one of the record's curves, or a function that makes one of a record.
+    nets: the records of a pair. metric: one of the record's curves, or a function that makes one of a record.
     """
-    titles = list(dict.fromkeys(r["data"]["title"] for r in records))
-    batches = sorted({r["run"]["batch_size"] for r in records})
-    figure, axes = plt.subplots(
-        len(titles),
-        len(batches),
-        figsize=(9, 0.6 + 2.0 * len(titles)),
-        squeeze=False,
-        sharey="row",
-        layout="constrained",
+    figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    curves = [tables.curve(record, metric) for record in nets]
+    for record, values in zip(nets, curves):
+        style = LOSS_STYLE[record["run"]["loss"]]
+        axis.plot(range(1, len(values) + 1), values, **line(style), linewidth=1.8)
+        early = record["evaluations"]["early"]["epoch"]
+        axis.plot(early, values[early - 1], style["marker"], color=style["color"], markersize=9)
+    both = np.array([values[: min(map(len, curves))] for values in curves])
+    axis.fill_between(
+        range(1, both.shape[1] + 1), both.min(0), both.max(0), color=INK, alpha=0.08, linewidth=0
     )
-    for record in records:
-        run = record["run"]
-        axis = axes[titles.index(record["data"]["title"]), batches.index(run["batch_size"])]
-        style, values = LOSS_STYLE[run["loss"]], tables.curve(record, metric)
-        axis.plot(range(1, len(values) + 1), values, **line(style), linewidth=1.5)
-        early, marker, color = record["evaluations"]["early"]["epoch"], style["marker"], style["color"]
-        axis.plot(early, values[early - 1], marker, color=color, markersize=6)
-        if tables.underfit(record["evaluations"]["long"]):
-            axis.plot(len(values), values[-1], marker, color=color, markerfacecolor="none", **POINT)
-    for axis, batch in zip(axes[0], batches):
-        axis.set_title(f"batch size {batch}")
-    for axis, title in zip(axes[:, 0], titles):
-        axis.set_ylabel(literal(tables.short_title(title)))
-    label_axes(figure, "epoch", label)
-    styles = _styles(r["run"]["loss"] for r in records)
-    draw_legend(figure, styles, any(tables.underfit(r["evaluations"]["long"]) for r in records))
+    axis.set(xlabel="epoch", ylabel=label)
+    low, high = np.percentile(np.concatenate(curves), [5, 100])  # the steep beginning would flatten the rest
+    axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+    draw_legend(figure, _styles(record["run"]["loss"] for record in nets))
     return figure
 
 
@@ -194,26 +181,6 @@ def _bars(axis, bins, height, color):
     width = bins["high"] - bins["low"]
     axis.bar(bins["low"], height, width, align="edge", color=color, alpha=0.75, edgecolor=INK, linewidth=0.5)
     return bins["low"] + width / 2
-
-
-@matplotlib.rc_context(STYLE)
-def risk_coverage(points: pd.DataFrame) -> plt.Figure:
-    """One panel per data set: error rate among the most confident images against their share, both losses.
-
-    points: ``tables.risk_points`` of one batch size. Bands are 95 % intervals over seeds.
-    """
-    means = tables.interval(points.groupby(["title", "loss", "coverage"], sort=False)["risk"]).reset_index()
-    figure, axes = panels(points["title"].unique())
-    for (title, loss), part in means.groupby(["title", "loss"]):
-        axis, style = axes[title], LOSS_STYLE[loss]
-        x, mean, half = part["coverage"], part["mean"], part["half"].fillna(0)
-        axis.plot(x, mean, **line(style), linewidth=1.6)
-        axis.fill_between(x, mean - half, mean + half, color=style["color"], alpha=0.2, linewidth=0)
-    for axis in axes.values():
-        axis.set(xlim=(0, 1), ylim=(0, None))
-    label_axes(figure, "share of the images that is answered", "error rate among them")
-    draw_legend(figure, {loss: one | {"marker": ""} for loss, one in _styles(points["loss"]).items()})
-    return figure
 
 
 @matplotlib.rc_context(STYLE)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from gffn_core.engine.bench import CONTENDERS
-from gffn_core.experiments.tables import SEEDS, summary
+from gffn_core.experiments.tables import SEEDS
 from gffn_core.model import WIDTHS
 
 
@@ -39,19 +39,6 @@ def basis(records: Iterable[dict], profile: str) -> str:
     return " · ".join(parts)
 
 
-def describe(table: pd.DataFrame, metric: str) -> str:
-    """What a figure of ``metric`` against batch size shows, in words, for readers who cannot see it."""
-    return "; ".join(
-        f"{title}, {loss}: "
-        + ", ".join(
-            f"{value:.3f} at batch size {batch}" for batch, value in zip(cells["batch_size"], cells["mean"])
-        )
-        for (title, loss), cells in summary(table, metric)
-        .sort_values("batch_size")
-        .groupby(["title", "loss"], sort=False)
-    )
-
-
 def markdown_table(header: list[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table; unlike a DataFrame's, its text wraps and may hold formulas and links.
 
@@ -67,6 +54,12 @@ def coverage(records: Iterable[dict], runs: list, profile: str) -> str:
     if done == wanted:
         return f"all {wanted} runs of profile `{profile}`"
     return f"{done} of the {wanted} runs of profile `{profile}`; the others have not been run yet"
+
+
+def with_interval(effect: pd.Series, digits: int = 3) -> str:
+    """Of ``rules.effect``: "+0.012 [+0.003, +0.021]"."""
+    mean, low, high = (f"{effect[name]:+.{digits}f}" for name in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
 
 
 def percent(fraction: float, digits: int = 1) -> str:

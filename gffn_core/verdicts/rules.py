@@ -62,6 +62,16 @@ def between(value: Estimate | None, low: float = -np.inf, high: float = np.inf) 
     return Measured(value, low, high, min(1.0, inside), min(1.0, outside))
 
 
+def effect(values: pd.DataFrame, weights=evenly) -> pd.Series:
+    """``mean`` over cells, or another weighted sum of them; ``low`` and ``high``, its 95 % interval.
+
+    NaN where there are too few cells or seeds.
+    """
+    found = estimate(values, weights)
+    ends = (np.nan,) * 3 if found is None else (found.effect, *between(found).interval())
+    return pd.Series(ends, ["mean", "low", "high"])
+
+
 def verdict(measured: Measured | None, p: float) -> str:
     """The one rule for all claims; ``p`` is ``measured.p`` corrected for the family."""
     if measured is None:
