@@ -105,8 +105,8 @@ if PROFILE == "cpu":
     assert spread["joint"] < spread["conditional"] / 10
     numbers = (
         f"**The one whose $\\ln p(x)$ nobody trained: {auc['conditional']['log_px']:.2f} for the standard"
-        f" net, {auc['joint']['log_px']:.2f} for the joint one, where a coin has 0.50.** Max softmax does not care"
-        f" ({auc['conditional']['max_softmax']:.2f} and {auc['joint']['max_softmax']:.2f}).\n\n"
+        f" net, {auc['joint']['log_px']:.2f} for the joint one, where a coin has 0.50.** Max softmax does not"
+        f" care ({auc['conditional']['max_softmax']:.2f} and {auc['joint']['max_softmax']:.2f}).\n\n"
         "**Why.** The KL term of (theory.12) charges for an uneven $\\ln p(x)$ on the training images. It has"
         f" brought their standard deviation from {spread['conditional']:.1f} nats down to"
         f" {spread['joint']:.2f}. No unfamiliar image is in that sum, so nothing pushes theirs down: they get"
