@@ -27,8 +27,10 @@ DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cach
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 from IPython.display import Markdown, display
 
+from gffn_core import log_partition, typicality
 from gffn_core.data.datasets import OUT_OF_DISTRIBUTION
 from gffn_core.experiments import tables
 from gffn_core.pages import figures, publish, style, words
@@ -54,10 +56,11 @@ out_titles = {r["run"]["dataset"]: r["evaluations"]["long"]["ood"]["data"]["titl
 #   unlikely.
 
 # %%
-logits = np.array([[2.0, 1.0, 0.0], [0.2, 0.1, 0.0]])  # of a sure net, and of an unsure one
-ln_px = np.log(np.exp(logits).sum(1))  # up to a constant
-max_softmax = np.exp(logits.max(1) - ln_px)
-typicality = -np.abs(ln_px - 2.0)  # with 2.0 as the mean over training images
+logits = torch.tensor([[6.0, 1.0, 0.0], [0.2, 0.1, 0.0]])  # of an image that a net is sure of, and another
+max_softmax, max_logit = logits.softmax(-1).amax(-1), logits.amax(-1)
+log_px = log_partition(logits)  # up to a constant
+two_sided = typicality(log_px, log_px.mean().item())  # here these two stand for the training images
+assert log_px[0] > log_px[1] and torch.isclose(two_sided[0], two_sided[1])  # equally far from the mean
 
 # %% [markdown]
 # *Familiar* images are the test set of the data set a net was trained on, *unfamiliar* ones the test set of
@@ -110,7 +113,7 @@ if PROFILE == "cpu":
         "**Why.** The KL term of (theory.12) charges for an uneven $\\ln p(x)$ on the training images. It has"
         f" brought their standard deviation from {spread['conditional']:.1f} nats down to"
         f" {spread['joint']:.2f}. No unfamiliar image is in that sum, so nothing pushes theirs down: they get"
-        " the same $\\ln p(x)$ as the others."
+        " much the same $\\ln p(x)$ as the others."
     )
 display(Markdown(numbers))
 
@@ -135,7 +138,7 @@ px, baseline = means["auroc_log_px"], means["auroc_max_softmax"]
 short = long.drop_duplicates("dataset").set_index("dataset")["title"].map(tables.short_title)
 
 
-def joint_by_data_set(now, before):
+def moves(now, before):
     """A change in words, a data set after the other."""
     return ", ".join(f"{before[d]:.2f} to {now[d]:.2f} on {words.escape(short[d])}" for d in now.index)
 
@@ -145,15 +148,13 @@ publish.show(
     name="auroc",
     data=cells.reset_index(),
     alt="AUROC of four scores for each pair of data sets, from the standard net's mean to the joint net's. Of"
-    f" ln p(x): {joint_by_data_set(px['joint'], px['conditional'])}.",
+    f" ln p(x): {moves(px['joint'], px['conditional'])}.",
     caption="From the standard net (blue) to the joint one (orange): means over batch sizes, which are the"
     " small ticks. ln p(x) moves furthest, mostly to the left. Dotted: chance.",
     basis=chapter.basis,
 )
 better = px["joint"] > px["conditional"]
-said = (
-    f"The joint loss takes the AUROC of $\\ln p(x)$ from {joint_by_data_set(px['joint'], px['conditional'])}."
-)
+said = f"The joint loss takes the AUROC of $\\ln p(x)$ from {moves(px['joint'], px['conditional'])}."
 if PROFILE == "cpu":
     assert list(px.index[better]) == ["svhn"] and (px["joint"] < baseline["joint"]).all()
     assert (px["conditional"] > baseline["conditional"]).sum() == 3
@@ -162,11 +163,11 @@ if PROFILE == "cpu":
     assert gained.min() > 0.03
     said = (
         "**In one of four, and then in none: the AUROC of $\\ln p(x)$ goes from"
-        f" {joint_by_data_set(px['joint'][~better], px['conditional'][~better])}; it rises only from"
-        f" {joint_by_data_set(px['joint'][better], px['conditional'][better])}, where max softmax of the same"
+        f" {moves(px['joint'][~better], px['conditional'][~better])}; it rises only from"
+        f" {moves(px['joint'][better], px['conditional'][better])}, where max softmax of the same"
         f" net has {baseline['joint']['svhn']:.2f}.** In the *standard* net $\\ln p(x)$ beats max softmax on"
         " all pairs but that one. What the joint loss does improve is the baseline: max softmax goes from"
-        f" {joint_by_data_set(*(baseline[loss].loc[gained.index] for loss in ('joint', 'conditional')))}."
+        f" {moves(*(baseline[loss].loc[gained.index] for loss in ('joint', 'conditional')))}."
     )
 display(Markdown(said))
 
@@ -181,7 +182,7 @@ if PROFILE == "cpu":
 display(
     Markdown(
         f"**And the batch size?** From $B$ = {ends[0]} to {ends[1]} the joint net's $\\ln p(x)$ goes from"
-        f" {joint_by_data_set(last, first)}."
+        f" {moves(last, first)}."
         + (
             " A large batch helps on three pairs, and not on CIFAR-10. On SVHN it even overtakes max softmax,"
             " from a batch of 128 on."

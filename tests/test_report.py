@@ -248,6 +248,18 @@ def test_empty_bins_have_no_bar(records):
     figures.plt.close(figure)
 
 
+def test_dumbbells_stand_at_the_means(table):
+    long = table[table["scheme"] == "long"]
+    scores = {"auroc_log_px": "ln p(x)", "auroc_max_softmax": "max softmax"}
+    figure = figures.auroc_by_score(long, scores, {"digits_0_4": "Digits 5-9"})
+    means = long.groupby("loss")[[*scores]].mean()  # as many seeds at either batch size
+    for loss, look in style.LOSS_STYLE.items():
+        (ends,) = (one for one in figure.axes[0].lines if one.get_marker() == look["marker"])
+        np.testing.assert_allclose(ends.get_xdata(), means.loc[loss])
+        assert ends.get_ydata().tolist() == [0, 1]
+    figures.plt.close(figure)
+
+
 @given(st.text("a(1) :./-=|`*_~$\\{}[]<>&;#!^\"'@\n"))
 def test_text_of_a_record_is_nothing_but_text(rendered, text):
     shown = words.escape(text)

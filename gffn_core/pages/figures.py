@@ -236,7 +236,7 @@ def density_and_roc(records: list[dict]) -> plt.Figure:
         scores = evaluation["ood"]["scores"]
         _draw_densities(left, points, scores["log_px"]["histogram"]["high"], style["color"], titles)
         left.set_title(f"{style['label']}{_underfit(evaluation)}")
-        left.legend(loc="upper right", title=f"AUROC {scores['log_px']['auroc']:.2f}")
+        left.legend(loc="upper right", title=f"AUROC {scores['log_px']['auroc']:.2f}").set_in_layout(False)
         for score, dash in (("log_px", "-"), ("max_softmax", ":")):
             curve = points.get_group(("roc", score))
             label = f"{record['run']['loss']}, {SCORE_STYLE[score]['label']}"
