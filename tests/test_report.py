@@ -253,8 +253,9 @@ def test_dumbbells_stand_at_the_means(table):
     scores = {"auroc_log_px": "ln p(x)", "auroc_max_softmax": "max softmax"}
     figure = figures.auroc_by_score(long, scores, {"digits_0_4": "Digits 5-9"})
     means = long.groupby("loss")[[*scores]].mean()  # as many seeds at either batch size
-    for loss, look in style.LOSS_STYLE.items():
-        (ends,) = (one for one in figure.axes[0].lines if one.get_marker() == look["marker"])
+    for loss in means.index:
+        marker = style.LOSS_STYLE[loss]["marker"]
+        (ends,) = (line for line in figure.axes[0].lines if line.get_marker() == marker)
         np.testing.assert_allclose(ends.get_xdata(), means.loc[loss])
         assert ends.get_ydata().tolist() == [0, 1]
     figures.plt.close(figure)
