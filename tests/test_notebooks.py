@@ -96,11 +96,15 @@ def test_every_figure_has_name_caption_and_data():
         assert 1 < len(data(figure)) < 5000, name
 
 
-LONG = {
+LONG = {  # name of the figure and perhaps of a column of its data
     "accuracy-long": lambda record: record["evaluations"]["long"]["test_accuracy"],
     "ece-long": lambda record: record["evaluations"]["long"]["ece"]["uniform10"],
     "ece-scaled": lambda record: record["evaluations"]["long"]["scaled"]["ece"]["uniform10"],
     "aurc-long": lambda record: record["evaluations"]["long"]["risk_coverage"]["aurc"],
+    "auroc auroc_log_px": lambda record: record["evaluations"]["long"]["ood"]["scores"]["log_px"]["auroc"],
+    "places below": lambda record: (
+        1 - record["evaluations"]["long"]["ood"]["scores"]["log_px"]["fpr_at_95_tpr"]
+    ),
 }
 
 
@@ -110,9 +114,10 @@ def test_data_under_figures_are_those_of_the_records():
     records = [record for record in Store(ROOT / "results").select(runs).values() if not record["diverged"]]
     under = {figure.get("id"): data(figure) for figure in figures()}
     for name, value in LONG.items():
-        wanted = pd.DataFrame({key: r["run"][key] for key in cell} | {"mean": value(r)} for r in records)
-        found = under[name].set_index(cell)["mean"].sort_index()
-        pd.testing.assert_series_equal(found, wanted.groupby(cell)["mean"].mean(), rtol=1e-5)
+        name, column = (*name.split(), "mean")[:2]
+        wanted = pd.DataFrame({key: r["run"][key] for key in cell} | {column: value(r)} for r in records)
+        found = under[name].set_index(cell)[column].sort_index()
+        pd.testing.assert_series_equal(found, wanted.groupby(cell)[column].mean(), rtol=1e-5)
     drawn = under["headline"].query("panel == 'ECE'")
     means = tables.by_stopping(tables.frame(records), ["ece", "scaled_ece"])
     np.testing.assert_allclose(sorted(drawn["x"]), np.sort(means.to_numpy().ravel()), rtol=1e-5)

@@ -162,10 +162,11 @@ FIGURES = {
     ),
     "along_training": lambda records, table: figures.along_training(records[:2], "val_accuracy", "accuracy"),
     "reliability": lambda records, table: figures.reliability(chapter.pair_near(records, "digits_0_4", 64)),
-    "density_and_roc": lambda records, table: figures.density_and_roc(records[0]),
-    "auroc": lambda records, table: figures.auroc_by_batch_size(
-        table[table["scheme"] == "long"], {"digits_0_4": "Digits 5-9"}
+    "density_and_roc": lambda records, table: figures.density_and_roc(records[:2]),
+    "auroc": lambda records, table: figures.auroc_by_score(
+        table[table["scheme"] == "long"], {"auroc_log_px": "ln p(x)"}, {"digits_0_4": "Digits 5-9"}
     ),
+    "by_choice": lambda records, table: figures.by_choice({"as it is": table}, {"ece": "ECE", "nll": "NLL"}),
 }
 
 
@@ -273,6 +274,19 @@ def test_empty_bins_have_no_bar(records):
     figures.plt.close(figure)
 
 
+def test_dumbbells_stand_at_the_means(table):
+    long = table[table["scheme"] == "long"]
+    scores = {"auroc_log_px": "ln p(x)", "auroc_max_softmax": "max softmax"}
+    figure = figures.auroc_by_score(long, scores, {"digits_0_4": "Digits 5-9"})
+    means = long.groupby("loss")[[*scores]].mean()  # as many seeds at either batch size
+    for loss in means.index:
+        marker = style.LOSS_STYLE[loss]["marker"]
+        (ends,) = (line for line in figure.axes[0].lines if line.get_marker() == marker)
+        np.testing.assert_allclose(ends.get_xdata(), means.loc[loss])
+        assert ends.get_ydata().tolist() == [0, 1]
+    figures.plt.close(figure)
+
+
 @given(st.text("a(1) :./-=|`*_~$\\{}[]<>&;#!^\"'@\n"))
 def test_text_of_a_record_is_nothing_but_text(rendered, text):
     shown = words.escape(text)
@@ -323,7 +337,7 @@ def test_figures_show_a_hostile_title_as_text(name, records, rendered, monkeypat
         .text.count("<script>alert(1)")
         == 3
     )
-    if name not in ("reliability", "along_training"):  # which show one pair, named in the caption
+    if name not in ("reliability", "along_training", "by_choice"):  # which draw no title
         assert "$\\undefined$" in page.text[: page.text.index("Profile small")]
 
 

@@ -11,9 +11,7 @@ from gffn_core.experiments import tables
 from gffn_core.pages import words
 from gffn_core.pages.style import (
     INK,
-    INSIDE,
     LOSS_STYLE,
-    OUTSIDE,
     POINT,
     SCORE_STYLE,
     STYLE,
@@ -66,39 +64,44 @@ def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> pl
 
 @matplotlib.rc_context(STYLE)
 def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.Figure:
-    """One panel per metric (name -> label), one row per batch size and choice: both losses.
+    """One panel per metric (name -> label), one row per batch size and choice: dumbbells of the losses.
 
-    choices: choice -> rows of one scheme and data set. Bars and hollow markers as in ``by_batch_size``.
+    choices: choice -> rows of one scheme and data set. The small ticks are seeds.
     """
-    cells = {
-        (choice, batch): cell
-        for choice, table in choices.items()
-        for batch, cell in table.groupby("batch_size")
-    }
-    rows = sorted(cells, key=lambda cell: cell[1])
+    drawn = pd.concat(choices, names=["choice", None]).reset_index("choice")
+    rows = drawn[["batch_size", "choice"]].drop_duplicates().sort_values("batch_size", kind="stable")
+    drawn = drawn.merge(rows.assign(row=range(len(rows)))).set_index(["row", "loss"])
     figure, axes = plt.subplots(
-        1, len(metrics), figsize=(9, 1.2 + 0.32 * len(rows)), sharey=True, layout="constrained"
+        1, len(metrics), figsize=(8, 1 + 0.3 * len(rows)), sharey=True, layout="constrained"
     )
     for axis, (metric, label) in zip(axes, metrics.items()):
-        for row, cell in enumerate(rows):
-            for mean in tables.summary(cells[cell], metric).itertuples():
-                style = LOSS_STYLE[mean.loss]
-                axis.errorbar(
-                    mean.mean,
-                    row,
-                    xerr=None if np.isnan(mean.half) else mean.half,  # too few seeds
-                    color=style["color"],
-                    marker=style["marker"],
-                    capsize=3,
-                    markerfacecolor="none" if mean.underfit else style["color"],
-                    **POINT,
-                )
+        _dumbbells(axis, drawn[metric])
         axis.set_xlabel(label)
-    axes[0].set_yticks(range(len(rows)), [f"{choice}, B = {batch}" for choice, batch in rows])
+        axis.locator_params(axis="x", nbins=3)
+    labels = [f"{row.choice}, B = {row.batch_size:,}" for row in rows.itertuples()]
+    axes[0].set_yticks(range(len(rows)), labels)
     axes[0].invert_yaxis()
-    drawn = pd.concat(cells)
-    draw_legend(figure, _styles(drawn["loss"]), underfit=drawn["underfit"].any())
+    draw_legend(figure, _markers(drawn.index.get_level_values("loss")))
     return figure
+
+
+def _dumbbells(axis, values):
+    """Lines from loss to loss at the means, with a faint tick for each value; values: by ``row`` and loss."""
+    means = values.groupby(level=["row", "loss"]).mean().unstack()
+    ends = means.agg(["min", "max"], axis=1).assign(gap=np.nan)  # one line with gaps is one path in the page
+    axis.plot(ends.to_numpy().ravel(), np.repeat(ends.index, 3), color=INK, linewidth=1.5, alpha=0.5)
+    styles = _styles(means.columns)
+    for shift, (loss, style) in zip(np.linspace(-0.24, 0.24, len(styles)), styles.items()):
+        ticks = values.xs(loss, level="loss")
+        height = np.tile([-0.08, 0.08, np.nan], len(ticks)) + shift
+        x, y = np.repeat(ticks.to_numpy(), 3), np.repeat(ticks.index.to_numpy(), 3) + height
+        axis.plot(x, y, color=style["color"], linewidth=1.2, alpha=0.7)
+        axis.plot(means[loss], means.index, style["marker"], color=style["color"], **POINT)
+
+
+def _markers(losses):
+    """The styles of dumbbells, which have no line of their own."""
+    return {loss: style | {"linestyle": "none"} for loss, style in _styles(losses).items()}
 
 
 @matplotlib.rc_context(STYLE)
@@ -184,63 +187,73 @@ def _bars(axis, bins, height, color):
 
 
 @matplotlib.rc_context(STYLE)
-def density_and_roc(record: dict) -> plt.Figure:
-    """Long scheme. Left: ln p(x) in and out of distribution. Right: the ROC curves of all scores."""
-    evaluation = record["evaluations"]["long"]
-    scores = evaluation["ood"]["scores"]
-    points = tables.score_points(record).groupby(["panel", "series"])
-    parts = {
-        "inside": (record["data"]["title"], "in", INSIDE, "-"),
-        "outside": (evaluation["ood"]["data"]["title"], "out of", OUTSIDE, "--"),
-    }
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained")
-    for part, (title, where, color, dash) in parts.items():
-        bars = points.get_group(("histogram", part))
-        edges = [*bars["x"], scores["log_px"]["histogram"]["high"]]
-        label = f"{literal(tables.short_title(title))} ({where} distribution)"
-        left.stairs(bars["y"], edges, color=color, fill=True, alpha=0.25)
-        left.stairs(bars["y"], edges, color=color, linestyle=dash, linewidth=1.5, label=label)
-    left.set(xlabel=f"{SCORE_STYLE['log_px']['label']}, unnormalised", ylabel="share of test images")
-    left.set_title(LOSS_STYLE[record["run"]["loss"]]["label"] + _underfit(evaluation))
-    left.set_ylim(top=left.get_ylim()[1] * 1.3)
-    left.legend(loc="upper left")
-    for name, style in SCORE_STYLE.items():
-        curve = points.get_group(("roc", name))
-        label = f"{style['label']}, AUROC {scores[name]['auroc']:.3f}"
-        right.plot(curve["x"], curve["y"], **line(style), label=label)
-    right.plot([0, 1], [0, 1], **CHANCE)
-    right.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1))
-    right.legend(loc="lower right")
+def density_and_roc(records: list[dict]) -> plt.Figure:
+    """Long scheme. Left: ln p(x) in and out of distribution, a panel a record. Right: their ROC curves."""
+    figure = plt.figure(figsize=(8, 0.4 + 1.7 * len(records)), layout="constrained")
+    grid = figure.add_gridspec(len(records), 2, width_ratios=(1.25, 1))
+    roc = figure.add_subplot(grid[:, 1])
+    roc.plot([0, 1], [0, 1], **CHANCE)
+    left = None
+    for row, record in enumerate(records):
+        left = figure.add_subplot(grid[row, 0], sharex=left)
+        left.tick_params(labelbottom=row == len(records) - 1)
+        evaluation, style = record["evaluations"]["long"], LOSS_STYLE[record["run"]["loss"]]
+        titles = record["data"]["title"], evaluation["ood"]["data"]["title"]
+        points = tables.score_points(record).groupby(["panel", "series"])
+        scores = evaluation["ood"]["scores"]
+        _draw_densities(left, points, scores["log_px"]["histogram"]["high"], style["color"], titles)
+        left.set_title(f"{style['label']}{_underfit(evaluation)}")
+        left.legend(loc="upper right", title=f"AUROC {scores['log_px']['auroc']:.2f}").set_in_layout(False)
+        for score, dash in (("log_px", "-"), ("max_softmax", ":")):
+            curve = points.get_group(("roc", score))
+            label = f"{record['run']['loss']}, {SCORE_STYLE[score]['label']}"
+            roc.plot(curve["x"], curve["y"], color=style["color"], linestyle=dash, linewidth=1.8, label=label)
+    left.set_xlabel("ln p(x), unnormalised")
+    roc.set(xlabel="unfamiliar images let in", ylabel="familiar images let in", xlim=(0, 1), ylim=(0, 1))
+    roc.legend(loc="lower right")
     return figure
 
 
+def _draw_densities(axis, points, high, color, titles):
+    """Of ln p(x): of the familiar images filled, of the unfamiliar ones a line."""
+    looks = {"inside": {"color": color, "fill": True, "alpha": 0.7}, "outside": {"color": INK}}
+    for (part, look), title in zip(looks.items(), titles):
+        bars = points.get_group(("histogram", part))
+        edges = np.array([*bars["x"], high])
+        density = bars["y"] / np.diff(edges)
+        axis.stairs(density, edges, **look, linewidth=1.5, label=literal(tables.short_title(title)))
+    axis.set(yticks=[], ylabel="density")
+
+
 @matplotlib.rc_context(STYLE)
-def auroc_by_batch_size(table: pd.DataFrame, out_titles: dict[str, str]) -> plt.Figure:
-    """Rows: losses. Columns: data sets, each against ``out_titles[dataset]``. One line per score."""
-    sets, losses = list(dict.fromkeys(zip(table["dataset"], table["title"]))), _styles(table["loss"])
+def auroc_by_score(table: pd.DataFrame, scores: dict[str, str], out_titles: dict[str, str]) -> plt.Figure:
+    """One panel per data set, against ``out_titles[dataset]``; one row per score: dumbbells of the losses.
+
+    scores: columns with their labels. The small ticks are batch sizes, each a mean over its seeds.
+    """
+    sets = table.drop_duplicates("dataset").set_index("dataset")["title"]
+    columns = min(2, len(sets))
+    lines = -(-len(sets) // columns)
     figure, axes = plt.subplots(
-        len(losses),
-        len(sets),
-        figsize=(max(5.0, 2.5 * len(sets)), 2.6 * len(losses)),
+        lines,
+        columns,
+        figsize=(4 * columns, 0.8 + 1.7 * lines),
         squeeze=False,
-        sharey=True,
         sharex=True,
+        sharey=True,
         layout="constrained",
     )
-    for row, loss in zip(axes, losses):
-        for axis, (dataset, _) in zip(row, sets):
-            part = table[(table["dataset"] == dataset) & (table["loss"] == loss)]
-            axis.axhline(0.5, **CHANCE)
-            for score, style in SCORE_STYLE.items():
-                draw_line(axis, tables.summary(part, f"auroc_{score}"), style)
-            batch_axis(axis, table["batch_size"])
-        row[0].set_ylabel(f"AUROC, {loss} loss")
-        row[0].set_ylim(0, 1.03)
-    for axis, (dataset, title) in zip(axes[0], sets):
-        names = (tables.short_title(name) for name in (title, out_titles[dataset]))
-        axis.set_title(literal("\nagainst ".join(names)))
-    figure.supxlabel("batch size", fontsize=10)
-    draw_legend(figure, SCORE_STYLE, underfit=table["underfit"].any())
+    cells = table.groupby(["dataset", "loss", "batch_size"])[[*scores]].mean()
+    cells = cells.set_axis(range(len(scores)), axis=1).rename_axis(columns="row").stack()
+    for axis, (dataset, title) in zip(axes.flat, sets.items()):
+        names = map(tables.short_title, (title, out_titles[dataset]))
+        axis.set_title(literal(" against ".join(names)))
+        axis.axvline(0.5, **CHANCE)
+        _dumbbells(axis, cells[dataset].droplevel("batch_size"))
+    axes[0, 0].set_yticks(range(len(scores)), scores.values())
+    axes[0, 0].invert_yaxis()
+    figure.supxlabel("AUROC", fontsize=10)
+    draw_legend(figure, _markers(table["loss"]))
     return figure
 
 
