@@ -85,9 +85,7 @@ def seen(browser, html):
         page = context.new_page()
         wrong, loaded = [], set()
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on(
-            "console", lambda message: message.type == "error" and wrong.append(f"console: {message.text}")
-        )
+        page.on("console", lambda message: wrong.append(f"console: {message.text}"))
         page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
         page.on("request", lambda request: loaded.add(request.url))
         page.goto((html / f"{name}.html").as_uri())

@@ -62,7 +62,7 @@ def test_page_holds_the_numbers_of_the_published_records(records, embedded):
                 assert mean == pytest.approx(np.mean(aurocs), abs=1e-4)
             histogram = first["ood"]["scores"]["log_px"]["histogram"]
             assert cell["log_px"]["inside"] == pytest.approx(
-                np.array(histogram["inside"]) / sum(histogram["inside"]), abs=1e-4
+                np.array(histogram["inside"]) / sum(histogram["inside"]), abs=6e-4
             )
 
 
@@ -88,7 +88,7 @@ def test_seeds_are_brought_together(records):
     assert sum(share * accuracy for _, share, accuracy, *_ in cell["bins"]) == pytest.approx(mean, abs=1e-3)
     assert all(low <= accuracy <= high for _, _, accuracy, _, low, high in cell["bins"])
     curves = np.array([e["ood"]["scores"]["log_px"]["tpr_on_fpr_grid"][::2] for e in (a, b)])
-    assert cell["roc"]["log_px"] == pytest.approx(curves.mean(0), abs=1e-4)
+    assert cell["roc"]["log_px"] == pytest.approx(curves.mean(0), abs=6e-4)
 
 
 def test_diverged_runs_and_missing_foreign_data_are_left_out(records):

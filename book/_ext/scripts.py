@@ -40,6 +40,8 @@ def add_scripts(app, pagename, templatename, context, doctree):
 
 def setup(app):
     app.config.mathjax_path = "mathjax/startup.js"  # which loads the parts that _config.yml lists, not all
+    # Before all others, which tell the console of every theme that is set and every button that is added.
+    app.add_js_file(None, body="console.log = () => {};", priority=1)
     app.connect("builder-inited", write_library)
     app.connect("html-page-context", add_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -45,11 +45,13 @@ def cells(records: Iterable[dict]) -> list[dict]:
                 "outside": ood[0]["data"]["title"],
                 "auroc": {name: intervals[name] for name in SHOWN_SCORES},
                 "roc": {
-                    name: _rounded(np.mean([o["scores"][name]["tpr_on_fpr_grid"][::2] for o in ood], axis=0))
+                    name: _rounded(
+                        np.mean([o["scores"][name]["tpr_on_fpr_grid"][::2] for o in ood], axis=0), 3
+                    )
                     for name in SHOWN_SCORES
                 },
                 "log_px": {name: round(histogram[name], 3) for name in ("low", "high")}
-                | {part: _rounded(share) for part, share in parts.items()},
+                | {part: _rounded(share, 3) for part, share in parts.items()},
             }
         entries.append(entry)
     return entries
@@ -71,6 +73,6 @@ def _pooled_bins(evaluations):
     return [_rounded(row) for row in rows]
 
 
-def _rounded(values):
-    """Four decimals, more than a drawing shows; NaN (no interval) as None."""
-    return [None if np.isnan(value) else round(float(value), 4) for value in values]
+def _rounded(values, digits=4):
+    """More decimals than a page shows; NaN (no interval) as None."""
+    return [None if np.isnan(value) else round(float(value), digits) for value in values]
