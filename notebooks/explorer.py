@@ -19,6 +19,7 @@ DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cach
 
 # %% tags=["hide-input"]
 import json
+from itertools import chain
 
 import pandas as pd
 from IPython.display import Markdown, display
@@ -28,10 +29,11 @@ from gffn_core.pages import explorer, figures, publish, style, words
 from gffn_core.pages.chapter import open_chapter, pair_near
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
-binary = chapter.variant("binary")  # the other reading of the labels has runs of its own
-records, shown = [*chapter.records, *binary], f"{PROFILE}, binary" if binary else PROFILE
-if binary:
-    display(Markdown(f"Beside them: {words.escape(words.basis(binary, 'binary'))}."))
+# The other reading of the labels, 10,000 images and other weights of the KL term have runs of their own.
+more = {name: chapter.variant(name) for name in ("binary", "fewer", "weight")}
+records, shown = [*chapter.records, *chain(*more.values())], ", ".join([PROFILE, *filter(more.get, more)])
+for name in filter(more.get, more):
+    display(Markdown(f"Beside them: {words.escape(words.basis(more[name], name))}."))
 pair = pair_near(records, "cifar10", 256)  # the view that the page starts with
 cells = explorer.cells(records)
 
@@ -42,6 +44,7 @@ data = {
         "dataset": start["dataset"],
         "labels": start["label_space"],
         "batch": str(start["batch_size"]),
+        "weight": "1",
         "scheme": "long",
         "loss": "both",
     },
@@ -56,6 +59,7 @@ data = {
 choices = {
     "dataset": "data set",
     "batch": "batch size",
+    "weight": "KL weight",
     "scheme": "scheme",
     "loss": "loss",
     "labels": "label space",
@@ -118,6 +122,7 @@ numbers = pd.DataFrame(
         "AUROC of ln p(x)": with_interval(cell["auroc"]["log_px"]) if "auroc" in cell else "",
     }
     for cell in cells
+    if cell["weight"] == "1"
 )
 rows = ["data set", "label space", "scheme", "batch size"]
 if numbers["label space"].nunique() == 1:  # says nothing, and takes the room of a column

@@ -13,6 +13,7 @@ from gffn_core.experiments import profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.losses import conditional_nll, joint_nll
 from gffn_core.pages import explorer
+from gffn_core.training.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = "notebooks/explorer.html"
@@ -20,7 +21,7 @@ PAGE = "notebooks/explorer.html"
 
 @pytest.fixture(scope="module")
 def records():
-    runs = [run for name in ("cpu", "binary") for run in profiles.profile(name).runs()]
+    runs = [run for name in ("cpu", "binary", "fewer", "weight") for run in profiles.profile(name).runs()]
     return list(Store(ROOT / "results").select(runs).values())
 
 
@@ -38,11 +39,12 @@ def embedded():
 
 def test_page_holds_the_numbers_of_the_published_records(records, embedded):
     cells = json.loads(embedded)["cells"]
-    found = {(c["dataset"], c["labels"], c["batch"], c["loss"], c["scheme"]): c for c in cells}
+    found = {(c["dataset"], c["labels"], c["batch"], c["loss"], c["weight"], c["scheme"]): c for c in cells}
     runs = {}
     for r in records:
         run = r["run"]
-        key = (run["dataset"], run["label_space"], run["batch_size"], run["loss"])
+        weight = f"{Run.of(run).settings().get('kl_weight', 1):g}"
+        key = (run["dataset"], run["label_space"], run["batch_size"], run["loss"], weight)
         runs.setdefault(key, {})[run["seed"]] = r["evaluations"]
     assert len(found) == len(cells) == 2 * len(runs)
     for key, seeds in runs.items():
@@ -62,7 +64,7 @@ def test_page_holds_the_numbers_of_the_published_records(records, embedded):
                 assert mean == pytest.approx(np.mean(aurocs), abs=1e-4)
             histogram = first["ood"]["scores"]["log_px"]["histogram"]
             assert cell["log_px"]["inside"] == pytest.approx(
-                np.array(histogram["inside"]) / sum(histogram["inside"]), abs=6e-4
+                1000 * np.array(histogram["inside"]) / sum(histogram["inside"]), abs=0.51
             )
 
 
@@ -88,7 +90,7 @@ def test_seeds_are_brought_together(records):
     assert sum(share * accuracy for _, share, accuracy, *_ in cell["bins"]) == pytest.approx(mean, abs=1e-3)
     assert all(low <= accuracy <= high for _, _, accuracy, _, low, high in cell["bins"])
     curves = np.array([e["ood"]["scores"]["log_px"]["tpr_on_fpr_grid"][::2] for e in (a, b)])
-    assert cell["roc"]["log_px"] == pytest.approx(curves.mean(0), abs=6e-4)
+    assert cell["roc"]["log_px"] == pytest.approx(1000 * curves.mean(0), abs=0.51)
 
 
 def test_diverged_runs_and_missing_foreign_data_are_left_out(records):
@@ -133,7 +135,13 @@ def visit(tab, html):
     return open_explorer
 
 
-LABELS = {"dataset": "data set", "labels": "label space", "batch": "batch size", "scheme": "scheme"}
+LABELS = {
+    "dataset": "data set",
+    "labels": "label space",
+    "batch": "batch size",
+    "weight": "KL weight",
+    "scheme": "scheme",
+}
 
 
 def choice(tab, label):
@@ -173,6 +181,7 @@ def test_choices_change_what_is_said_and_drawn(tab, visit, embedded):
 def test_link_reload_back_and_forward_keep_the_view(tab, visit):
     visit("#dataset=mnist&batch=16&scheme=early&loss=joint")
     linked = {"dataset": "mnist", "batch": "16", "scheme": "early", "loss": "joint", "labels": "categorical"}
+    linked |= {"weight": "1"}
     assert chosen(tab) == linked
     choice(tab, "batch size").select_option("64")
     assert "batch size 64" in says(tab)
@@ -186,6 +195,13 @@ def test_link_reload_back_and_forward_keep_the_view(tab, visit):
     # A link to a section of the page is no state.
     tab.evaluate("location.hash = 'all-numbers'")
     assert chosen(tab) == linked | {"batch": "64"}
+
+
+def test_the_weight_is_the_joint_losss_alone(tab, visit):
+    """The conditional net stays beside every weight."""
+    visit("#dataset=cifar10_10000&batch=64&weight=30")
+    assert chosen(tab)["weight"] == "30" and "weight 30" in says(tab)
+    assert says(tab).count("accuracy") == drawings(tab) / 4 == 2
 
 
 def test_page_follows_results_that_are_not_there_yet(tab, visit, html, embedded):

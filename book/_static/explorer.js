@@ -7,8 +7,8 @@
   const [note, words] = root.querySelectorAll("[aria-live] > *");
   const panels = root.querySelector(".gffn-panels");
 
-  // Each choice offers what the ones before it leave.
-  const CHOICES = ["dataset", "labels", "batch", "scheme"];
+  // Each choice offers what the ones before it leave. The weight is the joint loss's alone.
+  const CHOICES = ["dataset", "labels", "batch", "weight", "scheme"];
   const titles = Object.fromEntries(data.cells.map((cell) => [cell.dataset, cell.title]));
   const short = (title) => title.split(" (")[0];
 
@@ -31,8 +31,10 @@
       if (asked.has(name) && values[name] !== wanted) vain.push(`${name}=${wanted}`);
     };
     for (const name of CHOICES) {
-      choose(name, [...new Set(cells.map((cell) => String(cell[name])))]);
-      cells = cells.filter((cell) => String(cell[name]) === values[name]);
+      const free = (cell) => name === "weight" && cell.loss !== "joint";
+      const bound = cells.filter((cell) => !free(cell));
+      choose(name, [...new Set((bound.length ? bound : cells).map((cell) => String(cell[name])))]);
+      cells = cells.filter((cell) => free(cell) || String(cell[name]) === values[name]);
     }
     const missing = Object.keys(data.losses).filter((loss) => !cells.some((cell) => cell.loss === loss));
     choose("loss", ["both", ...cells.map((cell) => cell.loss)]);
@@ -95,7 +97,7 @@
     const names = Object.fromEntries(Object.entries(data.scores).map(([score, style]) =>
       [score, { ...style, label: `${style.label}, AUROC ${number(cell.auroc[score])}` }]));
     const values = Object.entries(cell.roc).flatMap(([score, rates]) =>
-      rates.map((b, i) => ({ name: names[score].label, a: i / (rates.length - 1), b })));
+      rates.map((rate, i) => ({ name: names[score].label, a: i / (rates.length - 1), b: rate / 1000 })));
     return [DIAGONAL, { ...line({ strokeWidth: 2 }, values),
       encoding: { x: x("a", "false positive rate", unit), y: x("b", "true positive rate", unit), ...styled(names) } }];
   }
@@ -106,7 +108,8 @@
       outside: { ...data.parts.outside, label: `${short(cell.outside)} (out of distribution)` } };
     const values = Object.entries(names).flatMap(([part, style]) => {
       const shares = cell.log_px[part];
-      return [...shares, shares.at(-1)].map((b, i) => ({ name: style.label, a: low + (i * (high - low)) / shares.length, b }));
+      return [...shares, shares.at(-1)].map((share, i) =>
+        ({ name: style.label, a: low + (i * (high - low)) / shares.length, b: share / 1000 }));
     });
     const step = line({ interpolate: "step-after", strokeWidth: 2 }, values);
     const encoding = { x: x("a", `ln p(x), unnormalised, seed ${cell.seeds[0]}`, { scale: { domain: [low, high], nice: false } }),
@@ -158,7 +161,8 @@
       controls.elements[name].replaceChildren(...offered.map((value) => new Option(label(value), value)));
       controls.elements[name].value = values[name];
     }
-    const view = `${titles[values.dataset]}, ${values.labels} labels, batch size ${values.batch}, ${values.scheme} scheme`;
+    const view = `${titles[values.dataset]}, ${values.labels} labels, batch size ${values.batch}, `
+      + `${values.weight === data.start.weight ? "" : `weight ${values.weight}, `}${values.scheme} scheme`;
     note.textContent = vain.length ? `The results do not hold ${vain.join(", ")}. Shown instead: ${view}, loss: ${values.loss}.` : "";
     words.replaceChildren(element("p", `${view}${cells[0].outside ? `, against ${cells[0].outside}` : ""}.`),
       element("ul", ...cells.map((cell) => element("li", sentence(cell))),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 
 from gffn_core.experiments.tables import CELL, frame, summary, wilson
 
@@ -10,15 +11,15 @@ SHOWN_SCORES = ("max_softmax", "log_px", "typicality")  # those drawn; max_logit
 
 
 def cells(records: Iterable[dict]) -> list[dict]:
-    """One entry per cell and loss, over its seeds: what the explorer shows, as small plain data.
+    """One entry per cell, loss and weight of the KL term, over its seeds: what is shown, as small plain data.
 
     ``accuracy``, ``ece`` and, where out-of-distribution data was scored, ``auroc`` by score are
     [mean, half width of the 95 % interval over seeds or None]. ``bins``: [lower edge, share, accuracy,
     mean confidence, lower and upper end of the accuracy's 95 % Wilson interval] of those of the ten
     bins of confidence that hold test images, all seeds together.
-    ``roc`` by score: mean true positive rates at false positive rates evenly spaced over [0, 1].
-    ``log_px``: shares of test images between ``low`` and ``high``, ``inside`` and ``outside`` the
-    distribution; of the first seed alone, as the zero of ln p(x) differs from net to net.
+    ``roc`` by score: mean true positive rates at false positive rates evenly spaced over [0, 1], in
+    thousandths. ``log_px``: shares of test images between ``low`` and ``high``, ``inside`` and ``outside``
+    the distribution, in thousandths; of the first seed alone, as the zero of ln p(x) differs from net to net.
     """
     records = [record for record in records if not record["diverged"]]
     by_key = {record["key"]: record for record in records}
@@ -26,13 +27,20 @@ def cells(records: Iterable[dict]) -> list[dict]:
     if table.empty:
         return []
     metrics = {"accuracy": "test_accuracy", "ece": "ece", **{name: f"auroc_{name}" for name in SHOWN_SCORES}}
-    keys = [*CELL, "loss"]
-    summaries = {name: summary(table, metric).set_index(keys) for name, metric in metrics.items()}
+    keys = ["kl_weight", *CELL, "loss"]
+    summaries = {
+        name: pd.concat({weight: summary(part, metric) for weight, part in table.groupby("kl_weight")})
+        .droplevel(1)
+        .rename_axis("kl_weight")
+        .set_index(keys[1:], append=True)
+        for name, metric in metrics.items()
+    }
     entries = []
     for key, rows in table.groupby(keys, sort=False):
         rows = rows.sort_values("seed")
         evaluations = [by_key[run]["evaluations"][rows["scheme"].iloc[0]] for run in rows["key"]]
-        entry = dict(zip(("dataset", "title", "scheme", "labels", "batch", "loss"), key))
+        entry = dict(zip(("weight", "dataset", "title", "scheme", "labels", "batch", "loss"), key))
+        entry["weight"] = f"{entry['weight']:g}"
         entry["batch"] = int(entry["batch"])  # NumPy's own integer under pandas 2, which JSON refuses
         entry |= {"seeds": rows["seed"].tolist(), "bins": _pooled_bins(evaluations)}
         intervals = {name: _rounded(cell.loc[key, ["mean", "half"]]) for name, cell in summaries.items()}
@@ -45,13 +53,13 @@ def cells(records: Iterable[dict]) -> list[dict]:
                 "outside": ood[0]["data"]["title"],
                 "auroc": {name: intervals[name] for name in SHOWN_SCORES},
                 "roc": {
-                    name: _rounded(
-                        np.mean([o["scores"][name]["tpr_on_fpr_grid"][::2] for o in ood], axis=0), 3
+                    name: _thousandths(
+                        np.mean([o["scores"][name]["tpr_on_fpr_grid"][::2] for o in ood], axis=0)
                     )
                     for name in SHOWN_SCORES
                 },
                 "log_px": {name: round(histogram[name], 3) for name in ("low", "high")}
-                | {part: _rounded(share, 3) for part, share in parts.items()},
+                | {part: _thousandths(share) for part, share in parts.items()},
             }
         entries.append(entry)
     return entries
@@ -73,6 +81,11 @@ def _pooled_bins(evaluations):
     return [_rounded(row) for row in rows]
 
 
-def _rounded(values, digits=4):
-    """More decimals than a page shows; NaN (no interval) as None."""
-    return [None if np.isnan(value) else round(float(value), digits) for value in values]
+def _rounded(values):
+    """Four decimals, more than a page shows; NaN (no interval) as None."""
+    return [None if np.isnan(value) else round(float(value), 4) for value in values]
+
+
+def _thousandths(shares):
+    """As whole numbers, which are shorter."""
+    return np.rint(1000 * np.asarray(shares)).astype(int).tolist()
