@@ -1,14 +1,9 @@
 # %% [markdown]
 # # Explorer
 #
-# The chapters on [accuracy](accuracy.ipynb), [calibration](calibration.ipynb) and [unfamiliar
-# inputs](ood.ipynb) compare the two losses along one question each. Here you choose one data set and batch
-# size and see everything about its nets at once: how sure they are, how often right, and whether ln p(x)
-# tells unfamiliar images from familiar ones. What you choose stands in the page's address, so a view can be
-# linked and bookmarked.
-#
-# The choices work on the book's page. With scripts switched off, and in a notebook (Jupyter, Colab), a figure
-# of one view and a table of all numbers stand in.
+# Everything about the nets of one data set and batch size at once: how sure they are, how often right, and
+# whether ln p(x) tells unfamiliar images from familiar ones. A view can be linked: its choices stand in the
+# page's address.
 
 # %% tags=["parameters", "remove-cell"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
@@ -17,7 +12,7 @@ TRAIN_MISSING = False  # True: train here and now what the store lacks
 DEVICE = "auto"  # "auto", "cpu" or "cuda"
 DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cache
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import json
 from itertools import chain
 
@@ -28,16 +23,16 @@ from gffn_core.experiments import tables
 from gffn_core.pages import explorer, figures, publish, style, words
 from gffn_core.pages.chapter import open_chapter, pair_near
 
-chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
+chapter = open_chapter(
+    PROFILE, RESULTS, announce=False, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT
+)
 # The other reading of the labels, 10,000 images and other weights of the KL term have runs of their own.
 more = {name: chapter.variant(name) for name in ("binary", "fewer", "weight")}
 records, shown = [*chapter.records, *chain(*more.values())], ", ".join([PROFILE, *filter(more.get, more)])
-for name in filter(more.get, more):
-    display(Markdown(f"Beside them: {words.escape(words.basis(more[name], name))}."))
 pair = pair_near(records, "cifar10", 256)  # the view that the page starts with
 cells = explorer.cells(records)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 start = pair[0]["run"]
 data = {
     "start": {
@@ -84,8 +79,8 @@ publish.show(
         " long scheme: "
     )
     + "; ".join(
-        f"{r['run']['loss']} loss ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, "
-        f"accuracy {words.percent(r['evaluations']['long']['test_accuracy'])}"
+        f"{r['run']['loss']} loss ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, accuracy"
+        f" {words.percent(r['evaluations']['long']['test_accuracy'])}"
         for r in pair
     )
     + ".",
@@ -101,6 +96,14 @@ publish.show(
 # *ln p(x):* its distribution on familiar and unfamiliar test images. Over several seeds, bins are pooled,
 # ROC curves averaged, and ln p(x) is that of the first seed, because its zero differs from net to net.
 #
+# The choices work on the book's page. With scripts switched off, and in a notebook (Jupyter, Colab), a figure
+# of one view and a table of all numbers stand in.
+
+# %% tags=["remove-input"]
+based = [chapter.coverage, *(words.escape(words.basis(runs, name)) for name, runs in more.items() if runs)]
+display(Markdown(f"**Shown here:** {words.escape(chapter.basis)}; {'; '.join(based)}."))
+
+# %% [markdown]
 # ## All numbers
 
 
@@ -132,7 +135,7 @@ with pd.option_context("display.max_rows", None):  # all numbers, not the first 
     display(numbers.pivot(index=rows, columns="loss").fillna(""))
 display(
     Markdown(
-        "± is the 95 % interval over seeds, where there are three."
-        f" {words.escape(words.basis(records, shown))}."
+        "± is the 95 % interval over seeds, where there are three; the weight of the KL term is the thesis's,"
+        " 1."
     )
 )
