@@ -14,9 +14,11 @@ TOC = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
 VIEWS = [("dark", 400), ("light", 1300)]  # theme, width of the window
 FRAME = ("dark", 1300)  # of the first page alone, as what stands around the pages is the same
+# Rules of colours, which take nearly all of axe's time, look at one text of each look in every view; the others see all.
+COLOURS = ["color-contrast", "link-in-text-block"]
+ELSEWHERE = [*COLOURS, "scrollable-region-focusable"]  # for the last see ``STUCK``
 ALL = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
-ALL |= {"rules": {"scrollable-region-focusable": {"enabled": False}}}  # see ``STUCK``
-CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+ALL |= {"rules": {rule: {"enabled": False} for rule in ELSEWHERE}}
 
 # What only a browser knows of a page.
 FACTS = """() => {
@@ -62,6 +64,25 @@ ABRIDGE = """() => {
   document.querySelectorAll("figure svg[aria-label] > *, tbody tr:nth-child(n+6), mjx-container > *").forEach((e) => e.remove());
   [...document.querySelectorAll("pre span:not(:has(span))")].filter(repeated).forEach((e) => e.remove());
 }"""
+# What decides on the contrast of a text, or of a link with the text around it, is the same in all texts of one look.
+LOOKS = """() => {
+  const looks = new Map();
+  for (const text of document.body.querySelectorAll("*")) {
+    const has_words = [...text.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    if (!has_words || !text.checkVisibility({ visibilityProperty: true })) continue;
+    const { color, fontSize, fontWeight, textShadow } = getComputedStyle(text);
+    const look = [color, fontSize, fontWeight, textShadow];
+    const link = text.closest("a[href]");
+    if (link) look.push(getComputedStyle(link).textDecorationLine, getComputedStyle(link.parentElement).color);
+    for (let e = text; e; e = e.parentElement) {
+      const { backgroundColor, backgroundImage, opacity, filter, position } = getComputedStyle(e);
+      const behind = [backgroundColor, backgroundImage, opacity, filter, position].join();
+      if (behind !== look.at(-1)) look.push(behind);
+    }
+    looks.set(look.join(" / "), link ?? text);
+  }
+  return [...looks.values()];
+}"""
 
 
 def look(page, theme, width):
@@ -80,16 +101,24 @@ def seen(browser, html):
     """
     axe = Path(pytest.importorskip("axe_playwright_python").__file__).with_name("axe.min.js").read_text()
     found = {}
-    context = browser.new_context(viewport={"width": VIEWS[0][1], "height": 900}, color_scheme=VIEWS[0][0])
+    context = browser.new_context()
+    page = (
+        context.new_page()
+    )  # one for all, whose process has parsed the book's scripts and styles by the second
+    wrong, loaded = [], set()
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("console", lambda message: message.type == "error" and wrong.append(f"console: {message.text}"))
+    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    page.on("request", lambda request: loaded.add(request.url))
+
+    def faults(where, options):
+        options = {"preload": False, "resultTypes": ["violations"], **options}
+        return page.evaluate(f"(options) => axe.run({where}, options)", options)["violations"]
+
     for name in PAGES:
-        page = context.new_page()
+        page.emulate_media(color_scheme=VIEWS[0][0])
+        page.set_viewport_size({"width": VIEWS[0][1], "height": 900})
         wrong, loaded = [], set()
-        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on(
-            "console", lambda message: message.type == "error" and wrong.append(f"console: {message.text}")
-        )
-        page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
-        page.on("request", lambda request: loaded.add(request.url))
         page.goto((html / f"{name}.html").as_uri())
         page.evaluate("window.MathJax && MathJax.startup.promise")
         stuck = page.evaluate(STUCK)
@@ -102,14 +131,9 @@ def seen(browser, html):
         page.evaluate(axe)
         for view in reversed(views):
             look(page, *view)
-            options = {
-                "preload": False,
-                "resultTypes": ["violations"],
-                **(ALL if view == VIEWS[1] else CONTRAST),
-            }
-            faults = page.evaluate("(options) => axe.run(document, options)", options)["violations"]
-            found[name, *view]["faults"] = faults
-        page.close()
+            found[name, *view]["faults"] = faults(f"{{ include: ({LOOKS})() }}", {"runOnly": COLOURS})
+            if view == VIEWS[1]:
+                found[name, *view]["faults"] += faults("document", ALL)
     context.close()
     return found
 
