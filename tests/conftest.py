@@ -95,7 +95,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.fixture(autouse=True, scope="module")
 def young_garbage_only():
-    """After each run the collector looks at all objects, which takes longer than a short run: not at all modules."""
+    """After each run the collector looks at all objects; at those of all modules it would for half a second."""
     gc.freeze()
     yield
     gc.unfreeze()

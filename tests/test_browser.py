@@ -65,17 +65,19 @@ ABRIDGE = """() => {
   document.querySelectorAll("figure svg[aria-label] > *, tbody tr:nth-child(n+6), mjx-container > *").forEach((e) => e.remove());
   [...document.querySelectorAll("pre span:not(:has(span))")].filter(repeated).forEach((e) => e.remove());
 }"""
-# What decides on the contrast of a text, or of a link with the text around it, is the same in all texts of one look: a
-# text of each that is not known goes into ``looks``.
+# What decides on the contrast of a text, or of a link with the text around it, is the same in all texts of
+# one look: a text of each that is not known goes into ``looks``.
 LOOKS = """(known) => {
   const looks = new Map();
   for (const text of document.body.querySelectorAll("*")) {
-    const has_words = [...text.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    if (!has_words || !text.checkVisibility({ visibilityProperty: true })) continue;
+    const words = [...text.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+    if (!words.some((node) => node.data.trim())) continue;
+    if (!text.checkVisibility({ visibilityProperty: true })) continue;
     const { color, fontSize, fontWeight, textShadow } = getComputedStyle(text);
     const look = [color, fontSize, fontWeight, textShadow];
     const link = text.closest("a[href]");
-    if (link) look.push(getComputedStyle(link).textDecorationLine, getComputedStyle(link.parentElement).color);
+    const around = link && getComputedStyle(link.parentElement).color;
+    if (link) look.push(getComputedStyle(link).textDecorationLine, around);
     for (let e = text; e; e = e.parentElement) {
       const { backgroundColor, backgroundImage, opacity, filter, position } = getComputedStyle(e);
       const behind = [backgroundColor, backgroundImage, opacity, filter, position].join();
