@@ -95,7 +95,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.fixture(autouse=True, scope="module")
 def young_garbage_only():
-    """After each run the collector looks at all objects; at those of all modules it would for half a second."""
+    """After each run the collector looks at all objects: half a second if the modules are among them."""
     gc.freeze()
     yield
     gc.unfreeze()
