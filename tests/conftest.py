@@ -1,6 +1,7 @@
 """Settings, small data and the built book for the tests. None of it needs the network or a GPU."""
 
 import dataclasses
+import gc
 import importlib.util
 import json
 import os
@@ -90,6 +91,14 @@ def pytest_xdist_make_scheduler(config, log):
             return "book" if Path(file).stem in ("test_book", "test_browser") else file
 
     return Files(config, log)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def young_garbage_only():
+    """After each run the collector looks at all objects: half a second if the modules are among them."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

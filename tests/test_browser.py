@@ -1,5 +1,6 @@
 """Every page as a reader opens it, in a browser: complete, readable in both themes and on a phone, accessible."""
 
+import collections
 import contextlib
 import functools
 import gzip
@@ -14,9 +15,11 @@ TOC = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
 VIEWS = [("dark", 400), ("light", 1300)]  # theme, width of the window
 FRAME = ("dark", 1300)  # of the first page alone, as what stands around the pages is the same
+# Rules of colours, which take nearly all of axe's time; they get a text of each look, see ``LOOKS``.
+COLOURS = ["color-contrast", "link-in-text-block"]
+ELSEWHERE = [*COLOURS, "scrollable-region-focusable"]  # for the last see ``STUCK``
 ALL = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
-ALL |= {"rules": {"scrollable-region-focusable": {"enabled": False}}}  # see ``STUCK``
-CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+ALL |= {"rules": {rule: {"enabled": False} for rule in ELSEWHERE}}
 
 # What only a browser knows of a page.
 FACTS = """() => {
@@ -62,6 +65,30 @@ ABRIDGE = """() => {
   document.querySelectorAll("figure svg[aria-label] > *, tbody tr:nth-child(n+6), mjx-container > *").forEach((e) => e.remove());
   [...document.querySelectorAll("pre span:not(:has(span))")].filter(repeated).forEach((e) => e.remove());
 }"""
+# What decides on the contrast of a text, or of a link with the text around it, is the same in all texts of
+# one look: a text of each that is not known goes into ``looks``.
+LOOKS = """(known) => {
+  const looks = new Map();
+  for (const text of document.body.querySelectorAll("*")) {
+    const words = [...text.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+    if (!words.some((node) => node.data.trim())) continue;
+    if (!text.checkVisibility({ visibilityProperty: true })) continue;
+    const { color, fontSize, fontWeight, textShadow } = getComputedStyle(text);
+    const look = [color, fontSize, fontWeight, textShadow];
+    const link = text.closest("a[href]");
+    const around = link && getComputedStyle(link.parentElement).color;
+    if (link) look.push(getComputedStyle(link).textDecorationLine, around);
+    for (let e = text; e; e = e.parentElement) {
+      const { backgroundColor, backgroundImage, opacity, filter, position } = getComputedStyle(e);
+      const behind = [backgroundColor, backgroundImage, opacity, filter, position].join();
+      if (behind !== look.at(-1)) look.push(behind);
+    }
+    looks.set(look.join(" / "), link ?? text);
+  }
+  known.forEach((look) => looks.delete(look));
+  window.looks = [...looks.values()];
+  return [...looks.keys()];
+}"""
 
 
 def look(page, theme, width):
@@ -80,14 +107,22 @@ def seen(browser, html):
     """
     axe = Path(pytest.importorskip("axe_playwright_python").__file__).with_name("axe.min.js").read_text()
     found = {}
-    context = browser.new_context(viewport={"width": VIEWS[0][1], "height": 900}, color_scheme=VIEWS[0][0])
+    context = browser.new_context()
+    page = context.new_page()  # one for all: by the second, its process knows the scripts and styles
+    wrong, loaded, times = [], set(), collections.Counter()
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("console", lambda message: wrong.append(f"console: {message.text}"))
+    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    page.on("request", lambda request: loaded.add(request.url))
+
+    def faults(where, options):
+        options = {"preload": False, "resultTypes": ["violations"], **options}
+        return page.evaluate(f"(options) => axe.run({where}, options)", options)["violations"]
+
     for name in PAGES:
-        page = context.new_page()
+        page.emulate_media(color_scheme=VIEWS[0][0])
+        page.set_viewport_size({"width": VIEWS[0][1], "height": 900})
         wrong, loaded = [], set()
-        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("console", lambda message: wrong.append(f"console: {message.text}"))
-        page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
-        page.on("request", lambda request: loaded.add(request.url))
         page.goto((html / f"{name}.html").as_uri())
         page.evaluate("window.MathJax && MathJax.startup.promise")
         stuck = page.evaluate(STUCK)
@@ -100,14 +135,11 @@ def seen(browser, html):
         page.evaluate(axe)
         for view in reversed(views):
             look(page, *view)
-            options = {
-                "preload": False,
-                "resultTypes": ["violations"],
-                **(ALL if view == VIEWS[1] else CONTRAST),
-            }
-            faults = page.evaluate("(options) => axe.run(document, options)", options)["violations"]
-            found[name, *view]["faults"] = faults
-        page.close()
+            looks = page.evaluate(LOOKS, [look for look, seen in times.items() if seen == 3])
+            times.update(looks)
+            found[name, *view]["faults"] = faults("{ include: looks }", {"runOnly": COLOURS}) if looks else []
+            if view == VIEWS[1]:
+                found[name, *view]["faults"] += faults("document", ALL)
     context.close()
     return found
 

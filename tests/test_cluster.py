@@ -46,7 +46,8 @@ def nodes(ray):
         "health_check_period_ms": 500,
         "health_check_failure_threshold": 4,
     }
-    bare = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    size |= {"include_log_monitor": False}
+    bare = {"include_dashboard": False, "no_monitor": True}
     nodes = Nodes(initialize_head=True, head_node_args=size | bare | {"_system_config": fast})
     nodes.second = nodes.add_node(**size)
     yield nodes

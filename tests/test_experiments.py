@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import gc
 import os
 import signal
 import subprocess
@@ -31,14 +30,6 @@ from gffn_core.experiments.verify import repeat
 from gffn_core.training.run import Run, record_key
 
 RUNS = [Run("digits", loss, batch_size=256, epochs=1) for loss in ("conditional", "joint")]
-
-
-@pytest.fixture(autouse=True)
-def young_garbage_only():
-    """After each run the collector looks at all objects: here that would be at every module of every test, too."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

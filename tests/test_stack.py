@@ -99,7 +99,8 @@ def test_steps_in_float64_agree_with_the_plain_loop(digits, runs, steps, executi
 
 def test_first_epoch_in_float32_agrees_with_the_plain_loop(digits):
     # At three times this rate rounding grew to 3.5e-4 within the epoch, in one of the runs on one processor.
-    runs = [dataclasses.replace(run, epochs=1, patience=1, learning_rate=1e-3) for run in MIXED]
+    # A run of each loss, in both label spaces; the steps of all of them are compared in float64.
+    runs = [dataclasses.replace(run, epochs=1, patience=1, learning_rate=1e-3) for run in MIXED[::4]]
     found = by_run(train_stack(runs, digits))
     for run in runs:
         plain = train(run, digits).curves

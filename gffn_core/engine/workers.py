@@ -47,9 +47,10 @@ class Workers:
         report(images) tells progress, report(images, True) that a run ended and so many images of its
         budget were not used.
         """
-        if self.count > 1:
+        count = min(self.count, len(jobs))  # a process has to import torch, which takes seconds
+        if count > 1:
             common = {"device": self.device, "store": store, "checkpoint_seconds": checkpoint_seconds}
-            return _in_processes(self.count, jobs, self.root, common, report)
+            return _in_processes(count, jobs, self.root, common, report)
         with settled(self.device):
             for runs, execution in jobs:
                 train_into(store, runs, execution, self.datasets, self.device, report, checkpoint_seconds)

@@ -170,7 +170,7 @@ class Store:
         damaged, or publish nothing.
         """
         path = self.published / f"{name}.jsonl.gz"
-        published = [record for record, _ in _read_published(path)] if path.exists() else []
+        published = [head for head, _ in _read_published(path)] if path.exists() else []
         records = list(self.select(runs).values())
         if not records:
             raise ValueError(
@@ -209,11 +209,10 @@ def _run_of(record):
 def _published(path, changed):
     """Of a published file as it was when ``changed``: path, key, run and the function that loads the record.
 
-    A chapter selects ten times, and to read all records takes seconds.
+    A chapter selects ten times, and of most files no record at all.
     """
     return [
-        (path, record["key"], _run_of(record), partial(_record_of, line))
-        for record, line in _read_published(path)
+        (path, head["key"], _run_of(head), partial(_record_of, line)) for head, line in _read_published(path)
     ]
 
 
@@ -234,13 +233,13 @@ def _read(path):
 
 
 def _read_published(path):
-    """All records of a published file with their lines, also those whose run this version does not know."""
+    """Of all records of a published file heads and lines, also those whose run this version does not know."""
     try:
         first, _, lines = gzip.decompress(path.read_bytes()).partition(b"\n")
         count = _count(lines)
         if json.loads(first) != count:
             raise ValueError(f"its first line is not that of its {count['records']} records")
-        return [(_record_of(line), line) for line in lines.splitlines()]
+        return [(_head_of(line), line) for line in lines.splitlines()]
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); restore it with git") from error
 
@@ -254,6 +253,11 @@ def _verified(stored):
 
 def _record_of(line):
     return _readable(json.loads(line)["record"])
+
+
+def _head_of(line):
+    """What the line of a record says before its data, a hundredth of it: ``format``, ``key`` and ``run``."""
+    return _readable(json.loads(line.partition(b',"data":')[0] + b"}}")["record"])
 
 
 def _readable(record):
