@@ -97,7 +97,7 @@ display(Markdown(f"```python\n{inspect.getsource(step.stepper)}```"))
 # %% [markdown]
 # ## When is a net at its best?
 #
-# The thesis leaves open whether a net that goes on after its validation accuracy has stopped to rise becomes
+# The thesis leaves open whether a net that goes on after its validation accuracy has stopped rising becomes
 # better. **Before you look:** does the accuracy of these two nets fall while they learn their last training
 # images?
 
@@ -107,8 +107,13 @@ publish.show(
     figures.along_training(pair, "val_accuracy", "validation accuracy"),
     name="accuracy-curves",
     data=tables.curve_points(pair, "val_accuracy"),
-    alt="Validation accuracy of one pair against epoch. It rises for some epochs; the early points lie near"
-    " the top, and the lines fall or stay level from there to the end.",
+    alt="Validation accuracy of one pair against epoch. "
+    + "; ".join(
+        f"{r['run']['loss']}: {max(r['curves']['val_accuracy']):.2f} at its early point, epoch"
+        f" {r['evaluations']['early']['epoch']}, and {r['curves']['val_accuracy'][-1]:.2f} at the end"
+        for r in pair
+    )
+    + ".",
     caption="Both nets are at their best long before they know their training images. One pair,"
     f" {titles[pair[0]['run']['dataset']]}, batch size {pair[0]['run']['batch_size']}; marker: the early"
     " point.",
@@ -140,11 +145,25 @@ if PROFILE == "cpu":
     said = f"**Early, on CIFAR-10; on the others it hardly matters.** {said}"
 display(Markdown(f"{said}."))
 
+# %% tags=["hide-input"]
+known = {
+    name: part.groupby("batch_size")[["train_accuracy", "test_accuracy"]].mean().mean()
+    for name, part in long.groupby("dataset", sort=False)
+}
+display(
+    Markdown(
+        "**Why:** after the early point a net goes on to learn training images, and on CIFAR-10 little of"
+        " that carries over. At the end it knows, of training and of test images, on average "
+        + "; ".join(
+            f"{words.percent(both['train_accuracy'], 0)} and {words.percent(both['test_accuracy'], 0)}"
+            f" ({titles[name]})"
+            for name, both in known.items()
+        )
+        + "."
+    )
+)
+
 # %% [markdown]
-# **Why:** what a net of a quarter of a million weights learns after its early point on CIFAR-10 is true of
-# the training images alone, of which it gets 99 % right, and two thirds of the test images. On the other
-# three sets the two ends lie closer together.
-#
 # ## Stopped early, which net is more accurate?
 #
 # Thesis figure 5.1. **Before you look:** a tie, a gain everywhere, or a gain at large batches?
@@ -170,52 +189,87 @@ least, most = (titles[name] for name in gain["early"]["mean"].agg(["idxmin", "id
 ahead = cells["early"]["mean"] > 0
 said = (
     f"Stopped early, joint minus conditional is {words.with_interval(overall['early'], 2)} points over all"
-    f" cells; it is above zero in {ahead.sum()} of {len(ahead)}, largest on {most}, smallest on {least}."
+    f" cells; it is above zero in {ahead.sum()} of {len(ahead)}."
 )
 if PROFILE == "cpu":
     assert overall["early"]["low"] > 0.3 and (gain["early"]["low"] > 0).all()
     assert ahead.mean() > 0.9 and cells["early"]["mean"].min() > -0.1
-    said = f"**The joint net, by half a point: on every data set, at nearly every batch size.** {said}"
+    said = (
+        "**The joint net, on every data set and at nearly every batch size: by"
+        f" {gain['early']['mean'].min():.1f} points on {least}, by {gain['early']['mean'].max():.1f} on"
+        f" {most}.** {said}"
+    )
 display(Markdown(said))
 
 # %% [markdown]
-# **Where it ends:** a single pair does not show it. Between seeds the difference of a pair varies as much as
-# it amounts to, and the bars of most single cells reach over the other line; only all of them together tell
-# the losses apart.
+# **Limits.** A single pair rarely shows it: except on SVHN, seeds move the difference about as much as it
+# amounts to. The batch sizes of a data set together do.
 #
-# Do large batches generalise worse, as the thesis observes {cite:p}`keskar2017`?
+# ## Do large batches generalise worse?
+#
+# The thesis says so, after {cite:t}`keskar2017`. **Before you look** at the figure above once more, and at
+# the next one: does a net of batch size 2048 stay behind one of 64, and does long training close the gap?
 
 # %% tags=["hide-input"]
-means = early.groupby(["dataset", "loss", "batch_size"])["test_accuracy"].mean().unstack()
-best, lost = means.idxmax(axis=1), 100 * (means.max(axis=1) - means[means.columns.max()])
-said = (
-    f"Stopped early, the best batch size lies between {best.min()} and {best.max()}; from there to"
-    f" {means.columns.max()} a conditional net loses {lost.xs('conditional', level='loss').mean():.1f}"
-    f" points, a joint one {lost.xs('joint', level='loss').mean():.1f}, on average."
-)
+sizes = [min(long["batch_size"].unique(), key=lambda size: abs(size - 64)), long["batch_size"].max()]
+nets = chapter.table.groupby(["dataset", "scheme", "loss", "batch_size"])["test_accuracy"].mean().unstack()
+behind = (100 * (nets[sizes[0]] - nets[sizes[1]])).unstack(["scheme", "loss"])
+rows = [
+    [
+        titles[name],
+        *(f"{behind.loc[name, (scheme, loss)]:+.1f}" for scheme in course.SCHEMES for loss in values.NETS),
+    ]
+    for name in titles
+]
+header = [f"{scheme}, {loss}" for scheme in course.SCHEMES for loss in values.NETS]
+said = ""
 if PROFILE == "cpu":
-    assert best.between(16, 512).all() and lost.min() > 0.1
-    assert lost.xs("joint", level="loss").mean() < lost.xs("conditional", level="loss").mean()
-    said = f"**Yes, with both losses, and with the joint loss less.** {said}"
-display(Markdown(said))
-
-# %% tags=["hide-input"]
-largest = pairs[pairs.index.get_level_values("batch_size") == means.columns.max()]
-after = {loss: later(largest, loss).groupby("dataset")["value"].mean().mean() * 100 for loss in values.NETS}
+    hard = ["cifar10", "fashion_mnist"]
+    assert (behind["early"] > 0.1).all(axis=None)
+    assert (behind["early", "conditional"] > behind["early", "joint"] + 0.5)[hard].all()
+    assert (behind["long"] > 1).any().all() and (behind["long"] < 0).any().all()
+    said = (
+        "**Stopped early, yes, and on CIFAR-10 and Fashion-MNIST the standard net more; trained long, it"
+        " depends on the data set.**\n\n"
+    )
 display(
     Markdown(
-        f"**Part of it is the rule that stops.** At {means.columns.max()} a conditional net's accuracy"
-        f" changes by {after['conditional']:+.1f} points from its early point to the end, a joint net's by"
-        f" {after['joint']:+.1f}: with few steps an epoch, the rule can take a pause for the end."
+        said
+        + words.markdown_table(["data set", *header], rows)
+        + f"\n\nTest accuracy at a batch size of {sizes[0]} minus that at {sizes[1]}, in points, mean over"
+        " seeds."
+        " [The thesis on one page](claims.ipynb) has the test of what the thesis says, which compares the"
+        " smaller half of the batch sizes with the larger."
     )
 )
+
+# %% tags=["hide-input"]
+largest = pairs[pairs.index.get_level_values("batch_size") == sizes[1]]
+after = {loss: 100 * later(largest, loss).groupby("dataset")["value"].mean() for loss in values.NETS}
+at_most = {
+    scheme: 100 * one.set_index(["dataset", "batch_size"])["mean"].xs(sizes[1], level=1)
+    for scheme, one in cells.items()
+}
+said = f"From their early point to the end, nets of batch size {sizes[1]} change by " + "; ".join(
+    f"{after['conditional'][name]:+.1f} (conditional) and {after['joint'][name]:+.1f} (joint) on"
+    f" {titles[name]}"
+    for name in titles
+)
 if PROFILE == "cpu":
-    assert after["conditional"] > 0.2 > after["joint"]
+    assert (after["conditional"][hard] > 0.8).all()
+    said = (
+        "**Part of it is the rule that stops.** With few steps an epoch it can mistake a plateau for the"
+        f" end. {said}. So the large early gain there is partly the rule's: on CIFAR-10 and Fashion-MNIST it"
+        f" is {at_most['early']['cifar10']:+.1f} and {at_most['early']['fashion_mnist']:+.1f} points early,"
+        f" and {at_most['long']['cifar10']:+.1f} and {at_most['long']['fashion_mnist']:+.1f} after long"
+        " training"
+    )
+display(Markdown(f"{said}."))
 
 # %% [markdown]
-# ## And after long training?
+# ## After long training, which net is more accurate?
 #
-# Thesis figure 5.2.
+# Thesis figure 5.2. **Before you look:** does the gain survive when both nets know their training images?
 
 # %% tags=["hide-input"]
 chapter.by_batch_size(
@@ -263,7 +317,7 @@ display(
 # %% [markdown]
 # ## Does the gain grow with the batch?
 #
-# It should, if the joint loss is better the better a batch stands for all data. **Before you look:** which
+# It should, if what helps is that a large batch represents the data well. **Before you look:** which
 # way do these lines lean? They are the differences within pairs of equal seed, which takes out what
 # initialisation and data order do to both.
 
@@ -288,7 +342,7 @@ said = "Change of the gain per doubling of the batch size, in points: " + "; ".j
 if PROFILE == "cpu":
     assert slope["high"]["cifar10"] < 0 < slope["low"]["svhn"]
     assert slope["mean"][["mnist", "fashion_mnist"]].abs().max() < 0.1
-    said = f"**Not in general: each data set has a direction of its own.** {said}"
+    said = f"**Not in general: it falls on CIFAR-10, rises on SVHN and is level on the other two.** {said}"
 display(
     Markdown(
         f"{said}.\n\n"

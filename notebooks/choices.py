@@ -29,7 +29,6 @@ from gffn_core.model import HIDDEN, WIDTHS, ConvNet
 from gffn_core.pages import figures, publish, style, words
 from gffn_core.pages.chapter import open_chapter
 from gffn_core.training import course
-from gffn_core.verdicts import intervals, rules, values
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
 records, long = chapter.records, chapter.long
@@ -141,6 +140,8 @@ if enough:
     )
     assert (means.xs(max(WEIGHTS), level="weight")["nll"] > at_best["nll"]).all()
     gained = 100 * (at_best["test_accuracy"] - plain["test_accuracy"])
+    in_time_best = early_weight.groupby(["batch_size", "weight"]).mean(numeric_only=True).loc[[*best.items()]]
+    stopped = 100 * (in_time_best.droplevel("weight")["test_accuracy"] - in_time["test_accuracy"])
     chosen, sizes = " and ".join(f"{w:g}" for w in best.values()), " and ".join(f"{b:,}" for b in best)
     assert min(best.values()) >= 10 and max(best.values()) < max(WEIGHTS) and (gained > 1).all()
     assert (at_best["nll"] < plain["scaled_nll"]).all() and (at_best["nll"] < in_time["scaled_nll"]).all()
@@ -148,15 +149,16 @@ if enough:
     assert (at_best["auroc_max_softmax"] < plain["auroc_max_softmax"]).all()
     display(
         Markdown(
-            f"**Far more than the thesis takes: a weight of {chosen} at batches of {sizes}. It gains"
-            f" {both(gained, 1)} points of accuracy over the standard net, and takes the NLL from"
+            f"**Far more than the thesis takes: a weight of {chosen}, at batches of {sizes}. Trained long it"
+            f" gains {both(gained, 1)} points of accuracy over the standard net, and takes the NLL from"
             f" {both(plain['nll'])} to {both(at_best['nll'])}; a temperature takes it only to"
             f" {both(plain['scaled_nll'])}.** Even a standard net that stops early *and* gets a temperature"
             f" stays at {both(in_time['scaled_nll'])}. The ECE falls from {both(plain['ece'])} to"
             f" {both(at_best['ece'])} ({both(thesis['ece'])} with the thesis's weight); for this alone the"
             f" temperature is the better remedy ({both(plain['scaled_ece'])}). Against SVHN the AUROC of max"
             f" softmax even falls, from {both(plain['auroc_max_softmax'])} to"
-            f" {both(at_best['auroc_max_softmax'])}."
+            f" {both(at_best['auroc_max_softmax'])}. If both nets stop early, the gain in accuracy is"
+            f" {both(stopped, 1)} points."
         )
     )
 else:
@@ -174,16 +176,18 @@ if enough:
         Markdown(
             "Of its training images the standard net knows"
             f" {' and '.join(words.percent(fitted.loc[0, b], 0) for b in best)} at the end, the net of the"
-            f" chosen weight {' and '.join(words.percent(fitted.loc[w, b], 0) for b, w in best.items())}. Too"
-            " large a weight leaves it too modest, and worse at everything."
+            f" chosen weight {' and '.join(words.percent(fitted.loc[w, b], 0) for b, w in best.items())}. At"
+            f" {max(WEIGHTS):,.0f} it is too modest, and less accurate than the standard net"
+            f" ({both(means.xs(max(WEIGHTS), level='weight')['test_accuracy'])} against"
+            f" {both(plain['test_accuracy'])})."
         )
     )
 
 # %% [markdown]
 # **Limits.** The weights above 10 were added after the test results of the others had been seen; the weight
-# that is reported is picked by validation images, which accuracy and NLL agree on. Two seeds, one data set,
-# 10,000 images, one learning rate. [The contest](contest.ipynb) gives every loss its own settings, with six
-# seeds and fewer images still, and comes to a weight of 125.
+# that is reported is picked on validation images; their accuracy and final NLL pick the same. Two seeds, one
+# data set, 10,000 images, one learning rate. [The contest](contest.ipynb) gives every loss its own settings,
+# with six seeds and fewer images still, and comes to a weight of 125.
 #
 # ## What does the weight do to the confidence?
 #
@@ -287,7 +291,12 @@ settings = (
         "a fixed stratified tenth of the training images; test images are only reported on",
         "no choice may see test data",
     ),
-    ("bins of the ECE", "$M$ is not printed; figures show ten [5.2]", "10 of equal width", ""),
+    (
+        "bins of the ECE",
+        "$M$ is not printed; figures show ten [5.2]",
+        "10 of equal width",
+        "[they do not decide](calibration.ipynb)",
+    ),
     (
         "label space",
         "derived for binary label vectors [4], outputs are softmax [5.2]",
@@ -320,8 +329,9 @@ for name, width in WIDTHS.items():
     sentences.append(f"The {name} net has {channels} channels and {weights:,} weights for CIFAR-10.")
 display(
     Markdown(
-        f"**Of {len(settings)} settings the thesis leaves {silent} out, the learning rate among them, and"
-        f" describes the others in words.** {' '.join(sentences)} The hidden layer has {HIDDEN} units."
+        f"**{silent} of {len(settings)} are not printed, the learning rate among them; the others are"
+        f" described without their numbers: no widths, no patience, no time limit.** {' '.join(sentences)}"
+        f" The hidden layer has {HIDDEN} units."
     )
 )
 
@@ -332,7 +342,8 @@ display(
 # that its nets come to fit their training images, as the thesis describes, or that validation accuracy has
 # stopped rising.
 #
-# **Before you look:** at small batches an epoch is dear, so there are few. Which batch sizes were cut short?
+# **Before you look:** at small batches an epoch takes long, so there are few. Which batch sizes were cut
+# short?
 
 
 # %% tags=["hide-input"]
@@ -389,54 +400,6 @@ display(
 # **Limits.** That a net has levelled out at this learning rate does not say that another schedule would not
 # take it further. Nets that are not fitted have hollow markers throughout the book.
 #
-# ## Do the bins decide?
-#
-# The expected calibration error depends on how confidences are binned.
-#
-# **Before you look:** the joint loss halves the ECE with ten bins of equal width. With others too?
-
-# %% tags=["hide-input"]
-BINS = {
-    "ece": "10 bins of equal width",
-    "ece_uniform15": "15 bins of equal width",
-    "ece_quantile10": "10 bins of equal number",
-}
-pairs = values.pairs_of(records)
-rows, effects, wins = [], [], []
-for metric, label in BINS.items():
-    lower = values.lower(pairs, metric)
-    estimate = rules.between(intervals.estimate(lower))
-    low, high = estimate.interval()
-    of_loss = long.groupby("loss")[metric].mean()
-    effects.append(-estimate.estimate.effect)
-    wins.append((lower["value"] > 0).mean())
-    rows.append(
-        [
-            label,
-            f"{of_loss['conditional']:.4f}",
-            f"{of_loss['joint']:.4f}",
-            f"{effects[-1]:+.4f} [{-high:+.4f}, {-low:+.4f}]",
-            words.percent(wins[-1], 0),
-        ]
-    )
-header = ["ECE with", "conditional", "joint", "difference", "joint lower in"]
-said = f"The joint loss has the lower ECE in {words.percent(min(wins), 0)} of the pairs, or more."
-if PROFILE == "cpu":
-    assert np.ptp(effects) < 0.001 and min(wins) > 0.9
-    said = (
-        f"**No: the joint loss lowers the ECE by {-max(effects):.3f} with each of the three, in"
-        f" {words.percent(min(wins), 0)} or more of the pairs.** A net that is too sure in every bin has its"
-        " mean confidence minus its accuracy as ECE, whatever the bins."
-    )
-display(
-    Markdown(
-        words.markdown_table(header, rows)
-        + f"\n\n{said} Long scheme, mean over all cells; the difference is joint minus conditional, with its"
-        " 95 % interval ([how](verdicts.ipynb))."
-    )
-)
-
-# %% [markdown]
 # ## Does a result hang on one setting?
 #
 # One setting at a time, on CIFAR-10. Everything else, seeds included, is as in the other chapters.
@@ -481,15 +444,18 @@ if choices:
     sides = drawn.pivot_table(index=["choice", "batch_size"], columns="loss", values=[*METRICS])
     gains = pd.DataFrame(
         {metric: sides[metric]["joint"] - sides[metric]["conditional"] for metric in METRICS}
+    ).drop("as elsewhere")
+    higher, single = (
+        (gains > 0).sum(),
+        drawn.groupby(["choice", "batch_size"])["seed"].nunique().loc[gains.index] == 1,
     )
-    higher = (gains > 0).sum()
     publish.show(
         figures.by_choice(choices, METRICS),
         name="choices",
         data=drawn[["choice", "batch_size", "seed", "loss", *METRICS]],
-        alt=f"Dumbbells from the standard to the joint net for {len(gains)} combinations of setting and batch"
-        f" size. The joint net has the higher ECE in {higher['ece']}, the higher accuracy in"
-        f" {higher['test_accuracy']}, the higher AUROC of ln p(x) in {higher['auroc_log_px']}.",
+        alt=f"Dumbbells from the standard to the joint net for {len(gains)} changed settings. The joint net"
+        f" has the higher ECE in {higher['ece']}, the higher accuracy in {higher['test_accuracy']}, the"
+        f" higher AUROC of ln p(x) in {higher['auroc_log_px']}.",
         caption="From the standard net (blue) to the joint one (orange): ECE and the AUROC of ln p(x) fall in"
         " every row, accuracy moves little. Small ticks: seeds.",
         basis="CIFAR-10, long scheme. "
@@ -498,27 +464,28 @@ if choices:
     slow = sides.loc["rate 0.0003"].loc[64]
     default = sides.loc["as elsewhere"].loc[64]
     assert higher["ece"] == higher["auroc_log_px"] == 0 < len(gains) - higher["test_accuracy"]
-    assert slow["test_accuracy", "conditional"] > default["test_accuracy", "joint"]
+    assert slow["test_accuracy"].min() > default["test_accuracy", "joint"]
+    assert abs(slow["test_accuracy", "joint"] - slow["test_accuracy", "conditional"]) < 0.005
     assert slow["ece", "joint"] < slow["ece", "conditional"] / 2
     display(
         Markdown(
-            f"**The lower calibration error survives all {len(gains)} rows, by {-gains['ece'].max():.2f} to"
-            f" {-gains['ece'].min():.2f}, and so does the lower AUROC of $\\ln p(x)$. The higher accuracy"
-            f" does not: it holds in {higher['test_accuracy']} rows, by"
-            f" {100 * gains['test_accuracy'].max():.1f} points at most.** And the rate matters as much as the"
-            " loss: at $B$ = 64 and a rate of 0.0003 the *standard* net has"
-            f" {words.percent(slow['test_accuracy', 'conditional'])} and an ECE of"
-            f" {slow['ece', 'conditional']:.2f}; the joint net at our rate of 0.001,"
-            f" {words.percent(default['test_accuracy', 'joint'])} and {default['ece', 'joint']:.2f}."
+            f"**The lower calibration error survives all {len(gains)} changed settings, by"
+            f" {-gains['ece'].max():.2f} to {-gains['ece'].min():.2f}, and so does the lower AUROC of $\\ln"
+            f" p(x)$. The higher accuracy does not: it holds in {higher['test_accuracy']}, by"
+            f" {100 * gains['test_accuracy'].max():.1f} points at most.** At $B$ = 64 and a rate of 0.0003"
+            f" the nets are equally accurate ({words.percent(slow['test_accuracy', 'conditional'])}"
+            f" conditional, {words.percent(slow['test_accuracy', 'joint'])} joint, one seed), and both more"
+            " so than the joint net at our rate of 0.001"
+            f" ({words.percent(default['test_accuracy', 'joint'])}); the ECE is"
+            f" {slow['ece', 'conditional']:.2f} and {slow['ece', 'joint']:.2f}.\n\n**Limits.** {single.sum()}"
+            f" of the {len(gains)} have one seed, which cannot tell a difference of a point of accuracy from"
+            " luck. One data set, and no two settings changed at once."
         )
     )
 else:
     display(Markdown(f"These runs belong to profile `cpu`; this page was made with `{PROFILE}`."))
 
 # %% [markdown]
-# **Limits.** Most rows have one seed, which cannot tell a difference of a point of accuracy from luck. One
-# data set, and no two settings changed at once.
-#
 # ## Does the gain survive when each loss has its own learning rate?
 #
 # The figure says why to ask: the rate was chosen for neither loss, so the gain may be that of a rate which

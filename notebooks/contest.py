@@ -12,6 +12,9 @@
 # the same nets, the same seeds and as many settings to try, the standard net first of all; nobody sees a test
 # image before the end. The images are few, 1,000 to train on and 250 to choose by: where a loss can matter.
 #
+# **In short.** With about a thousand images: yes, with a weight of 5 to 125, stopped at the lowest validation
+# NLL. For calibration alone: no, a temperature is free. For finding unfamiliar images: no.
+#
 # **After this chapter you can**
 #
 # - say what the joint loss gains over what you do already, and when nothing;
@@ -64,8 +67,8 @@ NEEDS = {
 }
 UP = ("test_accuracy", "auroc_max_softmax")  # more is better
 BASIS = (
-    f"CIFAR-10, first 1,000 training and 250 validation images, all 10,000 test images; narrow net,"
-    f" batch size 64, at most 60 epochs; seeds {SEEDS[0]} to {SEEDS[-1]}, and seed 0 to choose"
+    "CIFAR-10, first 1,000 training and 250 validation images, all 10,000 test images; narrow net, batch"
+    f" size 64, at most 60 epochs; seeds {SEEDS[0]} to {SEEDS[-1]}, and seed 0 to choose"
 )
 
 
@@ -173,11 +176,9 @@ draw(
     name="contest-stopped",
     against="the standard net, all stopped at their lowest validation NLL",
     alt="Eight ways to train against the standard net, all stopped in time. The joint and the"
-    " self-normalised loss"
-    f" are furthest to the right in accuracy ({says(stopped, 'test_accuracy', 'joint')},"
-    f" {says(stopped, 'test_accuracy', 'self-normalised')}) and in NLL, raw and after T. In AUROC no"
-    f" interval is"
-    " free of zero.",
+    f" self-normalised loss are furthest to the right in accuracy ({says(stopped, 'test_accuracy', 'joint')},"
+    f" {says(stopped, 'test_accuracy', 'self-normalised')}) and in NLL, raw and after T. In AUROC no interval"
+    " is free of zero.",
     caption="In accuracy, and in NLL after T, only ours are clear of zero.",
 )
 others = [who for who in ORDER if who not in (STANDARD, *OURS)]
@@ -188,24 +189,21 @@ fit = of(LOWEST_NLL).groupby("contender")[["epoch", "train_accuracy", "train_spr
 assert fit["train_accuracy"][[*OURS]].min() > fit["train_accuracy"][STANDARD] + 0.1
 display(
     Markdown(
-        f"**It does, and ours lead: the joint loss, at a weight of 125, gains"
+        "**It does, and ours lead: the joint loss, at a weight of 125, gains"
         f" {100 * stopped.loc['test_accuracy', 'joint']['mean']:.1f} points of accuracy and"
         f" {-stopped.loc['nll', 'joint']['mean']:.2f} nats; a temperature leaves"
         f" {-stopped.loc['scaled_nll', 'joint']['mean']:.2f} of them.** No other way is seen to gain"
-        f" accuracy, or"
-        " NLL after $T$. We had [predicted](../book/predictions.md) that dropout would win and ours gain"
-        " nothing."
+        " accuracy, or NLL after $T$. We had [predicted](../book/predictions.md) that dropout would win and"
+        " ours gain nothing."
     )
 )
 display(
     Markdown(
         "**Why.** At such weights the loss is a curb more than a likelihood. It holds $\\ln Z$ of the"
-        " training"
-        f" images together (their standard deviation is {fit['train_spread']['joint']:.2f}; the standard"
-        f" net's, {fit['train_spread'][STANDARD]:.1f}), and so the net can learn more of its images before it"
-        f" grows too sure: when they stop, the joint net knows {fit['train_accuracy']['joint']:.0%} of"
-        f" them and"
-        f" the self-normalised {fit['train_accuracy']['self-normalised']:.0%}, the standard net"
+        f" training images together (their standard deviation is {fit['train_spread']['joint']:.2f}; the"
+        f" standard net's, {fit['train_spread'][STANDARD]:.1f}), and so the net can learn more of its images"
+        f" before it grows too sure: when they stop, the joint net knows {fit['train_accuracy']['joint']:.0%}"
+        f" of them and the self-normalised {fit['train_accuracy']['self-normalised']:.0%}, the standard net"
         f" {fit['train_accuracy'][STANDARD]:.0%}. (Their chosen learning rates differ, too.)"
     )
 )
@@ -263,8 +261,7 @@ draw(
     name="contest-long",
     against="the standard net, all trained to the end",
     alt="The same eight ways, all trained to the end: the joint loss is furthest to the right in accuracy,"
-    " NLL,"
-    f" ECE ({says(late, 'ece', 'joint')}) and NLL after T; most others gain NLL and ECE too.",
+    f" NLL, ECE ({says(late, 'ece', 'joint')}) and NLL after T; most others gain NLL and ECE too.",
     caption="Most ways calibrate; ours also classify better.",
 )
 at_end = of("long").groupby("contender")[[*NEEDS]].mean()
@@ -278,13 +275,11 @@ for need in ("test_accuracy", "scaled_nll"):
     assert abs(late.loc[need, "joint"]["mean"] - stopped.loc[need, "joint"]["mean"]) < 0.01
 display(
     Markdown(
-        f"**Then the lead in raw NLL is larger, as ours hardly needs to stop: the joint loss has an NLL of"
+        "**Then the lead in raw NLL is larger, as ours hardly needs to stop: the joint loss has an NLL of"
         f" {at_end['nll']['joint']:.2f} at the end and {in_time['nll']['joint']:.2f} if it stops, the"
-        f" standard"
-        f" net {at_end['nll'][STANDARD]:.2f} and {in_time['nll'][STANDARD]:.2f}.** In accuracy and after"
-        f" $T$ it"
-        f" is the same. Its ECE is {at_end['ece']['joint']:.3f} with no temperature at all, against"
-        f" {at_end['ece'][STANDARD]:.3f}."
+        f" standard net {at_end['nll'][STANDARD]:.2f} and {in_time['nll'][STANDARD]:.2f}.** In accuracy and"
+        f" after $T$ it is the same. Its ECE is {at_end['ece']['joint']:.3f} with no temperature at all,"
+        f" against {at_end['ece'][STANDARD]:.3f}."
     )
 )
 
@@ -310,9 +305,9 @@ draw(
     form,
     name="contest-relatives",
     against="the standard net, all stopped at their lowest validation NLL",
-    alt="Five ways to even ln Z at two weights each, against the standard net. The joint loss, the"
-    " variance, the"
-    " self-normalised loss and the squared distance gain alike; the z-loss is far to the left in accuracy.",
+    alt="Five ways to even ln Z at two weights each, against the standard net. The joint loss, the variance,"
+    " the self-normalised loss and the squared distance gain alike; the z-loss is far to the left in"
+    " accuracy.",
     caption="Four ways gain alike. The z-loss, which pulls ln Z to zero, does not.",
 )
 
@@ -329,9 +324,8 @@ assert apart("squared", "z-loss", "test_accuracy") > 0.1
 assert form.loc["test_accuracy"].filter(regex="^(?!z-loss)", axis=0)["seen"].all()
 display(
     Markdown(
-        "**The form hardly matters, but the level does: the joint loss is as good as the variance of"
-        " $\\ln Z$, the self-normalised loss as the squared distance, and the z-loss at the same weights"
-        " gains"
+        "**The form hardly matters, but the level does: the joint loss is as good as the variance of $\\ln"
+        " Z$, the self-normalised loss as the squared distance, and the z-loss at the same weights gains"
         f" nothing or ruins the net (accuracy {says(form, 'test_accuracy', 'z-loss, 25')} and"
         f" {says(form, 'test_accuracy', 'z-loss, 125')}).**"
     )
@@ -401,16 +395,15 @@ assert 0.5 * stopped.loc["scaled_nll", "joint"]["mean"] < ahead["mean"]["scaled_
 assert ahead["mean"]["auroc_max_softmax"] < 0
 display(
     Markdown(
-        f"**Some of the lead is left, even untuned at weight 1: stopped, the joint loss gains"
+        "**Some of the lead is left, even untuned at weight 1: stopped, the joint loss gains"
         f" {100 * ahead['mean']['test_accuracy']:.1f} points of accuracy and"
         f" {-ahead['mean']['scaled_nll']:.3f} nats after $T$, and no AUROC"
         f" ({ahead['mean']['auroc_max_softmax']:+.3f}).** Batch sizes"
         f" {', '.join(map(str, sorted(more[complete]['batch_size'].unique())))}; these intervals hold one by"
-        " one. Nothing was tuned here, so it is a comparison of losses and no contest. Of"
-        f" {len(heavy)} other weights, tried with batch size 64 and {weighed['seed'].nunique()} seeds and"
-        " stopped at the best accuracy,"
-        f" {heavy.idxmax():.0f} has the highest accuracy, {heavy.max():.3f} where the standard loss has"
-        f" {plain_loss:.3f}, and 1,000 has {heavy[1000]:.3f} ([more weights](choices.ipynb))."
+        f" one. Nothing was tuned here, so it is a comparison of losses and no contest. Of {len(heavy)} other"
+        f" weights, tried with batch size 64 and {weighed['seed'].nunique()} seeds and stopped at the best"
+        f" accuracy, {heavy.idxmax():.0f} has the highest accuracy, {heavy.max():.3f} where the standard loss"
+        f" has {plain_loss:.3f}, and 1,000 has {heavy[1000]:.3f} ([more weights](choices.ipynb))."
     )
 )
 
@@ -457,9 +450,8 @@ publish.show(
     figure,
     name="contest-cost",
     data=bills.rename_axis("settings").reset_index(),
-    alt=f"Test NLL against the number of settings tried. The joint loss starts at {bills['joint'][1]:.2f}"
-    f" and ends at"
-    f" {bills['joint'][12]:.2f}; the standard net stays between {bills[STANDARD].min():.2f} and"
+    alt=f"Test NLL against the number of settings tried. The joint loss starts at {bills['joint'][1]:.2f} and"
+    f" ends at {bills['joint'][12]:.2f}; the standard net stays between {bills[STANDARD].min():.2f} and"
     f" {bills[STANDARD].max():.2f}.",
     caption="The joint loss begins below where the standard net ends. LogitNorm is beyond the upper edge.",
     basis=BASIS.replace(f"seeds {SEEDS[0]} to {SEEDS[-1]}, and seed 0 to choose", "seed 0 alone"),
@@ -469,11 +461,10 @@ assert ahead_at_once >= 3 and bills[STANDARD][12] > bills[STANDARD].min()
 assert bills["joint"][1] < bills[STANDARD].min() and bills.loc[12, others].min() > bills["joint"][3]
 display(
     Markdown(
-        f"**On average one try of the joint loss beats twelve of the standard net:"
-        f" {bills['joint'][1]:.2f} against {bills[STANDARD][12]:.2f}.** So does one try of {ahead_at_once}"
-        f" others,"
-        " by less; three tries of the joint loss beat twelve of anything but the self-normalised loss. It is"
-        " one seed, and the standard net's curve rises: with 250 images to choose by, luck has its part."
+        f"**On average one try of the joint loss beats twelve of the standard net: {bills['joint'][1]:.2f}"
+        f" against {bills[STANDARD][12]:.2f}.** So does one try of {ahead_at_once} others, by less; three"
+        " tries of the joint loss beat twelve of anything but the self-normalised loss. It is one seed, and"
+        " the standard net's curve rises: with 250 images to choose by, luck has its part."
     )
 )
 
@@ -522,8 +513,8 @@ display(
         f" {threes['test_accuracy'][STANDARD]:.3f}; three joint nets have"
         f" {threes['test_accuracy']['joint']:.3f}.** Three dropout nets come up to it"
         f" ({threes['test_accuracy']['dropout']:.3f}) and have the lower NLL. Its doubt is also the most like"
-        " people's, by nearly the same margin as in NLL. Two ensembles of"
-        f" each, of seeds {SEEDS[0]} to {SEEDS[2]} and {SEEDS[3]} to {SEEDS[5]}; all stop in time."
+        f" people's, by nearly the same margin as in NLL. Two ensembles of each, of seeds {SEEDS[0]} to"
+        f" {SEEDS[2]} and {SEEDS[3]} to {SEEDS[5]}; all stop in time."
     )
 )
 
@@ -571,9 +562,7 @@ assert 3 <= (bills.loc[12] < plain.loc[plain["val_nll"].idxmin(), "nll"]).sum() 
 display(
     Markdown(
         "**With few images like these, would we use it? Yes, with a large weight. For detection, no.**"
-        " Calibration"
-        " alone is no"
-        " reason: label smoothing does as much, and a temperature is free."
+        " Calibration alone is no reason: label smoothing does as much, and a temperature is free."
     )
 )
 
@@ -634,7 +623,7 @@ nll_share, ece_share = (at_end[need] / at_end[need][STANDARD] for need in ("nll"
 predicted = [  # what came, and whether it is what we wrote
     (
         f"joint {says(stopped, 'test_accuracy', 'joint')} in accuracy, {says(stopped, 'nll', 'joint')} in"
-        f" NLL",
+        " NLL",
         all(
             abs(mean(stopped, "test_accuracy", who)) <= 0.01 and abs(mean(stopped, "nll", who)) <= 0.02
             for who in OURS
@@ -668,7 +657,7 @@ predicted = [  # what came, and whether it is what we wrote
         and ece[["label smoothing", "LogitNorm"]].min() < ece[[*OURS]].min(),
     ),
     (
-        f"so for joint and variance, self-normalised and squared; z-loss"
+        "so for joint and variance, self-normalised and squared; z-loss"
         f" {says(form, 'test_accuracy', 'z-loss, 25')}",
         all(apart(*pair, "test_accuracy") <= 0.015 for pair in (*ALIKE, ("squared", "z-loss"))),
     ),

@@ -375,7 +375,7 @@ chapter.by_batch_size(
     chapter.long,
     "train_spread",
     "standard deviation of ln Z, training images (nats)",
-    name="spread",
+    name="evenness",
     caption="The joint line lies close to zero at every batch size: ln Z of the training images is nearly"
     " even.",
 )

@@ -84,12 +84,17 @@ class Chapter:
 
     def by_batch_size(self, table: pd.DataFrame, metric: str, label: str, *, name: str, caption: str) -> None:
         """Draw ``figures.by_batch_size`` of one scheme, describe and show it."""
+        cells = tables.summary(table, metric)
+        lines = cells.sort_values("batch_size").groupby(["title", "loss"], sort=False)["mean"]
+        ends = "; ".join(
+            f"{title}, {loss}: {line.iloc[0]:.3f} to {line.iloc[-1]:.3f}" for (title, loss), line in lines
+        )
         publish.show(
             figures.by_batch_size(table, metric, label),
             name=name,
-            data=tables.summary(table, metric),
-            alt=f"{label[0].upper()}{label[1:]}, {table['scheme'].iloc[0]} scheme, against batch size, "
-            f"one panel per data set, both losses. {caption}",
+            data=cells,
+            alt=f"{label[0].upper()}{label[1:]}, {table['scheme'].iloc[0]} scheme, from the smallest"
+            f" batch size to the largest. {ends}. {caption}",
             caption=caption,
             basis=self.basis,
         )

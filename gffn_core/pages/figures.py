@@ -54,7 +54,7 @@ def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> pl
     figure, axes = panels(cells["title"].unique())
     for title, axis in axes.items():
         axis.axhline(0, color=INK, linewidth=1)
-        draw_line(axis, cells[cells["title"] == title], LOSS_STYLE["joint"])
+        draw_line(axis, cells[cells["title"] == title], {"color": INK, "linestyle": "-", "marker": "o"})
         batch_axis(axis, cells["batch_size"])
     label_axes(figure, "batch size", label)
     if cells["underfit"].any():
