@@ -14,6 +14,7 @@ from gffn_core.losses import (
 )
 from gffn_core.metrics import (
     accuracy,
+    augrc,
     auroc,
     average_precision,
     brier_score,
@@ -37,6 +38,7 @@ __all__ = [
     "JointCrossEntropyLoss",
     "SelfNormalisedCrossEntropyLoss",
     "accuracy",
+    "augrc",
     "auroc",
     "average_precision",
     "brier_score",

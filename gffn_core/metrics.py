@@ -148,6 +148,21 @@ def selective_risk(confidence, correct) -> Tensor:
     return rate.repeat_interleave(count).cumsum(0) / k
 
 
+def augrc(scores, correct) -> float:
+    """Area under the generalised risk-coverage curve (Traub et al., 2024): of all examples, the share that is
+    accepted though it fails, mean over k = 1..N accepted ones, highest scores first.
+
+    Half the failure rate for scores that know nothing, half its square for those that know all. scores: any
+    real numbers (N,); correct: booleans (N,), False also where an example should not have been answered.
+    """
+    scores = _float64(scores)
+    if scores.isnan().any():
+        raise ValueError("scores holds NaN; did training diverge?")
+    rank = torch.unique(scores, return_inverse=True)[1].double()
+    risk = selective_risk(rank / max(1, len(scores)), correct)
+    return (risk * torch.arange(1, len(risk) + 1) / len(risk)).mean().item()
+
+
 def max_softmax(logits) -> Tensor:
     """max_y p(y|x), the baseline score (thesis 5.3.1; Hendrycks and Gimpel, 2016). (N, K) -> (N,)."""
     return _logits(logits).softmax(-1).amax(-1)

@@ -359,6 +359,29 @@ def test_risk_by_hand():
     close(risk, [0, 0.25, 1 / 3, 1 / 4])  # the two at 0.7 come half each
 
 
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=12))
+def test_augrc_is_the_mean_over_thresholds_and_orders_of_ties(examples):
+    """By brute force: failures among the k highest of N, over N, mean over k; tied examples by their share."""
+    scores, correct = map(np.array, zip(*examples))
+    areas = []
+    for k in range(1, len(scores) + 1):
+        last = np.sort(scores)[::-1][k - 1]
+        above, tied = scores > last, scores == last
+        failed = (~correct & above).sum() + (k - above.sum()) * (~correct)[tied].mean()
+        areas.append(failed / len(scores))
+    close(metrics.augrc(scores, correct), np.mean(areas))
+    close(metrics.augrc(5 * scores - 7, correct), np.mean(areas))  # the order alone counts
+
+
+def test_augrc_of_scores_that_know_all_or_nothing():
+    correct = np.arange(1000) >= 300
+    close(metrics.augrc(np.zeros(1000), correct), 0.3 * 1001 / 2000)
+    close(metrics.augrc(correct, np.ones(1000, bool)), 0)
+    close(metrics.augrc(np.arange(1000), correct), sum(range(301)) / 1e6)
+    with pytest.raises(ValueError, match="scores holds NaN"):
+        metrics.augrc([0.5, math.nan], [True, False])
+
+
 # Out-of-distribution scores
 
 

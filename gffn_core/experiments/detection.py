@@ -68,7 +68,10 @@ def unfamiliar(dataset: Dataset, root: str | Path | None = None) -> dict[str, Te
 def examine(
     model: torch.nn.Module, label_space: str, dataset: Dataset, sets: dict[str, Tensor], prepare: Callable
 ) -> Iterable[dict]:
-    """Rows ``score``, ``set``, ``auroc``, ``fpr_at_95_tpr``: test images of ``dataset`` against each set."""
+    """Rows ``score``, ``set``, ``auroc``, ``fpr_at_95_tpr``, ``augrc``: ``dataset``'s test images against each.
+
+    For ``metrics.augrc`` fails what is unfamiliar, and what is familiar and classified wrongly.
+    """
     import_torchvision()  # which pytorch-ood imports
     from pytorch_ood import detector as detectors
 
@@ -94,13 +97,16 @@ def examine(
         found[side]["compressed size"] = torch.tensor(
             [float(len(zlib.compress(x.numpy().tobytes()))) for x in images]
         )
+    right = logits["test"].argmax(-1) == dataset.test_y[:IMAGES]
     for name in sets:
+        correct = torch.cat([right, torch.zeros(len(sets[name]), dtype=torch.bool)])
         for score, inside in found["test"].items():
             yield {
                 "score": score,
                 "set": name,
                 "auroc": metrics.auroc(inside, found[name][score]),
                 "fpr_at_95_tpr": metrics.fpr_at_tpr(inside, found[name][score]),
+                "augrc": metrics.augrc(torch.cat([inside, found[name][score]]), correct),
             }
 
 
