@@ -68,7 +68,7 @@ def unfamiliar(dataset: Dataset, root: str | Path | None = None) -> dict[str, Te
 def examine(
     model: torch.nn.Module, label_space: str, dataset: Dataset, sets: dict[str, Tensor], prepare: Callable
 ) -> Iterable[dict]:
-    """Rows ``score``, ``set``, ``auroc``, ``fpr_at_95_tpr``, ``augrc``: ``dataset``'s test images against each.
+    """Rows ``score``, ``set``, ``auroc``, ``fpr_at_95_tpr``, ``augrc``: test images against each set.
 
     For ``metrics.augrc`` fails what is unfamiliar, and what is familiar and classified wrongly.
     """
