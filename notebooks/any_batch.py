@@ -533,7 +533,7 @@ for (dataset, title), part in table.groupby(["dataset", "title"], sort=False):
         name=f"any-batch-{dataset.replace('_', '-')}",
         data=part[["batch_size", "loss", "seed", *METRICS]],
         alt=f"{title}. The calibration error of both new losses is about half of the conditional one at every"
-        f" batch size shown. Accuracy: {words.describe(part, 'test_accuracy')}.",
+        " batch size shown; accuracy hardly tells them apart.",
         caption=f"{title}. Both new losses even ln Z and calibrate; accuracy hardly tells them apart.",
         basis=words.basis(complete, "any_batch"),
     )
