@@ -39,6 +39,8 @@ def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
         draw_line(axes[title], part, LOSS_STYLE[loss])
     for axis in axes.values():
         batch_axis(axis, cells["batch_size"])
+        if metric.endswith("ece"):  # an error, whose distance from zero is what counts
+            axis.set_ylim(bottom=0)
     label_axes(figure, "batch size", label)
     draw_legend(figure, _styles(cells["loss"]), underfit=cells["underfit"].any())
     return figure

@@ -27,11 +27,11 @@ def loss_styles(losses):
 
 LOSS_STYLE = loss_styles(step.OBJECTIVES)
 SCORE_STYLE = {
-    "max_softmax": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "max softmax"},
-    "log_px": {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "ln p(x)"},
+    "max_softmax": {"color": "#808080", "marker": "o", "linestyle": "-", "label": "max softmax"},
+    "log_px": {"color": "#9270C4", "marker": "s", "linestyle": "--", "label": "ln p(x)"},
     "typicality": {"color": "#1B9E77", "marker": "^", "linestyle": ":", "label": "typicality of ln p(x)"},
 }
-INSIDE, OUTSIDE = "#3B8BC2", "#D55E00"
+INSIDE, OUTSIDE = "#808080", "#9270C4"  # as the scores: blue and orange are the losses
 POINT = {"markersize": 6.5, "markeredgewidth": 1.6}
 # Stands for the text colour of the page: ``show`` replaces it by currentColor.
 INK = "#0a0b0c"
