@@ -22,6 +22,15 @@ NOTICE = (
     "/* Vega, Vega-Lite and Vega-Embed: University of Washington Interactive Data Lab, BSD 3-clause;"
     " D3: Mike Bostock, ISC */\n"
 )
+# Formulas that scroll on a narrow screen, and only those, are stops of the keyboard.
+FORMULAS = """addEventListener("load", () => window.MathJax?.startup.promise.then(() => {
+  const reach = () => document.querySelectorAll("div.math, div.math > mjx-container").forEach((formula) => {
+    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+    else formula.removeAttribute("tabindex");
+  });
+  reach();
+  addEventListener("resize", reach);
+}));"""
 
 
 def write_library(app):
@@ -42,6 +51,7 @@ def setup(app):
     app.config.mathjax_path = "mathjax/startup.js"  # which loads the parts that _config.yml lists, not all
     # Before all others, which tell the console of every theme that is set and every button that is added.
     app.add_js_file(None, body="console.log = () => {};", priority=1)
+    app.add_js_file(None, body=FORMULAS)
     app.connect("builder-inited", write_library)
     app.connect("html-page-context", add_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
