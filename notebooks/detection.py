@@ -199,6 +199,7 @@ fewer, further = (change.index[told & (change["mean"] * sign > 0)] for sign in (
 runs = [run for run in profiles.profile("any_batch").runs(["cifar10_10000"]) if run.loss in looks]
 known = tables.frame(Store(RESULTS).select(runs).values(), schemes=("long",))
 fails = 1 - known[known["batch_size"].isin(pair["batch_size"])]["test_accuracy"].mean() / 2
+assert np.ptp(through.mean(axis=1)) > change["mean"].abs().max()  # the score matters more than the loss
 assert place[-1] == "fDBD" and through.loc["max_softmax"].mean() > through.loc["fDBD"].mean() + 0.01
 display(
     Markdown(

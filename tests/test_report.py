@@ -323,7 +323,7 @@ def test_figures_show_a_hostile_title_as_text(name, records, rendered, monkeypat
         FIGURES[name](hostile, table),
         name="a-figure",
         data=table,
-        alt="",
+        alt=HOSTILE,
         caption=words.basis(hostile, "small"),
     )
     page = rendered(shown[0])
