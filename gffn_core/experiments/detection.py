@@ -1,13 +1,15 @@
 """How well scores of the field find unfamiliar images, on nets that were trained here.
 
 The nets are frozen. A score sees an image's logits, or its features before the last layer, and has the
-settings that its authors or pytorch-ood give it: nothing is chosen here, so all sets may be reported on.
+settings that its authors or pytorch-ood give it. ``unfamiliar`` images are reported on, so nothing is chosen
+by them; what is chosen, such as references, is chosen by those that are ``held_back``.
 """
 
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -18,6 +20,7 @@ from gffn_core.data.datasets import Dataset, load_dataset
 from gffn_core.data.sources import import_torchvision
 from gffn_core.evaluation.scores import scores
 from gffn_core.evaluation.standard import predict
+from gffn_core.experiments.choice import in_words
 from gffn_core.experiments.store import Store
 from gffn_core.training.provenance import code_version
 from gffn_core.training.run import Normalise, Run, initial_model
@@ -65,15 +68,54 @@ def unfamiliar(dataset: Dataset, root: str | Path | None = None) -> dict[str, Te
     return found
 
 
+def held_back(dataset: Dataset, root: str | Path | None = None) -> dict[str, Tensor]:
+    """By name sets of ``IMAGES`` unfamiliar images that nothing is reported on, shaped as in ``unfamiliar``.
+
+    Crops of scikit-learn's two photographs; validation images with their frequencies' phases drawn at random;
+    and discs of one colour on another.
+    """
+    from sklearn.datasets import load_sample_images
+
+    _, channels, size, _ = dataset.test_x.shape
+    random = np.random.default_rng(0)
+    crops = np.empty((IMAGES, size, size, 3))
+    photographs = load_sample_images().images
+    for i in range(IMAGES):
+        photograph = photographs[i % len(photographs)]
+        top, left = (random.integers(n - size) for n in photograph.shape[:2])
+        crops[i] = photograph[top : top + size, left : left + size]
+    crops = crops if channels == 3 else crops.mean(-1, keepdims=True)
+    amplitudes = np.abs(np.fft.rfft2(dataset.val_x[:IMAGES].numpy()))
+    phases = np.angle(np.fft.rfft2(random.random((len(amplitudes), 1, size, size))))
+    mixed = np.fft.irfft2(amplitudes * np.exp(1j * phases), s=(size, size))
+    inside, outside = random.integers(0, 256, (2, IMAGES, channels, 1, 1))
+    middle, radius = random.uniform(0.2, 0.8, (2, IMAGES, 1, 1, 1)) * size, random.uniform(0.1, 0.4, IMAGES)
+    row, column = np.mgrid[:size, :size]
+    far = np.hypot(row - middle[0], column - middle[1]) > radius[:, None, None, None] * size
+    found = {
+        "photographs": np.moveaxis(crops, -1, 1),
+        "random phases": mixed.clip(0, 255),
+        "discs": np.where(far, outside, inside),
+    }
+    return {name: torch.from_numpy(images.round().astype(np.uint8)) for name, images in found.items()}
+
+
 def examine(
-    model: torch.nn.Module, label_space: str, dataset: Dataset, sets: dict[str, Tensor], prepare: Callable
+    model: torch.nn.Module,
+    label_space: str,
+    dataset: Dataset,
+    sets: dict[str, Tensor],
+    prepare: Callable,
+    field: dict[str, Callable] = FIELD,
 ) -> Iterable[dict]:
     """Rows ``score``, ``set``, ``auroc``, ``fpr_at_95_tpr``, ``augrc``: test images against each set.
 
-    For ``metrics.augrc`` fails what is unfamiliar, and what is familiar and classified wrongly.
+    For ``metrics.augrc`` fails what is unfamiliar, and what is familiar and classified wrongly. field: which
+    detectors of the field there are beside the scores of every evaluation.
     """
-    import_torchvision()  # which pytorch-ood imports
-    from pytorch_ood import detector as detectors
+    if field:
+        import_torchvision()  # which pytorch-ood imports
+        from pytorch_ood import detector as detectors
 
     head = model.head[-1]
     sides = {"test": dataset.test_x[:IMAGES], **sets}
@@ -84,7 +126,7 @@ def examine(
         mean = metrics.log_px(head(train), label_space=label_space).mean().item()
         logits = {side: head(z) for side, z in features.items()}
         found = {side: scores(f, label_space, mean) for side, f in logits.items()}
-        for name, make in FIELD.items():
+        for name, make in field.items():
             detector = make(detectors, head)
             if name == "GEN":
                 of = {side: detector.predict_logits(f) for side, f in logits.items()}
@@ -110,8 +152,18 @@ def examine(
             }
 
 
-def table(runs: Iterable[Run], store: Store, root: str | Path | None = None) -> pd.DataFrame:
-    """A row per net, score and set, of the long scheme's nets that are kept here; others are left out."""
+def table(
+    runs: Iterable[Run],
+    store: Store,
+    root: str | Path | None = None,
+    *,
+    sets: Callable = unfamiliar,
+    field: dict[str, Callable] = FIELD,
+) -> pd.DataFrame:
+    """A row per net, score and set, of the long scheme's nets that are kept here; others are left out.
+
+    sets: ``unfamiliar`` or ``held_back``. field: see ``examine``.
+    """
     rows, loaded, made = [], {}, {"code": code_version()}
     for run, record in store.select(list(runs)).items():
         try:
@@ -121,10 +173,11 @@ def table(runs: Iterable[Run], store: Store, root: str | Path | None = None) -> 
         if run.dataset not in loaded:
             dataset = load_dataset(run.dataset, root=root)
             prepare = Normalise(dataset.train_x, torch.device("cpu"))
-            loaded[run.dataset] = dataset, unfamiliar(dataset, root), prepare
-        dataset, sets, prepare = loaded[run.dataset]
+            loaded[run.dataset] = dataset, sets(dataset, root), prepare
+        dataset, images, prepare = loaded[run.dataset]
         model = initial_model(run, dataset).to(memory_format=torch.channels_last)
         model.load_state_dict(weights)
-        net = {name: getattr(run, name) for name in ("dataset", "loss", "batch_size", "seed")} | made
-        rows += [net | row for row in examine(model, run.label_space, dataset, sets, prepare)]
+        net = {name: getattr(run, name) for name in ("dataset", "loss", "batch_size", "seed")}
+        net |= {"setting": in_words(run)} | made
+        rows += [net | row for row in examine(model, run.label_space, dataset, images, prepare, field)]
     return pd.DataFrame(rows)

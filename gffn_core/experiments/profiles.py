@@ -95,12 +95,19 @@ _CURBING = [
     *({"loss": "conditional", "weight_decay": decay} for decay in (0.1, 0.5, 2.0)),
 ]
 _FOUR = "blur+mixed+shuffled8+noise"
+# Six settings of each loss that has references, the standard net, and augmentation as a control.
 _REFERENCES = [
-    *_options("joint", references=("blur", "blur+mixed", "shuffled4")),
-    *_options("joint", references=(_FOUR,), kl_weight=(1.0, 3.0, 10.0)),
-    *_options("self_normalised", references=(_FOUR,), kl_weight=(1.0, 3.0)),
-    *_options("outlier_exposure", references=("blur", _FOUR), weight=(0.1, 0.5)),
-    *_options("energy_margin", references=("blur", _FOUR), weight=(0.01, 0.1)),
+    *_options("conditional"),
+    *(
+        one
+        for loss in ("joint", "self_normalised")
+        for one in (
+            *_options(loss, references=("blur", "blur+mixed", "shuffled4")),
+            *_options(loss, references=(_FOUR,), kl_weight=(1.0, 3.0, 10.0)),
+        )
+    ),
+    *_options("outlier_exposure", references=("blur", _FOUR), weight=(0.1, 0.5, 2.0)),
+    *_options("energy_margin", references=("blur", _FOUR), weight=(0.01, 0.03, 0.1)),
     *_options("labelled", references=("blur",)),
 ]
 # What ``contest.chosen`` chose of ``contest_tuning``, for either scheme.
