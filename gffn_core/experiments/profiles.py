@@ -147,6 +147,50 @@ _CHOSEN = {
     ],
 }
 _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
+# Other seeds than those of the choice; at the other batch sizes the epochs of the profile cpu.
+_FINAL = {"epochs": {8: 12, 128: 20, 2048: 200}, "seeds": (2, 3, 4, 5, 6, 7)}
+# What ``choice.by_val_nll`` chose of ``mechanism_tuning``, and the weight 1 that the predictions name.
+_UNWEIGHTED = [{"loss": loss} for loss in ("joint", "self_normalised", "variance", "squared")]
+_MECHANISM = {
+    "cifar10_10000": [
+        {"loss": "conditional"},
+        *_UNWEIGHTED,
+        *_options("joint", kl_weight=(25.0,)),
+        *_options("self_normalised", kl_weight=(5.0,)),
+        *_options("variance", weight=(25.0,)),
+        *_options("squared", weight=(5.0,)),
+        *_options("z_loss", weight=(0.5,)),
+        *_options("label_smoothing", smoothing=(0.1,)),
+        *_options("confidence_penalty", weight=(0.3,)),
+        *_options("logit_norm", temperature=(0.04,)),
+        *_options("logit_penalty", weight=(0.01,)),
+        {"loss": "conditional", "weight_decay": 0.5},
+    ],
+    "fashion_mnist_10000": [
+        {"loss": "conditional"},
+        *_UNWEIGHTED,
+        *_options("z_loss", weight=(0.05,)),
+        *_options("label_smoothing", smoothing=(0.05,)),
+        *_options("confidence_penalty", weight=(0.1,)),
+        *_options("logit_norm", temperature=(0.3,)),
+        *_options("logit_penalty", weight=(1e-3,)),
+        {"loss": "conditional", "weight_decay": 0.1},
+    ],
+}
+_CENTRED = [{"loss": "conditional"}, *_UNWEIGHTED, *_options("z_loss", weight=(0.005,))]
+# What ``choice.by_detection`` chose of ``references_tuning``, and what the predictions name beside it.
+_REPAIRED = [
+    {"loss": "conditional"},
+    *_options("joint"),
+    *_options("self_normalised"),
+    *_options("joint", references=("blur", _FOUR)),
+    *_options("joint", references=(_FOUR,), kl_weight=(3.0, 10.0)),
+    *_options("self_normalised", references=(_FOUR,)),
+    *_options("outlier_exposure", references=("blur",), weight=(2.0,)),
+    *_options("outlier_exposure", references=(_FOUR,)),
+    *_options("energy_margin", references=("blur",), weight=(0.03,)),
+    *_options("labelled", references=("blur",)),
+]
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
 # What could explain the results away: learning rates, unequal epochs, the width.
@@ -245,6 +289,16 @@ PROFILES = {
             ),
         ),
         Profile("references_tuning", ("cifar10_10000",), **_TUNING, **_named(_REFERENCES)),
+        Profile(
+            "mechanism",
+            tuple(_MECHANISM),
+            **_FINAL,
+            **_named({"dataset": name} | one for name, chosen in _MECHANISM.items() for one in chosen),
+        ),
+        Profile(
+            "centred", ("cifar10_10000",), **_FINAL, **_named([one | {"centred": True} for one in _CENTRED])
+        ),
+        Profile("references", ("cifar10_10000",), **_FINAL, **_named(_REPAIRED)),
     )
 }
 
