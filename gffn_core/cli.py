@@ -282,14 +282,20 @@ def _publish_table(table, args, name):
     "score unfamiliar images with the field's detectors, on the kept nets",
     "nothing is written before all nets are done; the same command begins anew",
     *_GRID,
+    _option(
+        "--held-back",
+        action="store_true",
+        help="the images to choose by, which nothing is reported on, and the nets' own scores alone",
+    ),
     _RESULTS,
     _ROOT,
 )
 def _detect(args):
     from gffn_core.experiments import detection
 
-    table = detection.table(_runs(args), _store(args), args.root)
-    _publish_table(table, args, "detection")
+    by = {"sets": detection.held_back, "field": {}} if args.held_back else {}
+    table = detection.table(_runs(args), _store(args), args.root, **by)
+    _publish_table(table, args, "held_back" if args.held_back else "detection")
 
 
 @_command(

@@ -366,8 +366,8 @@ publish.show(
         for B, row in bias.iterrows()
     )
     + ". The self-normalised loss is at zero everywhere. Right: how much too small the logarithm of a batch's"
-    f" mean is, from {bias.loc[1, 'too_small']:.3f} nats at B = 1 to {bias.loc[1024, 'too_small']:.5f} at"
-    " B = 1,024, on the line of the formula from about B = 8.",
+    f" mean is, from {bias.loc[1, 'too_small']:.3f} nats at B = 1 to {bias.loc[1024, 'too_small']:.5f} at B ="
+    " 1,024, on the line of the formula from about B = 8.",
     caption=f"The joint gradient of a small batch is biased, the self-normalised one is not. {n:,} digits, a"
     " net with 32 hidden units after three epochs of the joint loss, float64, seed 0.",
 )
@@ -380,10 +380,9 @@ display(
     Markdown(
         f"**At $B = 8$ the joint gradient lacks {words.percent(bias.loc[8, 'joint'], 0)} of the way, at 64"
         f" still {words.percent(bias.loc[64, 'joint'], 0)}; the self-normalised gradient lacks nothing at any"
-        f" size.** The *value* of the joint loss is closer: at $B = 8$ it holds"
-        f" {words.percent(kept[8], 0)} of the penalty of all data, about $(B-1)/B$. A running partition at"
-        " $B = 1$ is where the joint loss is at about"
-        f" $B = {int(bias.index[bias['joint'] <= bias.loc[1, 'running']][0])}$."
+        f" size.** The *value* of the joint loss is closer: at $B = 8$ it holds {words.percent(kept[8], 0)}"
+        " of the penalty of all data, about $(B-1)/B$. A running partition at $B = 1$ is where the joint"
+        f" loss is at about $B = {int(bias.index[bias['joint'] <= bias.loc[1, 'running']][0])}$."
     )
 )
 
@@ -418,8 +417,8 @@ more = spread["self_normalised"] / spread["joint"]
 assert 1 < more < 1.5
 display(
     Markdown(
-        f"**The self-normalised gradient is {words.percent(more - 1, 0)} noisier than the joint one.**"
-        f" A batch of {B} has a gradient with a standard deviation of {spread['conditional']:.2f}"
+        f"**The self-normalised gradient is {words.percent(more - 1, 0)} noisier than the joint one.** A"
+        f" batch of {B} has a gradient with a standard deviation of {spread['conditional']:.2f}"
         f" (conditional), {spread['joint']:.2f} (joint) and {spread['self_normalised']:.2f}"
         f" (self-normalised). Here $\\ln Z$ has one of {ln_z.std():.2f}; where it is more uneven, bias and"
         " noise both grow."
@@ -480,8 +479,8 @@ display(
         f" {measured['micro_batch']}:\n\n"
         + words.markdown_table(["way", "memory beside net and data", "time"], rows)
         + f"\n\n**The same gradient with {words.percent(1 / less, 0)} of the memory, in {time:.1f} times the"
-        " time.** The book's narrow net, 3x32x32, float64, one thread;"
-        f" {words.escape(where['hardware'])}, torch {where['torch']}, code {where['code']}."
+        f" time.** The book's narrow net, 3x32x32, float64, one thread; {words.escape(where['hardware'])},"
+        f" torch {where['torch']}, code {where['code']}."
     )
 )
 
@@ -541,26 +540,28 @@ scored = ledger.ledger(complete, claims=any_batch.PREDICTIONS).set_index("number
 cifar = table[table["dataset"] == "cifar10_10000"]  # which has the more sizes so far
 means = cifar.pivot_table(index="batch_size", columns="loss", values=["test_accuracy", "ece", "scaled_nll"])
 ours, joint, conditional = (means.xs(one, axis=1, level="loss") for one in any_batch.LOSSES[::-1])
+left, left_by_joint = ours["ece"] / conditional["ece"], joint["ece"] / conditional["ece"]
+better = (joint - ours)["ece"]
 gains, finer = 100 * (ours - conditional)["test_accuracy"], (conditional - ours)["scaled_nll"]
+below = gains.index < 2048
 assert scored["verdict"]["3"] == "reproduced"
-assert (ours["ece"] < joint["ece"]).all() and (finer > 0).all() and (gains > 0).all()
-assert (joint - ours)["ece"].is_monotonic_decreasing  # with the batch size
+assert 0.3 < left.min() and left.max() < 0.65 and 0.3 < left_by_joint.min() and left_by_joint.max() < 0.65
+assert better[better.index <= 8].min() > 0.01 > better[better.index >= 128].abs().max()
+assert gains[below].min() > 0 and finer[below].min() > 0 and max(gains[2048], finer[2048]) < 0
 shown = ", ".join(map(str, sorted(set(cifar["batch_size"]))))
 every = {*cells.values()}
-left, left_by_joint = ours["ece"] / conditional["ece"], joint["ece"] / conditional["ece"]
-assert left.mean() < 0.5 and left.max() < 0.6 and left[2] < left_by_joint[2] - 0.1
-assert (left_by_joint - left).iloc[-1] < 0.05
 display(
     Markdown(
-        "**The self-normalised loss takes away"
-        f" {words.percent(1 - left.max(), 0)} to {words.percent(1 - left.min(), 0)} of the ECE at each of"
-        " these batch sizes; the joint loss nearly as much at the largest, and"
-        f" {words.percent(1 - left_by_joint[2], 0)} against {words.percent(1 - left[2], 0)} at a batch of"
-        " two.**"
-        f" Its accuracy is higher by {gains.min():.1f} to {gains.max():.1f} points, its NLL after a"
-        f" temperature lower by {finer.min():.3f} to {finer.max():.3f}. CIFAR-10, batch sizes {shown}:"
-        f" {len(every - missing)} of {len(every)} cells (data set and batch size) have all their runs.\n\n"
-        + claims.short(scored)
+        f"**At every batch size the self-normalised loss takes away {words.percent(1 - left.max(), 0)} to"
+        f" {words.percent(1 - left.min(), 0)} of the ECE. From 128 on the joint loss does as much; the"
+        f" smaller the batch, the further it stays behind, with {words.percent(1 - left_by_joint[2], 0)}"
+        f" against {words.percent(1 - left[2], 0)} at a batch of two.** Below 2,048 the self-normalised net"
+        f" is also more accurate than the conditional one, by {gains[below].min():.1f} to"
+        f" {gains[below].max():.1f} points, and its NLL after a temperature is lower, by"
+        f" {finer[below].min():.3f} to {finer[below].max():.3f}. At 2,048 it loses {-gains[2048]:.1f} points"
+        f" and {-finer[2048]:.3f}. CIFAR-10, batch sizes {shown}: {len(every - missing)} of {len(every)}"
+        " cells (data"
+        " set and batch size) have all their runs.\n\n" + claims.short(scored)
     )
 )
 
@@ -571,8 +572,9 @@ display(
 # **Why at small batches?** The joint loss of a batch of two lacks most of its gradient (the figure above),
 # and that of 16 little. What is left there is small beside the noise of a batch, which all losses share.
 #
-# **Limits.** A narrow net and 10,000 images. At small batches the budget ends before the training images are
-# fitted (hollow).
+# **Limits.** A narrow net and 10,000 images. At the smallest and the largest batches the budget ends before
+# the training images are fitted (hollow): 200 epochs of 2,048 images are 800 steps, and a loss that also has
+# $\ln Z$ to keep even is then the further from its end.
 #
 # Which weight validation images choose, [the contest](contest.ipynb) says for 1,000 images. Open are
 # whether the answer holds on all of CIFAR-10, and whether the gain of small batches can be had at large

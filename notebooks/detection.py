@@ -215,9 +215,7 @@ display(
 # **Limits.** A narrow net, 10,000 training images, three batch sizes and five sets, of which two are
 # made by us. No score was tuned; some have settings that could be.
 #
-# **Not yet tried.** References in the sum, made from the batch, which make $\ln Z$ a
-# [density ratio](mechanism.ipynb) in the plane: [our predictions](../book/predictions.md) for images are
-# written down.
+# These nets have seen nothing but data. [The next chapter](repair.ipynb) gives them references.
 #
 # ## Exercises
 #

@@ -236,8 +236,8 @@ display(
 # no cure. The cure is one argument, `reference_logits`.
 #
 # **Limits.** In the plane, the square is full of references. Nobody can fill the space of images, and a net
-# knows nothing of what is like neither data nor references. Which references reach which images is an
-# experiment that [we have announced](../book/predictions.md) and not yet run.
+# knows nothing of what is like neither data nor references. Which references reach which images,
+# [another chapter](repair.ipynb) tries.
 #
 # ## Shift or sharpness?
 #
@@ -622,9 +622,9 @@ display(
 # What speaks for the joint loss is that it has nothing to tune: its weight is 1, and a third or three times
 # that is hardly worse. The others have a weight without which they are nothing.
 #
-# **Limits.** 200 digits of 8x8 pixels and a small net without convolutions. On larger images
-# [the reproduction](calibration.ipynb) finds a small gain in what a temperature leaves, too. The same
-# comparison on CIFAR-10 and Fashion-MNIST is [announced](../book/predictions.md) and not yet run.
+# **Limits.** 200 digits of 8x8 pixels and a small net without convolutions. On ten thousand photographs the
+# first half of the answer holds and the second does not: there [the even $\ln Z$ refines,
+# too](relatives.ipynb), and more than what curbs the logits.
 #
 # ## What to use when
 #
@@ -632,12 +632,13 @@ display(
 # :class: tip
 # - **Raw probabilities, no tuning, no validation images:** the joint loss, or the [self-normalised
 #   one](any_batch.ipynb) at any batch size. One line, nothing to choose.
-# - **You have validation images:** a temperature does the same for calibration. Label smoothing or a logit
-#   penalty, tuned and followed by a temperature, may do more.
+# - **You have validation images:** a temperature does the same for calibration. What refines beyond it
+#   depends on the data: on these digits label smoothing or a logit penalty, on photographs [an even
+#   $\ln Z$ with a tuned weight](relatives.ipynb).
 # - **You have few images, and some to choose by:** the joint loss with a large weight, 5 to 125, and stop in
 #   time: on CIFAR-10 the best of nine ways [that were tuned alike](contest.ipynb).
 # - **You want to find unfamiliar inputs:** not with $\ln p(x)$ of a net that has seen only data, however it
-#   was trained. Give it references, or use another score.
+#   was trained. [Give it references](repair.ipynb), or use [another score](detection.ipynb).
 # ```
 #
 # ## Exercises

@@ -1,5 +1,7 @@
 """The field's scores against their papers' formulas, and the images that they are tried on."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +103,30 @@ def test_unfamiliar_images_have_the_shape_of_the_familiar(tmp_path):
         "shuffled",
         "noise",
     ]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_to_choose_by_are_shaped_like_the_familiar_and_are_always_the_same(tiny, channels):
+    own = dataclasses.replace(
+        tiny,
+        test_x=tiny.test_x[:, :1].expand(-1, channels, -1, -1),
+        val_x=torch.arange(50 * channels * 64).remainder(251).to(torch.uint8).view(50, channels, 8, 8),
+    )
+    sets, again = detection.held_back(own), detection.held_back(own)
+    assert [*sets] == ["photographs", "random phases", "discs"]
+    for name, images in sets.items():
+        assert images.shape[1:] == own.test_x.shape[1:] and images.dtype == torch.uint8
+        assert (images == again[name]).all() and images.float().std(0).min() > 1
+    discs = sets["discs"].flatten(2)
+    assert all(len(image.unique(dim=1).T) <= 2 for image in discs[:50])  # a colour, and one around it
+
+
+def test_random_phases_keep_how_much_there_is_of_each_frequency(tiny):
+    random = np.random.default_rng(0)
+    smooth = 128 + 10 * random.standard_normal((50, *tiny.test_x.shape[1:]))  # far from black and white
+    own = dataclasses.replace(tiny, val_x=torch.from_numpy(smooth.clip(0, 255).astype(np.uint8)))
+    before, after = (np.abs(np.fft.rfft2(x)) for x in (own.val_x, detection.held_back(own)["random phases"]))
+    assert np.abs(after - before).max() < 0.5 * tiny.test_x[0, 0].numel()  # rounding to whole grey values
 
 
 def test_without_nets_there_is_nothing_to_detect_with(tmp_path, capsys):

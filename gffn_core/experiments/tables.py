@@ -42,6 +42,7 @@ COLUMNS = {
     "epoch": ("passes over the training images at that point", "epochs", ".epoch"),
     "step": ("steps of the optimiser at that point", "steps", ".step"),
     "train_accuracy": ("accuracy on training images", "fraction", ".train_accuracy"),
+    "train_nll": ("negative log-likelihood of the training labels, mean", "nats", ".train_nll"),
     "val_accuracy": ("accuracy on validation images", "fraction", ".val_accuracy"),
     "test_accuracy": ("accuracy on test images", "fraction", ".test_accuracy"),
     "nll": ("negative log-likelihood of the test labels, mean", "nats", ".nll"),

@@ -1,0 +1,82 @@
+"""What is chosen of a tuning grid: by validation images, and by images that nothing is reported on."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from gffn_core.experiments import choice, profiles
+from gffn_core.experiments.store import Store
+from gffn_core.training.run import Run
+
+
+def run(loss="joint", **fields):
+    return Run("cifar10_10000", loss, 128, epochs=20, **fields)
+
+
+def record(val_nll=1.0, val_accuracy=0.6, diverged=None):
+    return {"curves": {"val_nll": [9.0, val_nll], "val_accuracy": [0.1, val_accuracy]}, "diverged": diverged}
+
+
+def test_the_mean_over_seeds_at_the_end_chooses():
+    heavy = run(options={"kl_weight": 5.0})
+    records = {
+        run(): record(1.0),
+        run(seed=1): record(1.4),
+        heavy: record(1.3),
+        replace(heavy, seed=1): record(1.0),
+    }
+    assert choice.by_val_nll(records) == [heavy]
+
+
+def test_each_way_to_train_has_its_own_choice_and_what_diverged_has_none():
+    decayed, centred = run("conditional", weight_decay=0.5), run("conditional", centred=True)
+    broken = run(options={"kl_weight": 25.0})
+    records = {
+        run("conditional"): record(1.2),
+        decayed: record(1.1),
+        run("conditional", weight_decay=2.0): record(1.3),
+        centred: record(1.5),
+        broken: record(0.1, diverged={"epoch": 1, "step": 3}),
+        run(): record(1.0),
+    }
+    assert set(choice.by_val_nll(records)) == {run("conditional"), decayed, centred, run()}
+
+
+@pytest.fixture
+def tried():
+    """Three settings of one loss beside the standard net: validation accuracy, and AUROC of both scores."""
+    blur, four = ({"references": kinds} for kinds in ("blur", "blur+mixed"))
+    nets = {  # accuracy, AUROC of ln p(x) and of max softmax
+        run("conditional"): (0.60, 0.9, 0.5),
+        run(options=blur): (0.595, 0.7, 0.6),
+        run(options=four): (0.591, 0.8, 0.5),
+        run(options=blur | {"kl_weight": 10.0}): (0.55, 0.95, 0.99),
+    }
+    records = {one: record(val_accuracy=accuracy) for one, (accuracy, _, _) in nets.items()}
+    table = pd.DataFrame(
+        {"loss": one.loss, "setting": choice.in_words(one), "score": score, "set": "discs", "auroc": auroc}
+        for one, (_, *aurocs) in nets.items()
+        for score, auroc in zip(("log_px", "max_softmax"), aurocs)
+    )
+    return records, table
+
+
+def test_the_best_own_score_wins_among_those_that_cost_little_accuracy(tried):
+    records, table = tried
+    standard, _, four, _ = records
+    assert choice.by_detection(records, table) == [standard, four]
+
+
+def test_where_all_settings_cost_too_much_accuracy_all_compete(tried):
+    records, table = tried
+    standard, *_, heavy = records
+    records[standard] = record(val_accuracy=0.9)
+    assert choice.by_detection(records, table) == [standard, heavy]
+
+
+@pytest.mark.parametrize("name", ["mechanism", "centred"])
+def test_a_profile_trains_what_its_tuning_chose(name):
+    tuned = Store("results").select(profiles.profile(f"{name}_tuning").runs())
+    trained = {replace(one, seed=0) for one in profiles.profile(name).runs(batch_sizes=[128])}
+    assert set(choice.by_val_nll(tuned)) <= trained
