@@ -112,6 +112,13 @@ tested = tested.merge(contest.chosen(tried)[["dataset", "contender", "setting"]]
 few = tested.pivot_table(index="contender", columns="dataset", values="test_accuracy")
 gained = few.loc["joint"] - few.loc["standard"]
 assert (few.idxmax() == "joint").all() and len(gained) == 2 and gained.min() > 0.02
+with_references = [r for r in chapter.variant("references") if r["run"]["batch_size"] == 128]
+found = tables.frame(with_references, ["long"])
+found["setting"] = [r["run"].get("references", "") for r in with_references]
+found = found[(found["loss"] == "joint") & (found["kl_weight"] < 5)].groupby(["setting", "kl_weight"])
+found = found["auroc_log_px"].mean()
+without, beside = found["", 1.0], found["blur+mixed+shuffled8+noise", 3.0]
+assert without < 0.5 and beside > 0.9
 display(
     Markdown(
         "- **The joint loss halves the calibration error, and on average costs no accuracy.** Trained long,"
@@ -127,8 +134,9 @@ display(
         f" {100 * gained['fashion_mnist_1000']:.1f} on Fashion-MNIST, where others come close: [would you use"
         " it?](../notebooks/contest.ipynb)\n- **It does not learn p(x).** A low $p(x)$ was meant to mark"
         " unfamiliar images. It does so badly, and the loss [does not ask for"
-        " more](../notebooks/mechanism.ipynb): its optimum is a constant $\\ln Z$. With references in the"
-        " sum it is a density ratio."
+        " more](../notebooks/mechanism.ipynb): its optimum is a constant $\\ln Z$. [With references made"
+        " from the batch](../notebooks/repair.ipynb) in the sum it tells SVHN from CIFAR-10 with an AUROC of"
+        f" {beside:.2f} instead of {without:.2f}, at no cost in accuracy."
     )
 )
 

@@ -545,7 +545,7 @@ better = (joint - ours)["ece"]
 gains, finer = 100 * (ours - conditional)["test_accuracy"], (conditional - ours)["scaled_nll"]
 below = gains.index < 2048
 assert scored["verdict"]["3"] == "reproduced"
-assert 0.3 < left.min() and left.max() < 0.65 and 0.3 < left_by_joint.min() and left_by_joint.max() < 0.65
+assert left.between(0.3, 0.65).all() and left_by_joint.between(0.3, 0.65).all()
 assert better[better.index <= 8].min() > 0.01 > better[better.index >= 128].abs().max()
 assert gains[below].min() > 0 and finer[below].min() > 0 and max(gains[2048], finer[2048]) < 0
 shown = ", ".join(map(str, sorted(set(cifar["batch_size"]))))

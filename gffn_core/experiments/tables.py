@@ -180,6 +180,12 @@ def interval(groups, tests: int = 1) -> pd.DataFrame:
     return cells
 
 
+def over_seeds(values: pd.Series) -> pd.Series:
+    """Of values, one a seed, their ``mean`` and the ends of its 95 % interval, ``low`` and ``high``."""
+    mean, half = interval(values.groupby(lambda _: 0))[["mean", "half"]].iloc[0]
+    return pd.Series({"mean": mean, "low": mean - half, "high": mean + half})
+
+
 def by_stopping(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Means by loss and scheme: over seeds, then batch sizes, then data sets, each with equal weight."""
     means = table.groupby(["loss", "scheme", "dataset", "batch_size"])[list(metrics)].mean()
