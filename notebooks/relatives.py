@@ -36,7 +36,7 @@ from gffn_core.experiments import choice, profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.tables import over_seeds
 from gffn_core.pages import publish, style, words
-from gffn_core.pages.words import with_interval
+from gffn_core.pages.words import what_came, with_interval
 from gffn_core.training.course import LOWEST_NLL
 
 NAMES = {
@@ -337,15 +337,6 @@ display(
 
 # %% tags=["hide-input"]
 CIFAR, FASHION = TITLES
-
-
-def says(parts):
-    """parts: (interval, lowest, highest) of what is claimed; all have to hold, one can refute."""
-    inside = [low <= one["low"] and one["high"] <= high for one, low, high in parts]
-    outside = [one["high"] < low or one["low"] > high for one, low, high in parts]
-    return "came true" if all(inside) else "failed" if any(outside) else "open"
-
-
 weight_chosen = {
     (dataset, way): chosen.loc[(chosen["dataset"] == dataset) & (chosen["way"] == way), "weight"].iloc[0]
     for dataset in TITLES
@@ -383,7 +374,7 @@ SCORED = [
     (
         "At weight 1 the joint loss and the variance train the same net, and so do the self-normalised loss"
         " and the squared distance.",
-        says([(one, -margins[m], margins[m]) for (_, _, m), one in apart.items()]),
+        what_came([(one, -margins[m], margins[m]) for (_, _, m), one in apart.items()]),
     ),
     (
         "The chosen weight of the joint and of the self-normalised loss is above 1.",
@@ -396,12 +387,12 @@ SCORED = [
     (
         "At its chosen weight the z-loss is within .005 (accuracy) and .02 (scaled NLL) of the joint loss at"
         " its own.",
-        says(z_joint),
+        what_came(z_joint),
     ),
     (
         "Label smoothing, confidence penalty and LogitNorm calibrate at least as well as the joint loss at"
         " weight 1, and none has a lower scaled NLL than the best loss that evens ln Z.",
-        says(fourth),
+        what_came(fourth),
     ),
     (
         "Weight decay moves the ECE least of all.",
@@ -413,7 +404,7 @@ SCORED = [
     ),
     (
         "With centred logits the joint loss calibrates better and classifies worse than with free ones.",
-        says(sixth),
+        what_came(sixth),
     ),
 ]
 penalty = [

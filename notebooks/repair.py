@@ -38,7 +38,7 @@ from gffn_core.experiments import choice, detection, profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.tables import over_seeds
 from gffn_core.pages import publish, style, words
-from gffn_core.pages.words import with_interval
+from gffn_core.pages.words import what_came, with_interval
 from gffn_core.variants.references import beside, kinds_of
 
 # %% [markdown]
@@ -453,15 +453,6 @@ display(
 # ## What came of the predictions?
 
 # %% tags=["hide-input"]
-
-
-def says(parts):
-    """parts: (interval, lowest, highest) of what is claimed; all have to hold, one can refute."""
-    inside = [low <= one["low"] and one["high"] <= high for one, low, high in parts]
-    outside = [one["high"] < low or one["low"] > high for one, low, high in parts]
-    return "came true" if all(inside) else "failed" if any(outside) else "open"
-
-
 first = auroc[("joint", f"references {FOUR}", "svhn")]
 plain = [auroc[("conditional", "", "svhn")]] + [
     other.xs("max_softmax", level="score")[loss, "", "svhn"] for loss in ("joint", "self_normalised")
@@ -472,12 +463,12 @@ SCORED = [
     (
         "With all four kinds $\\ln p(x)$ tells SVHN with an AUROC above .8, and better than max softmax of"
         " any net without references.",
-        says([(over_seeds(first), 0.8, inf), *((over_seeds(first - one), 0, inf) for one in plain)]),
+        what_came([(over_seeds(first), 0.8, inf), *((over_seeds(first - one), 0, inf) for one in plain)]),
     ),
     (
         "Outlier exposure with the same references is better than $\\ln p(x)$ on noise and on shuffled"
         " patches, and worse on MNIST and Fashion-MNIST.",
-        says(
+        what_came(
             [(pair[name], 0, inf) for name in ("noise", "shuffled")]
             + [(pair[name], -inf, 0) for name in ("mnist", "fashion_mnist")]
         ),
@@ -485,7 +476,7 @@ SCORED = [
     (
         "References cost less than .01 of accuracy at weight 1 of the KL term, and more than .02 at weight"
         " 10.",
-        says(
+        what_came(
             [
                 (cost("joint, four kinds", "test_accuracy", "joint, no references"), -0.01, inf),
                 (cost("joint, four kinds, weight 10", "test_accuracy", "joint, no references"), -inf, -0.02),
@@ -494,7 +485,7 @@ SCORED = [
     ),
     (
         "Blurred images with their labels gain as much accuracy as blurred references in the sum.",
-        says(
+        what_came(
             [
                 (
                     over_seeds(
