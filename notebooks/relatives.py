@@ -108,7 +108,7 @@ with plt.rc_context(style.STYLE):
             fit, left = (here.loc[way, name][[LOWEST_NLL, "long"]] for name in ("train_nll", "scaled_nll"))
             look = {"color": COLOURS.get(way, "#1B9E77"), "linewidth": 2 if way == "conditional" else 1.3}
             axis.plot(fit, left, **look)
-            axis.plot(fit.iloc[:1], left.iloc[:1], "o", markersize=6, markerfacecolor="white", **look)
+            axis.plot(fit.iloc[:1], left.iloc[:1], "o", markersize=6, markerfacecolor="none", **look)
             axis.plot(fit.iloc[1:], left.iloc[1:], "o", markersize=6, **look)
             height = max(left["long"], height + apart)
             axis.annotate(
