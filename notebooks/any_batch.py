@@ -565,8 +565,7 @@ display(
         f" one, by {gains[below].min():.1f} to {gains[below].max():.1f} points, and its NLL after a"
         f" temperature is lower, by {finer[below].min():.3f} to {finer[below].max():.3f}. At 2,048 it loses"
         f" {-gains[2048]:.1f} points and {-finer[2048]:.3f}. Batch sizes {shown}; {len(every - missing)} of"
-        f" {len(every)} cells (data set and"
-        " batch size) have all their runs.\n\n" + claims.short(scored)
+        f" {len(every)} cells (data set and batch size) have all their runs.\n\n" + claims.short(scored)
     )
 )
 

@@ -16,10 +16,17 @@ OWN_SCORE = {"joint": "log_px", "self_normalised": "log_px", "energy_margin": "l
 ACCURACY = 0.01  # of validation images, that references may cost at most
 
 
+def own_score(table: pd.DataFrame) -> pd.DataFrame:
+    """Of a ``detection.table`` the rows of each net's own score."""
+    return table[table["score"] == table["loss"].map(OWN_SCORE).fillna("max_softmax")]
+
+
 def of_setting(records: dict[Run, dict], curve: str) -> dict[Run, float]:
-    """By setting (its run at seed 0) the mean over seeds of a curve's last value."""
+    """By setting (its run at seed 0) the mean over seeds of a curve's last value, diverged runs left out."""
     values = {}
     for run, record in records.items():
+        if record["diverged"]:
+            continue
         values.setdefault(replace(run, seed=0), []).append(record["curves"][curve][-1])
     return {setting: statistics.mean(of_seeds) for setting, of_seeds in values.items()}
 
@@ -27,9 +34,9 @@ def of_setting(records: dict[Run, dict], curve: str) -> dict[Run, float]:
 def by_val_nll(records: dict[Run, dict]) -> list[Run]:
     """Of each data set and way to train the setting with the lowest NLL of validation images at the end.
 
-    A way is a loss, with or without weight decay, with or without centred logits. Diverged runs are left out.
+    A way is a loss, with or without weight decay, with or without centred logits.
     """
-    found = of_setting({run: record for run, record in records.items() if not record["diverged"]}, "val_nll")
+    found = of_setting(records, "val_nll")
     best = {}
     for setting in sorted(found, key=found.get):
         way = setting.dataset, setting.loss, setting.centred, bool(setting.weight_decay)
@@ -46,8 +53,7 @@ def by_detection(records: dict[Run, dict], table: pd.DataFrame) -> list[Run]:
     """
     accuracy = of_setting(records, "val_accuracy")
     (standard,) = [setting for setting in accuracy if setting.loss == "conditional"]
-    own = table[table["score"] == table["loss"].map(OWN_SCORE).fillna("max_softmax")]
-    auroc = own.groupby(["loss", "setting"])["auroc"].mean()
+    auroc = own_score(table).groupby(["loss", "setting"])["auroc"].mean()
     best = []
     for loss in dict.fromkeys(setting.loss for setting in accuracy):
         of_loss = [setting for setting in accuracy if setting.loss == loss]

@@ -74,6 +74,12 @@ def what_came(parts: Iterable[tuple[pd.Series, float, float]]) -> str:
     return "failed" if any(one["high"] < low or one["low"] > high for one, low, high in parts) else "open"
 
 
+def predictions(scored: Iterable[tuple[str, str]]) -> str:
+    """A Markdown table of predictions, each with what came of it."""
+    rows = [[str(i), claim, f"**{came}**"] for i, (claim, came) in enumerate(scored, 1)]
+    return markdown_table(["", "predicted", "what came"], rows)
+
+
 def percent(fraction: float, digits: int = 1) -> str:
     """0.6853 -> "68.5 %"."""
     return f"{100 * fraction:.{digits}f} %"
