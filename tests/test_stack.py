@@ -33,7 +33,8 @@ MIXED = [
     )
 ]
 MIXED[3] = dataclasses.replace(MIXED[3], options={"kl_weight": 0.3})  # a joint one
-# The other objectives, references and weight decay, in stacks of two.
+MIXED[7] = dataclasses.replace(MIXED[7], augmentation="flip+shift")
+# The other objectives, references, weight decay and augmentation, in stacks of two.
 RELATIVES = [
     Run("digits", loss, batch_size=20, epochs=1, seed=seed, **{"options": options} | more)
     for loss, options, more in (
@@ -42,6 +43,8 @@ RELATIVES = [
         ("joint", {"references": "blur+mixed+shuffled4+shuffled8+noise", "kl_weight": 3.0}, {}),
         ("self_normalised", {"references": "shuffled4"}, {"label_space": "binary"}),
         ("conditional", {}, {"weight_decay": 0.3}),
+        ("conditional", {}, {"augmentation": "shift"}),
+        ("joint", {"references": "mixed"}, {"augmentation": "flip"}),
     )
     for seed in (0, 1)
 ]
@@ -113,7 +116,7 @@ def test_first_epoch_in_float32_agrees_with_the_plain_loop(digits):
     "fields",
     (
         {},
-        {"norm": "batch", "dropout": 0.4},
+        {"norm": "batch", "dropout": 0.4, "augmentation": "flip+shift"},
         {"options": {"references": "blur+shuffled4+noise"}, "centred": True, "weight_decay": 0.1},
     ),
     ids=str,
@@ -231,7 +234,7 @@ def test_goes_on_from_any_checkpoint_to_the_same_weights(tiny, tmp_path):
     fields = {"batch_size": 30, "epochs": 2, "seed": 1, "norm": "batch", "dropout": 0.4}
     runs = [Run("digits", loss, **fields) for loss in LOSSES]
     runs[1] = dataclasses.replace(runs[1], options={"references": "shuffled4+noise"}, weight_decay=0.1)
-    runs[2] = dataclasses.replace(runs[2], weight_decay=0.1)
+    runs[2] = dataclasses.replace(runs[2], weight_decay=0.1, augmentation="shift")
     kept = []
     results = list(
         train_stack(

@@ -244,6 +244,7 @@ def test_batch_larger_than_the_data(tiny):
         ("learning_rate", float("inf")),
         ("batch_size", 2.5),
         ("weight_decay", -0.1),
+        ("augmentation", "turn"),
         ("seed", "0"),
         ("patience", 0),
         ("patience_steps", 0),

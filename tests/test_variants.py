@@ -20,6 +20,7 @@ from gffn_core import (
 from gffn_core.losses import LABEL_SPACES, LINEAR_FROM
 from gffn_core.model import ConvNet
 from gffn_core.variants import penalties
+from gffn_core.variants.augmentation import AUGMENTATIONS, augmented
 from gffn_core.variants.micro_batches import joint_backward
 from gffn_core.variants.references import KINDS, beside, energy_margin, labelled, outlier_exposure
 
@@ -454,6 +455,41 @@ def test_noise_is_smooth_and_has_the_colours_of_the_images():
     assert 0.45 < share.mean() < 0.55 and share.min() < 0.01 and share.max() > 0.99
     assert (found[..., 1:] - found[..., :-1]).abs().max() <= 1.0001  # from colour to colour in four pixels
     assert (found[0] - found[1]).abs().max() > 1
+
+
+# Augmentation
+
+
+@pytest.mark.parametrize("kinds", AUGMENTATIONS[1:])
+@pytest.mark.parametrize("size, most", ((8, 1), (28, 3), (32, 4)))
+def test_an_augmented_image_is_the_image_mirrored_or_shifted(kinds, size, most):
+    """One of those that padding, cutting and turning give; each shift occurs, and every second is mirrored."""
+    images = pictures(200, size, channels=2)
+    shifts = range(2 * most + 1) if "shift" in kinds else [most]
+    wide = F.pad(images, [most] * 4, mode="reflect")
+    cut = [wide[..., y : y + size, x : x + size] for y in shifts for x in shifts]
+    allowed = [turned for one in cut for turned in ((one, one.flip(-1)) if "flip" in kinds else (one,))]
+    found = augmented(images[None], kinds, torch.tensor([3]), torch.tensor([5]))[0]
+    which = torch.stack([(found == one).flatten(1).all(1) for one in allowed])
+    assert which.sum(0).eq(1).all()
+    down, right, mirrored = which.view(len(shifts), len(shifts), -1, 200).nonzero().T[:3]
+    for of_all in (down, right):
+        assert len(of_all.unique()) == len(shifts)
+    if "flip" in kinds:
+        assert 0.4 < mirrored.float().mean() < 0.6
+
+
+def test_models_of_a_stack_have_their_own_augmentation_at_each_step():
+    images = pictures(40)
+    seeds, steps = torch.tensor([4, 0, 4]), torch.tensor([7, 7, 8])
+    found = augmented(images.expand(3, -1, -1, -1, -1), "flip+shift", seeds, steps)
+    for i in range(3):
+        alone = augmented(images[None], "flip+shift", seeds[i : i + 1], steps[i : i + 1])[0]
+        assert torch.equal(found[i], alone) and alone.stride() == found[i].stride()
+        assert (found[i] == found[i - 1]).flatten(1).all(1).float().mean() < 0.2
+
+
+# Objectives with references
 
 
 def test_energy_margins_are_one_sided():

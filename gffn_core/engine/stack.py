@@ -24,6 +24,7 @@ from gffn_core.model import BatchNorm, Centre, ConvNet, Dropout, batch_norm, dro
 from gffn_core.training.course import Course, Result
 from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
 from gffn_core.training.step import PRECISIONS
+from gffn_core.variants.augmentation import augmented
 from gffn_core.variants.references import beside
 
 CONVOLUTIONS = ("grouped", "unfolded")
@@ -50,6 +51,7 @@ FREE = {
     "label_space": "categorical",
     "learning_rate": 1.0,
     "weight_decay": 0.0,
+    "augmentation": "",
     "options": (),
     "seed": 0,
 }
@@ -126,6 +128,7 @@ class Branch(NamedTuple):
 
     rows: slice
     objective: Callable
+    augmentation: str
     references: str
     seeds: Tensor
     parameters: dict[str, Tensor]
@@ -182,9 +185,8 @@ class Stack:
                 buffers = stacked("weights", rows)
                 parameters = {name: buffers.pop(name).requires_grad_() for name in states[0][MOMENTS[0]]}
             seeds = torch.tensor([run.seed for run in self.runs[rows]], device=self.device)
-            self.branches.append(
-                Branch(rows, run.objective(), run.references, seeds, parameters, buffers, net)
-            )
+            made = (run.augmentation, run.references, seeds)
+            self.branches.append(Branch(rows, run.objective(), *made, parameters, buffers, net))
             rates = {"lr": run.learning_rate, "weight_decay": run.weight_decay}
             groups.append({"params": list(parameters.values()), **rates})
         self.optimizer = torch.optim.AdamW(groups, fused=True, capturable=cuda)
@@ -262,6 +264,8 @@ class Stack:
         self.position += 1
 
     def _backward(self, branch, images, labels):
+        if branch.augmentation:
+            images = augmented(images, branch.augmentation, branch.seeds, self.taken.long()[None])
         if branch.references:
             images = beside(images, branch.references, branch.seeds, self.taken.long()[None])
         half = self.execution.precision == "bfloat16"

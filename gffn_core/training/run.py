@@ -12,6 +12,7 @@ from gffn_core.data.datasets import Dataset
 from gffn_core.data.files import sha256_of
 from gffn_core.model import WIDTHS, ConvNet
 from gffn_core.training.step import objective, options_of
+from gffn_core.variants.augmentation import AUGMENTATIONS
 from gffn_core.variants.references import kinds_of
 
 
@@ -26,6 +27,8 @@ class Run:
     default. patience, patience_steps: *early* is decided once validation accuracy has not improved
     for that many epochs and that many steps (an epoch of large batches is but a few steps).
     weight_decay: AdamW's, decoupled from the gradient. width, norm, dropout, centred: see ``model.ConvNet``.
+    augmentation: of training images, see ``variants.augmentation.augmented``. Running training accuracy, and
+    with it FITTED, is then that on augmented images, so few such runs end before their budget.
     loss, options: name of an objective (``step.OBJECTIVES``) and what else it takes, such as
     ``{"kl_weight": 10.0}``: a mapping or pairs, kept as sorted pairs without those at their default.
     Initialisation and data order depend on ``seed`` alone, so runs that differ in their loss are pairs.
@@ -47,6 +50,7 @@ class Run:
     dropout: float = 0.0
     centred: bool = False
     weight_decay: float = 0.0
+    augmentation: str = ""
 
     def __post_init__(self):
         if self.label_space not in losses.LABEL_SPACES:
@@ -60,6 +64,8 @@ class Run:
                 raise ValueError(f"{field}={getattr(self, field)} must be positive and finite")
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"weight_decay={self.weight_decay} must be finite and not negative")
+        if self.augmentation not in AUGMENTATIONS:
+            raise ValueError(f"augmentation={self.augmentation!r} is unknown; use one of {AUGMENTATIONS}")
         if self.references and self.batch_size < len(kinds_of(self.references)):
             raise ValueError(f"batch_size={self.batch_size} is too small for references={self.references!r}")
         # The loss itself says which options, and which values of them, it takes.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gffn_core import losses
 from gffn_core.variants import penalties, references
+from gffn_core.variants.augmentation import augmented
 from gffn_core.variants.references import beside
 
 # What a run can minimise: (logits, target, *, label_space, and options of its own), where logits are
@@ -89,6 +90,8 @@ def stepper(model: nn.Module, run, prepare: Callable, precision: str = "float32"
 
     def take_step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         inputs = prepare(images)
+        if run.augmentation:
+            inputs = augmented(inputs[None], run.augmentation, seed, steps)[0]
         if run.references:
             inputs = beside(inputs[None], run.references, seed, steps)[0]
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
