@@ -1,6 +1,7 @@
 """What is chosen of a tuning grid: by validation images, and by images that nothing is reported on."""
 
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -43,6 +44,39 @@ def test_each_way_to_train_has_its_own_choice_and_what_diverged_has_none():
     assert set(choice.by_val_nll(records)) == {run("conditional"), decayed, centred, run()}
 
 
+def test_each_batch_size_and_each_means_has_its_own_choice_where_nets_stop_at_their_best():
+    """By the lowest value of a curve, which ``record`` ends with unless it is told to rise."""
+    large = partial(replace, run(), batch_size=2048)
+    rising = {"curves": {"val_nll": [1.0, 9.0], "val_accuracy": [0.1, 0.6]}, "diverged": None}
+    ghost, strong, weak = large(norm="ghost"), run(dropout=0.7), run(dropout=0.3)
+    records = {
+        run(): rising,
+        large(): record(1.5),
+        ghost: record(1.4),
+        strong: record(1.2),
+        weak: record(1.1),
+    }
+    assert choice.by_val_nll(records, min) == [run(), weak, ghost, large()]
+    assert choice.by_val_nll(records) == [weak, ghost, large(), run()]
+
+
+def test_together_are_the_means_that_beat_the_plain_net():
+    """At the rate of the best of them, with the most epochs; of each loss, where two or more do."""
+    moved = replace(run(augmentation="flip"), epochs=40)
+    ghost = run(norm="ghost", learning_rate=8e-3)
+    records = {
+        run(): record(1.3),
+        run(learning_rate=3e-3): record(1.25),
+        ghost: record(1.0),
+        moved: record(1.1),
+        run(augmentation="shift"): record(1.2),
+        run(weight_decay=0.5): record(1.28),
+        run("conditional"): record(1.3),
+        run("conditional", dropout=0.5): record(1.2),
+    }
+    assert choice.together(records) == [replace(ghost, augmentation="flip", epochs=40)]
+
+
 @pytest.fixture
 def tried():
     """Three settings of one loss beside the standard net: validation accuracy, and AUROC of both scores."""
@@ -75,8 +109,11 @@ def test_where_all_settings_cost_too_much_accuracy_all_compete(tried):
     assert choice.by_detection(records, table) == [standard, heavy]
 
 
-@pytest.mark.parametrize("name", ["mechanism", "centred"])
-def test_a_profile_trains_what_its_tuning_chose(name):
-    tuned = Store("results").select(profiles.profile(f"{name}_tuning").runs())
-    trained = {replace(one, seed=0) for one in profiles.profile(name).runs(batch_sizes=[128])}
-    assert set(choice.by_val_nll(tuned)) <= trained
+@pytest.mark.parametrize("name, of", [("mechanism", choice.LAST), ("centred", choice.LAST), ("gap", min)])
+def test_a_profile_trains_what_its_tuning_chose(name, of):
+    runs = profiles.profile(f"{name}_tuning").runs()
+    tuned = Store("results").select(runs)
+    if len(tuned) < len(runs):
+        pytest.skip(f"{name}_tuning is not trained yet")
+    trained = {replace(one, seed=0) for one in profiles.profile(name).runs()}
+    assert {*choice.by_val_nll(tuned, of), *(choice.together(tuned, of) if name == "gap" else ())} <= trained

@@ -89,6 +89,13 @@ def test_settings_that_name_a_loss_are_for_it_alone():
     ]
 
 
+def test_settings_that_name_a_batch_size_are_for_it_alone_and_may_have_epochs_of_their_own():
+    settings = ({}, {"batch_size": 64, "dropout": 0.5}, {"batch_size": 64, "epochs": 9})
+    runs = Profile("two", ("digits",), {16: 2, 64: 3}, losses=("joint",), settings=settings).runs()
+    found = [(run.batch_size, run.epochs, run.dropout) for run in runs]
+    assert found == [(16, 2, 0.0), (64, 3, 0.0), (64, 3, 0.5), (64, 9, 0.0)]
+
+
 def test_a_value_named_twice_is_one_run():
     assert len(PROFILES["cpu"].runs(["svhn"], batch_sizes=[16, 16], losses=["joint"], seeds=[0, 0])) == 1
 
