@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # What a net tells unfamiliar images by, where its loss shapes a score for that; else max softmax.
 OWN_SCORE = {"joint": "log_px", "self_normalised": "log_px", "energy_margin": "log_px"}
 LAST = itemgetter(-1)  # of a curve: its value at the end
-MEANS = ("norm", "dropout", "weight_decay", "augmentation")  # fields of ``Run``, any of which may regularise
+REGULARISERS = ("norm", "dropout", "weight_decay", "augmentation")  # fields of ``Run``
 ACCURACY = 0.01  # of validation images, that references may cost at most
 
 
@@ -44,8 +44,8 @@ def of_setting(
 def by_val_nll(records: dict[Run, dict], of: Callable[[Sequence], float] = LAST) -> list[Run]:
     """Of each data set, batch size and way to train the setting with the lowest NLL of validation images.
 
-    A way is a loss with or without centred logits and each of ``MEANS``. The best comes first. of: see
-    ``of_setting``.
+    A way is a loss with or without centred logits and each of ``REGULARISERS``. The best comes first.
+    of: see ``of_setting``.
     """
     found = of_setting(records, "val_nll", of)
     best = {}
@@ -55,7 +55,7 @@ def by_val_nll(records: dict[Run, dict], of: Callable[[Sequence], float] = LAST)
 
 
 def together(records: dict[Run, dict], of: Callable[[Sequence], float] = LAST) -> list[Run]:
-    """For each data set, batch size and loss a run with all ``MEANS`` whose choice alone beats the plain net.
+    """For each data set, batch size and loss a run with all ``REGULARISERS`` that alone beat the plain net.
 
     Each as ``by_val_nll`` chose it, at the learning rate of the best and with the most epochs of them. None
     where no two of them beat it.
@@ -73,8 +73,8 @@ _cell = attrgetter("dataset", "batch_size", "loss")
 
 
 def _used(run):
-    """The ``MEANS`` that the run uses, with their values."""
-    return {name: getattr(run, name) for name in MEANS if getattr(run, name) != getattr(Run, name)}
+    """The ``REGULARISERS`` that the run uses, with their values."""
+    return {name: getattr(run, name) for name in REGULARISERS if getattr(run, name) != getattr(Run, name)}
 
 
 def by_detection(records: dict[Run, dict], table: pd.DataFrame) -> list[Run]:
