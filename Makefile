@@ -7,6 +7,9 @@ CONSTRAINTS := -c constraints.txt  # `make setup CONSTRAINTS=` takes the newest 
 BIN := .venv/bin
 BOOK := $(BIN)/jupyter-book build --all -W --keep-going --config _config.yml --toc book/_toc.yml .
 
+# Each of the many processes of a build and of the tests would compile the modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup notebooks book test audit
 setup: .venv/installed
 

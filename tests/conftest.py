@@ -93,6 +93,11 @@ def pytest_xdist_make_scheduler(config, log):
     return Files(config, log)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def server_of_processes():
+    kernels.start()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def young_garbage_only():
     """After each run the collector looks at all objects: half a second if the modules are among them."""

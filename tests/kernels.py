@@ -1,4 +1,4 @@
-"""Kernels for the tests: forked from a process that has imported what chapters need, which takes each of them 5 s.
+"""Kernels for the tests: forked from a process that has done what takes each of them 5 s, see ``warm``.
 
 Names are as in a kernel of its own: a chapter still has to import what it uses.
 """
@@ -6,6 +6,7 @@ Names are as in a kernel of its own: a chapter still has to import what it uses.
 import multiprocessing
 import os
 import time
+from multiprocessing import forkserver
 
 import matplotlib
 import pandas
@@ -13,7 +14,7 @@ from ipykernel.kernelapp import launch_new_instance
 from jupyter_client.provisioning import local_provisioner
 
 server = multiprocessing.get_context("forkserver")
-server.set_forkserver_preload(["kernels", "gffn_core.pages.chapter", "gffn_core.pages.explorer"])
+server.set_forkserver_preload(["kernels", "warm"])
 
 
 def run(arguments, cwd, env):
@@ -43,3 +44,8 @@ def launch(command, *, cwd=None, env=None, **_):
 
 def install():
     local_provisioner.launch_kernel = launch
+
+
+def start():
+    """Start the server, before a sweep's workers do, who would share it and have it import less."""
+    forkserver.ensure_running()

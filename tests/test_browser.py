@@ -280,6 +280,7 @@ def test_print_page_opens(browser, html):
         wrong = []
         here.on("pageerror", lambda error: wrong.append(str(error)))
         here.on("requestfailed", lambda request: wrong.append(request.url))
-        here.goto((html / "print.html").as_uri())
+        # Its scripts have run then, but MathJax, which sets all formulas of the book for a quarter of a minute.
+        here.goto((html / "print.html").as_uri(), wait_until="domcontentloaded")
         assert here.locator("figure.gffn-figure svg").count() > 20
         assert not wrong

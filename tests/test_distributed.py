@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.distributed as dist
-from torch.multiprocessing import get_context, start_processes
+from torch.multiprocessing import start_processes
 from torch.nn.parallel import DistributedDataParallel
 
 from gffn_core.losses import LABEL_SPACES, JointCrossEntropyLoss, joint_nll
@@ -113,7 +113,6 @@ def all_checks(rank, folder):
 
 def test_on_one_two_and_four_processes(tmp_path):
     """A failure's traceback names the check. Processes are started once, from one that has imported torch."""
-    get_context("forkserver").set_forkserver_preload(["torch.nn.parallel", "pytest", "gffn_core.losses"])
     start_processes(all_checks, (tmp_path,), nprocs=max(SHARDS), start_method="forkserver")
 
 

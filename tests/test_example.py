@@ -1,12 +1,8 @@
-"""The examples: distributed.py on two processes against one that holds the whole batch; micro_batches.py;
-own_data.py on files and folders."""
+"""The examples: distributed.py on one process, micro_batches.py, own_data.py on files and folders."""
 
-import contextlib
 import importlib.util
-import io
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,7 +15,6 @@ from PIL import Image
 from gffn_core.engine import workers
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples/distributed.py"
-LAUNCHER = "-m torch.distributed.run --standalone --local-addr 127.0.0.1 --nproc-per-node 2".split()
 BOTH = ("global", "local")
 
 
@@ -36,71 +31,26 @@ def run_here(options, patch, path=EXAMPLE):
     (load(path) if isinstance(path, Path) else path).main()
 
 
-@pytest.fixture(scope="module")
-def trained(digits, tmp_path_factory):
-    """By number of processes: the results, the weights, and what was printed. Both run at once.
+def test_one_process_needs_no_launcher(digits, monkeypatch, capsys, tmp_path):
+    """Two that are launched train the same: the chapter on several processes runs them, and asserts it.
 
-    The digits as a file of one's own, for whose sake each process would import scikit-learn.
+    The digits as a file of one's own, which needs no scikit-learn.
     """
-    folder, data = tmp_path_factory.mktemp("example"), tmp_path_factory.mktemp("data")
     arrays = {key: getattr(digits, key).numpy() for key in ("train_x", "train_y", "test_x", "test_y")}
-    np.savez(data / "mnist.npz", **arrays)
-
-    def options(processes):
-        files = ("--json", folder / f"{processes}.json", "--weights", folder / f"{processes}.pt")
-        return ["--dataset", "mnist", "--epochs", "1", "--float64", "--normalisation", *BOTH, *files]
-
-    two = subprocess.Popen(
-        [sys.executable, *LAUNCHER, EXAMPLE, *options(2)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"GFFN_DATA": str(data), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-    )
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as one:
-        patch.setenv("GFFN_DATA", str(data))
-        patch.setattr(torch.cuda, "device_count", lambda: 0)
-        run_here(options(1), patch)
-    printed, errors = two.communicate(timeout=300)
-    assert two.returncode == 0, errors
-    assert sorted(path.name for path in folder.iterdir()) == ["1.json", "1.pt", "2.json", "2.pt"]
-    return {
-        processes: (
-            json.loads((folder / f"{processes}.json").read_text()),
-            torch.load(folder / f"{processes}.pt"),
-            printed.splitlines(),
-        )
-        for processes, printed in ((1, one.getvalue()), (2, printed))
-    }
-
-
-def test_global_normalisation_trains_what_one_process_trains(trained):
-    (one, weights_of_one, _), (two, weights_of_two, _) = trained[1], trained[2]
-    torch.testing.assert_close(weights_of_two["global"], weights_of_one["global"], rtol=0, atol=1e-10)
-    one, two = one["results"]["global"], two["results"]["global"]
-    assert two["train_loss"] == pytest.approx(one["train_loss"], abs=1e-10)
-    assert two["test"] == pytest.approx(one["test"], abs=1e-6)
-    # One process has one part, which is the whole batch.
-    torch.testing.assert_close(weights_of_one["local"], weights_of_one["global"], rtol=0, atol=1e-10)
-
-
-def test_local_normalisation_trains_another_loss(trained):
-    (one, weights_of_one, _), (two, weights_of_two, _) = trained[1], trained[2]
-    difference = two["results"]["local"]["train_loss"][0] - one["results"]["global"]["train_loss"][0]
-    assert abs(difference) > 1e-7
-    pairs = zip(weights_of_two["local"].values(), weights_of_one["global"].values())
-    assert max((a - b).abs().max() for a, b in pairs) > 1e-3
-
-
-@pytest.mark.parametrize("processes", (1, 2))
-def test_the_first_process_alone_reports(trained, processes):
-    stored, _, printed = trained[processes]
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    monkeypatch.setenv("GFFN_DATA", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    files = ["--json", tmp_path / "found.json", "--weights", tmp_path / "found.pt"]
+    run_here(["--dataset", "mnist", "--epochs", 1, "--normalisation", *BOTH, *files], monkeypatch)
+    found, weights = json.loads((tmp_path / "found.json").read_text()), torch.load(tmp_path / "found.pt")
+    torch.testing.assert_close(weights["local"], weights["global"])  # its one part is the whole batch
+    assert (found["processes"], found["batch_size"], found["dataset"]) == (1, 32, "mnist")
+    printed = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in printed] == [
         f"{normalisation}, {what}" for normalisation in BOTH for what in ("epoch 1", "test")
     ]
-    assert (stored["processes"], stored["batch_size"], stored["dataset"]) == (processes, 32, "mnist")
     for line, normalisation in zip(printed[1::2], BOTH):
-        accuracy, ece, nll = stored["results"][normalisation]["test"].values()
+        accuracy, ece, nll = found["results"][normalisation]["test"].values()
         assert line.endswith(f"accuracy {accuracy:.4f}, ece {ece:.4f}, nll {nll:.4f}")
 
 

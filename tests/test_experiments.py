@@ -177,8 +177,8 @@ def ends_like_one_undisturbed(store, runs, elsewhere, root=None):
     """Whether the sweep that goes on in a store gets the records of a new one, but for when and how long."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing half-written
-        sweep(runs, store, device="cpu", root=root)
-        sweep(runs, elsewhere, device="cpu", root=root)
+        for where in (store, elsewhere):
+            sweep(runs, where, device="cpu", workers=1, root=root)
         pair = [where.select(runs) for where in (store, elsewhere)]
     for run in runs:
         for records, where in zip(pair, (store, elsewhere)):
@@ -219,8 +219,8 @@ def test_stopped_or_killed_a_sweep_leaves_no_worker_and_goes_on(files_of_digits,
         until = time.monotonic() + 300
         while not checkpoints(store) - before and time.monotonic() < until:
             time.sleep(0.01)
-        children = running.children()
-        assert len(children) == 3  # two workers and Python's tracker
+        children = running.children(recursive=True)
+        assert len(children) == 4  # two workers, the server that they come from, and Python's tracker
         if stop == signal.SIGINT:
             os.killpg(running.pid, stop)
         else:

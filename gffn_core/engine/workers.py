@@ -15,6 +15,9 @@ from gffn_core.engine.stack import train_stack
 from gffn_core.engine.tuning import bytes_per_run, fastest_execution
 from gffn_core.training.run import record_key
 
+# Forking is unsafe once torch has threads. A server has none, and imports it once for all workers.
+START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
 
 class Workers:
     """This machine as an engine, with the interface of ``cluster.Cluster``.
@@ -102,9 +105,10 @@ def _unused(result, checkpoint, datasets):
 
 def _in_processes(count, jobs, root, common, report):
     others = set(multiprocessing.active_children())
-    spawn = multiprocessing.get_context("spawn")  # forking is unsafe once torch has threads
-    messages = spawn.SimpleQueue()
-    pool = ProcessPoolExecutor(count, spawn, initializer=_start_worker, initargs=(messages,))
+    context = multiprocessing.get_context(START)
+    context.set_forkserver_preload([__name__])
+    messages = context.SimpleQueue()
+    pool = ProcessPoolExecutor(count, context, initializer=_start_worker, initargs=(messages,))
     listener = threading.Thread(target=lambda: [report(*m) for m in iter(messages.get, None)], daemon=True)
     listener.start()
     try:
