@@ -74,7 +74,9 @@ class Chapter:
 
     def judge(self, **options) -> pd.DataFrame:
         """``ledger.ledger`` of the runs that the profile's claims need."""
-        records = self.store.select(profiles.evidence(self.profile)).values()
+        here = set(self.runs)
+        others = [run for run in profiles.evidence(self.profile) if run not in here]
+        records = [*self.records, *self.store.select(others).values()]
         return ledger.ledger(records, tables.step_ratios(self.store.root), **options)
 
     def variant(self, name: str) -> list[dict]:
