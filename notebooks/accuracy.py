@@ -377,8 +377,7 @@ chapter.claims("accuracy")
 
 # %% [markdown]
 # **Limits.** One small net; a constant learning rate that is not tuned per batch size, so large batches are
-# held back as in the thesis; where there is a single seed, differences below about a percentage point are
-# within the noise of one training. Data sets that are not complete are named in their titles.
+# held back as in the thesis; six seeds. Data sets that are not complete are named in their titles.
 #
 # ## Exercises
 #

@@ -12,11 +12,11 @@
 # - say what is lost when a machine goes away, and what to do then (nothing, or the same command again);
 # - say how many workers a grid can use.
 #
-# ## One command each
+# ## What do I type?
 #
-# Ray is an extra, `gffn-core[cluster]`; beside an installed checkout `pip install ray` is enough. Every
-# machine needs the same versions of Python, Ray and this package. Data sets and results need to be on the
-# driver's machine alone, which is where the command runs.
+# **One command, wherever it runs.** Ray is an extra, `gffn-core[cluster]`; beside an installed checkout
+# `pip install ray` is enough. Every machine needs the same versions of Python, Ray and this package. Data
+# sets and results need to be on the driver's machine alone, which is where the command runs.
 #
 # | where | command |
 # |---|---|
@@ -47,7 +47,7 @@
 # `ray symmetric-run` (Ray 2.49 or newer) starts Ray on every machine, the command on the first alone, and
 # stops Ray when it ends.
 #
-# ## What happens
+# ## What happens then?
 #
 # - Every stack is a task that asks for a core, and on GPUs for the share of one that its estimated memory is;
 #   Ray finds the place. A stack is as large as a GPU holds, yet small enough that there is work for every
@@ -57,7 +57,9 @@
 # - Results, checkpoints and progress stream to the driver, which alone writes the store: no shared file
 #   system.
 #
-# ## What happens on preemption
+# ## What is lost when a machine goes away?
+#
+# **At most a minute of training.**
 #
 # - **A worker or its machine goes away:** its runs go on elsewhere, from checkpoints that are at most a
 #   minute old; a warning says so.
@@ -95,10 +97,11 @@ from gffn_core.training.provenance import provenance
 from gffn_core.training.run import Run
 
 # %% [markdown]
-# ## One worker and two
+# ## What does Ray cost on one machine?
 #
-# The same eight runs on the digits by both engines, each time from nothing: starting Ray and the processes is
-# counted. The engines take turns, two rounds; the table shows the faster one.
+# The same eight runs on the digits by both engines, each time from nothing: starting Ray and the processes
+# is counted. The engines take turns, two rounds; the table shows the faster one. **Before you look:** how
+# much of a minute does it take Ray to start, and will two workers be twice as fast?
 
 # %% tags=["hide-input"]
 path = Path(RESULTS) / "published/scaling_cpu.json"
@@ -163,8 +166,21 @@ display(
         + (" (**so gains are not what the machine can do**)." if scaling["busy"] > 5 else ".")
     )
 )
+seconds = {(row["engine"], row["workers"]): min(row["seconds"]) for row in scaling["rows"]}
+later = [seconds["ray", workers] - seconds["local", workers] for workers in (1, 2)]
+gains = [speed[engine, 2] / speed[engine, 1] for engine in ("local", "ray")]
+assert 0 < max(later) < 20 and 1 < min(gains) <= max(gains) < 2
+display(
+    Markdown(
+        f"**{min(later):.0f} to {max(later):.0f} seconds. A second worker makes both engines {min(gains):.1f}"
+        " times as fast, not twice.**"
+    )
+)
 
 # %% [markdown]
+# **Why.** Ray starts its own services and then the workers, each of which imports PyTorch; a sweep of hours
+# does not notice. Two workers of one machine share its caches, its memory, and here a start that is counted.
+#
 # To measure it on your machine: `python book/execute.py notebooks/cluster.py -p MEASURE True`.
 #
 # ## How many workers can the thesis's grid use?
@@ -173,12 +189,17 @@ display(
 # workers all the time. How close does one come that simply starts the longest runs first?
 #
 # The grid of the thesis has not been run, so its times are estimated: the seconds of a step of batch size $B$
-# are fitted as $a + bB$ to the published runs of profile `cpu`, for each data set, and multiplied by the
-# steps of the full budget. That is the narrow net on one core. A wide net on a GPU has other hours; shares
-# and ratios carry over as far as all runs change by one factor. Each run is a task of its own here.
+# are fitted as $a + bB$ to those published runs of profile `cpu` that a CPU trained in float32, for each data
+# set, and multiplied by the steps of the full budget. That is the narrow net on one core. A wide net on a GPU
+# has other hours; shares and ratios carry over as far as all runs change by one factor. Each run is a task of
+# its own here. **Before you look:** the grid has 400 runs. How many workers can it keep busy?
 
 # %% tags=["hide-input"]
-records = list(sweep.results(profiles.profile("cpu").runs(), Store(RESULTS)).values())
+records = [
+    record
+    for record in sweep.results(profiles.profile("cpu").runs(), Store(RESULTS)).values()
+    if record["provenance"]["device"] == "cpu" and record["provenance"]["precision"] == "float32"
+]
 fits, sizes = {}, {}
 for name in profiles.THESIS_DATASETS:
     points = []
@@ -205,13 +226,13 @@ longest = sorted(seconds, reverse=True)
 found = simulate(longest, 64)
 display(
     Markdown(
-        f"**{len(grid)} runs on 64 workers:** {sum(seconds) / 3600:.0f} hours of work, the longest run"
+        f"**About {round(sum(seconds) / longest[0], -1):.0f}: with more, all wait for the longest run.** On"
+        f" 64 workers there are {sum(seconds) / 3600:.0f} hours of work, the longest run"
         f" {longest[0] / 3600:.2f} hours. Longest first, all is done after {found['makespan'] / 3600:.2f}"
         f" hours, {found['makespan'] / found['bound']:.3f} times the bound of {found['bound'] / 3600:.2f}"
         f" hours; workers are idle for {words.percent(found['idle'])} of that time. In the order of the grid"
-        f" it would take {simulate(seconds, 64)['makespan'] / 3600:.2f} hours. More than"
-        f" {sum(seconds) / longest[0]:.0f} workers cannot end sooner than the longest run.\n\nEstimated from"
-        f" {len(records)} published runs."
+        f" it would take {simulate(seconds, 64)['makespan'] / 3600:.2f} hours. Estimated from {len(records)}"
+        " published runs."
     )
 )
 
@@ -262,6 +283,6 @@ publish.show(
 )
 
 # %% [markdown]
-# Stacks change the picture for GPUs: runs of one shape that train side by side cost less than one after the
-# other, but a stack cannot be split either. That is why the size of a stack is limited to the runs per GPU.
-# `simulate` does not know that, nor that a run may end before its budget.
+# **Limits.** Stacks change the picture for GPUs: runs of one shape that train side by side cost less than
+# one after the other, but a stack cannot be split either. That is why the size of a stack is limited to the
+# runs per GPU. `simulate` does not know that, nor that a run may end before its budget.

@@ -54,7 +54,9 @@ PARTS = [2**i for i in range(BATCH_SIZE.bit_length())]  # R = 1, 2, 4, ..., N
 basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEED}, narrow net, float64"
 
 # %% [markdown]
-# ## What is trained if every process normalises alone
+# ## What is trained if every process normalises alone?
+#
+# **Before you look:** is it the joint loss with more noise, or another loss?
 #
 # Let $R$ processes hold $n = N/R$ examples each, $P_r$ those of process $r$. The gradient that they
 # average belongs to
@@ -96,14 +98,17 @@ basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEE
 kept = {R: (BATCH_SIZE - R) / (BATCH_SIZE - 1) for R in PARTS}
 display(
     Markdown(
-        f"For a batch of {BATCH_SIZE}, (distributed.4) keeps "
+        "**Another loss: the thesis's at the batch size of one process.** For a batch of"
+        f" {BATCH_SIZE}, (distributed.4) keeps "
         + ", ".join(f"{words.percent(kept[R], 0)} on {R}" for R in PARTS[1:])
         + " processes."
     )
 )
 
 # %% [markdown]
-# ## Two processes against one
+# ## Do two processes train what one does?
+#
+# **Before you look:** how far apart will the weights be after five epochs?
 #
 # `examples/distributed.py` trains the book's net under `DistributedDataParallel`. What matters is one
 # line,
@@ -238,27 +243,40 @@ comparisons = {
     "local, split": ("local", 2, "two halves, (distributed.1)"),
 }
 differences = {key: largest_differences(*found[:2]) for key, found in comparisons.items()}
-assert max(*differences["global"], *differences["local, split"]) < 1e-10
-pd.DataFrame(
-    {
-        "two processes": f"{normalisation} normalisation",
-        "one process": what,
-        "weights": rounded(differences[key][0]),
-        "training loss of an epoch": rounded(differences[key][1]),
-    }
-    for key, (normalisation, _, what) in comparisons.items()
-).set_index(["two processes", "one process"])
+assert max(*differences["global"], *differences["local, split"]) < 1e-10 < min(differences["local"])
+display(
+    pd.DataFrame(
+        {
+            "two processes": f"{normalisation} normalisation",
+            "one process": what,
+            "weights": rounded(differences[key][0]),
+            "training loss of an epoch": rounded(differences[key][1]),
+        }
+        for key, (normalisation, _, what) in comparisons.items()
+    ).set_index(["two processes", "one process"])
+)
+display(
+    Markdown(
+        "**With global normalisation two processes train what one does, to within 1e-10. With local"
+        " normalisation they train (distributed.1).** The table holds largest absolute differences, of the"
+        " weights after the last epoch and of the training loss over all epochs."
+    )
+)
 
 # %% [markdown]
-# The table holds largest absolute differences after the last epoch and over all epochs. With global
-# normalisation two processes train what one does, to rounding. With local normalisation they train another
-# loss, and it is (distributed.1). From here on we can therefore study any number of processes inside one.
+# **Why.** The sums over the parts are the same numbers as the sums over the whole, added in another order.
+# From here on we can therefore study any number of processes inside one.
 #
-# ## How different is it?
+# **Limits.** In float32 the order of the additions shows after some hundred steps, as it does between any
+# two ways to compute a training.
+#
+# ## How much of the loss is lost?
 #
 # Take the net that was trained on the loss of the whole batch, and one more epoch of batches. Cut each
 # batch into 1, 2, 4, ... parts, and compare loss and gradient with those of the whole batch, without
 # taking a step.
+#
+# **Before you look:** with how many images per process is half of the penalty gone?
 
 # %%
 net = trained[1][0]
@@ -317,28 +335,33 @@ publish.show(
         if R > 1
     )
     + ".",
-    caption=f"Mean over {len(batches(1))} batches. {basis}",
+    caption="Left: the share that is kept (squares) lies on the formula, which knows nothing of the net."
+    " Rightmost: the conditional loss, where nothing is kept.",
+    basis=f"mean over {len(batches(1))} batches; {basis}",
 )
-
-# %% [markdown]
-# The rightmost point is the conditional loss: there the penalty is gone, and the gradient is the one
-# that ordinary training would take.
 
 # %% tags=["hide-input"]
 error = (split["kept"] - split["formula"]).abs().max()
+at_two = split.xs(2, level="per process")["kept"].item()
+assert error < 0.05 and abs(at_two - 0.5) < 0.05
 display(
     Markdown(
-        f"The formula, which knows nothing of the net, is within {100 * error:.1f} percentage points of "
-        f"what is measured. Two processes lose {words.percent(1 - split['kept'].iloc[1])} of the "
-        f"penalty of {split['penalty'].iloc[0]:.3f} nats, and their gradient has a cosine of "
-        f"{split['cosine'].iloc[1]:.4f} to the global one."
+        f"**About 1/n of the penalty, n being the images per process: with two, {words.percent(at_two, 0)}"
+        f" is left.** The formula is within {100 * error:.1f} percentage points of what is measured. Two"
+        f" processes lose {words.percent(1 - split['kept'].iloc[1])} of the penalty of"
+        f" {split['penalty'].iloc[0]:.3f} nats, and their gradient has a cosine of"
+        f" {split['cosine'].iloc[1]:.4f} to the global one."
     )
 )
 
 # %% [markdown]
-# ## And after training?
+# **Why.** Parts drawn at random hold a variance of $\ln Z$ that is smaller than that of the whole by
+# $(N-R)/(N-1)$, as a sample of $n$ knows $n-1$ things about its spread.
 #
-# The nets trained above from one initialisation, each on (distributed.1) with its number of parts:
+# ## Does it matter after training?
+#
+# The nets trained above from one initialisation, each on (distributed.1) with its number of parts.
+# **Before you look:** what should the penalty leave behind in the net, and who has most of it?
 
 # %% tags=["hide-input"]
 rows = []
@@ -358,21 +381,32 @@ for parts, (net, curve) in trained.items():
 after = pd.DataFrame(rows).set_index("processes")
 display(after.round(4))
 std, error = after["std of ln Z"], after["ECE"]
+alike = std[after["per process"] >= 4]  # which keep three quarters of the penalty and more
+assert alike.max() < 1.1 * std[1] < std[BATCH_SIZE // 2] < 2 * std[1] < std[BATCH_SIZE]
 display(
     Markdown(
-        "The trace that the penalty should leave is an even $\\ln Z$ over the training images. Its "
-        f"standard deviation is {std[1]:.2f} with global normalisation, {std[2]:.2f} with two processes "
-        f"that normalise alone, {std[BATCH_SIZE // 2]:.2f} with two examples per process, and "
-        f"{std[BATCH_SIZE]:.2f} with one, where nothing of the joint loss is left. The ECE is "
-        f"{error[1]:.3f}, {error[2]:.3f}, {error[BATCH_SIZE // 2]:.3f} and {error[BATCH_SIZE]:.3f} at "
-        f"these, from one seed, after a short training, on {len(data.test_y)} test images; which loss "
-        "is better calibrated is the question of [another chapter](calibration.ipynb). Here the "
-        "point is that the result depends on the number of processes. With `group` it does not."
+        "**With four images per process or more, hardly; with one, all of the effect is gone.** The standard"
+        f" deviation of ln Z over the training images is {std[1]:.2f} with global normalisation, between"
+        f" {alike.min():.2f} and {alike.max():.2f} down to four images per process,"
+        f" {std[BATCH_SIZE // 2]:.2f} with two, and {std[BATCH_SIZE]:.2f} with one, which is the conditional"
+        f" loss. The ECE is {error[1]:.3f} with global normalisation, {error[BATCH_SIZE // 2]:.3f} with two"
+        f" images per process and {error[BATCH_SIZE]:.3f} with one."
     )
 )
 
 # %% [markdown]
-# ## What it costs
+# **Why.** An even $\ln Z$ is what the penalty pays for, and by (distributed.4) three quarters of it are left
+# with four images per process. So the result depends on the number of processes, little while each holds
+# many images. With `group` it does not depend on it at all.
+#
+# **Limits.** One seed, a short training, a few hundred test images: the ECE here is an illustration. Which
+# loss is better calibrated is the question of [another chapter](calibration.ipynb).
+
+# %% [markdown]
+# ## What does it cost?
+#
+# **Before you look:** a contrastive loss over a batch sends embeddings around. How many bytes does this loss
+# send for a batch of 128 images and 1,000 classes?
 #
 # All that a process has to know of each other one is the logarithm of its sum of $Z$ and its number of
 # examples: two float64 numbers, 16 bytes, whatever the batch, the classes and the net. With the global
@@ -401,14 +435,15 @@ for n, classes in ((4, 10), (128, 10), (128, 1000)):
     )
     assert sum(sent) <= 16
 dist.destroy_process_group()
-pd.DataFrame(rows).set_index(["examples per process", "classes"])
+display(pd.DataFrame(rows).set_index(["examples per process", "classes"]))
 
 # %% tags=["hide-input"]
 parameters = sum(p.numel() for p in trained[1][0].parameters())
 display(
     Markdown(
+        f"**{rows[0]['bytes a step']} bytes a step, whatever the batch and the classes.** "
         f"`DistributedDataParallel` itself exchanges the gradients, {4 * parameters:,} bytes in float32 "
-        f"for the {parameters:,} parameters of this small net. The loss adds {rows[0]['bytes a step']}. "
+        f"for the {parameters:,} parameters of this small net. "
         "A contrastive loss over the batch, such as that of CLIP {cite:p}`radford2021`, needs the other "
         "processes' embeddings; the joint loss needs two numbers of each process, because it has one "
         "normaliser for the whole batch."
@@ -416,13 +451,14 @@ display(
 )
 
 # %% [markdown]
-# ## A loss that needs none of it
+# ## Is there a loss that needs none of it?
 #
 # Global normalisation is needed because the examples share a number that comes from the batch. The
 # self-normalised loss of [the chapter on any batch size](any_batch.ipynb) sets every $\ln Z$ against one
 # number $b$ that each process knows beforehand. It is a mean over examples, so the mean of the parts'
 # gradients *is* the gradient of the whole, on any number of processes, without `group` and without a word
-# about $Z$. On one batch, with the net from above:
+# about $Z$. **Before you look:** on how many processes will it differ from the whole batch's? On one batch,
+# with the net from above:
 
 # %%
 batch = batches(EPOCHS + 1)[0]
@@ -444,18 +480,23 @@ differences = pd.DataFrame(
     index=pd.Index(PARTS[1:], name="processes"),
 )
 assert (differences["self-normalised"] < 1e-12).all() and (differences["joint, local"] > 1e-6).all()
-differences.map(rounded)
+display(differences.map(rounded))
+display(
+    Markdown(
+        "**On none: the self-normalised loss is the same on any number of processes.** The table holds the"
+        " largest difference of a gradient's entry."
+    )
+)
 
 # %% [markdown]
-# Largest difference of a gradient's entry. **The self-normalised loss is the same on any number of
-# processes.** Whether it trains as good a net is another question, which that chapter keeps open.
+# **Limits.** Whether it trains as good a net is the question of that chapter.
 #
 # ## Takeaways
 #
 # - Give the loss its `group` whenever a batch is spread over processes. It costs 16 bytes beside the
 #   gradients, and one more point in each step at which the processes wait for each other.
 # - Without it you train the joint loss of a smaller batch, $N/R$. With hundreds of examples in each process
-#   the difference is slight, (distributed.4); with a few it is the difference between the two losses of this
+#   the difference is slight, (distributed.4); with one or two it is that between the two losses of this
 #   book.
 # - Report the batch over which $Z$ is summed, together with the batch of a step. Only with global
 #   normalisation are they the same.

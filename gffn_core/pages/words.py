@@ -27,7 +27,7 @@ def basis(records: Iterable[dict], profile: str) -> str:
         f"Profile {profile}, {len(records)} {'run' if len(records) == 1 else 'runs'}",
         f"{'seed' if len(seeds) == 1 else 'seeds'} {named}"
         + (
-            f", bars: 95 % interval of cells with {SEEDS} seeds"
+            f", bars: 95 % interval where a cell has {SEEDS} seeds or more"
             if len(seeds) >= SEEDS
             else ", too few for intervals"
         ),
