@@ -25,29 +25,26 @@
 # | Colab | `!pip install -q ray`, then `!gffn sweep colab --engine ray` in a notebook of this book |
 # | a cluster that runs Ray | `gffn sweep thesis --engine ray --address HOST:6379`, on one of its machines |
 # | a cloud cluster (`ray up c.yaml`) | `ray exec c.yaml 'gffn sweep thesis --engine ray --address auto'` |
-# | SLURM | `sbatch sweep.sh`, with the script below |
+# | SLURM | `sbatch examples/sweep.sh`, the script below |
 #
 # Without `--address` Ray uses `$RAY_ADDRESS`, else a cluster that runs on this machine, else starts one of
 # its own with all cores and GPUs. By hand a cluster is `ray start --head` on one machine, which prints its
 # address, and `ray start --address HOST:6379` on the others.
-#
-# ```bash
-# #!/bin/bash
-# #SBATCH --nodes=4
-# #SBATCH --ntasks-per-node=1
-# #SBATCH --exclusive
-# #SBATCH --gpus-per-node=4
-# #SBATCH --time=24:00:00
-# #SBATCH --requeue
-# head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-# srun ray symmetric-run --address "$head:6379" --min-nodes "$SLURM_NNODES" -- \
-#     gffn sweep thesis --engine ray --address auto --results "$HOME/gffn-results"
-# ```
-#
+
+# %% tags=["hide-input"]
+from pathlib import Path
+
+from IPython.display import Markdown, display
+
+display(Markdown(f"`examples/sweep.sh`:\n\n```bash\n{Path('../examples/sweep.sh').read_text()}```"))
+
+# %% [markdown]
 # `ray symmetric-run` (Ray 2.49 or newer) starts Ray on every machine, the command on the first alone, and
 # stops Ray when it ends.
 #
 # ## What happens then?
+#
+# **Ray places the stacks; one process, yours, writes.**
 #
 # - Every stack is a task that asks for a core, and on GPUs for the share of one that its estimated memory is;
 #   Ray finds the place. A stack is as large as a GPU holds, yet small enough that there is work for every
@@ -59,7 +56,7 @@
 #
 # ## What is lost when a machine goes away?
 #
-# **At most a minute of training.**
+# **At most the last minute of each run that was under way, and no finished run.**
 #
 # - **A worker or its machine goes away:** its runs go on elsewhere, from checkpoints that are at most a
 #   minute old; a warning says so.
@@ -80,14 +77,12 @@ MEASURE = False  # True: measure the scaling here and now (minutes) and write th
 import json
 import tempfile
 import time
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import psutil
 import torch
-from IPython.display import Markdown, display
 
 from gffn_core.engine.cluster import simulate
 from gffn_core.experiments import profiles, sweep
@@ -101,7 +96,7 @@ from gffn_core.training.run import Run
 #
 # The same eight runs on the digits by both engines, each time from nothing: starting Ray and the processes
 # is counted. The engines take turns, two rounds; the table shows the faster one. **Before you look:** how
-# much of a minute does it take Ray to start, and will two workers be twice as fast?
+# many seconds does Ray need to start, and will two workers be twice as fast?
 
 # %% tags=["hide-input"]
 path = Path(RESULTS) / "published/scaling_cpu.json"
@@ -172,7 +167,7 @@ gains = [speed[engine, 2] / speed[engine, 1] for engine in ("local", "ray")]
 assert 0 < max(later) < 20 and 1 < min(gains) <= max(gains) < 2
 display(
     Markdown(
-        f"**{min(later):.0f} to {max(later):.0f} seconds. A second worker makes both engines {min(gains):.1f}"
+        f"**{min(later):.0f} to {max(later):.0f} seconds. A second worker makes both engines {min(gains):.2f}"
         " times as fast, not twice.**"
     )
 )
@@ -180,6 +175,8 @@ display(
 # %% [markdown]
 # **Why.** Ray starts its own services and then the workers, each of which imports PyTorch; a sweep of hours
 # does not notice. Two workers of one machine share its caches, its memory, and here a start that is counted.
+#
+# **Limits.** One machine, two rounds, a sweep of half a minute.
 #
 # To measure it on your machine: `python book/execute.py notebooks/cluster.py -p MEASURE True`.
 #
@@ -226,12 +223,12 @@ longest = sorted(seconds, reverse=True)
 found = simulate(longest, 64)
 display(
     Markdown(
-        f"**About {round(sum(seconds) / longest[0], -1):.0f}: with more, all wait for the longest run.** On"
-        f" 64 workers there are {sum(seconds) / 3600:.0f} hours of work, the longest run"
-        f" {longest[0] / 3600:.2f} hours. Longest first, all is done after {found['makespan'] / 3600:.2f}"
-        f" hours, {found['makespan'] / found['bound']:.3f} times the bound of {found['bound'] / 3600:.2f}"
-        f" hours; workers are idle for {words.percent(found['idle'])} of that time. In the order of the grid"
-        f" it would take {simulate(seconds, 64)['makespan'] / 3600:.2f} hours. Estimated from {len(records)}"
+        f"**About {round(sum(seconds) / longest[0], -1):.0f}: with more, all wait for the longest run.**"
+        f" There are {sum(seconds) / 3600:.0f} hours of work, and the longest run takes"
+        f" {longest[0] / 3600:.2f}. On 64 workers, longest first, all is done after"
+        f" {found['makespan'] / 3600:.2f} hours, {found['makespan'] / found['bound']:.3f} times the bound;"
+        f" workers are idle for {words.percent(found['idle'])} of that time. In the order of the grid it"
+        f" would take {simulate(seconds, 64)['makespan'] / 3600:.2f} hours. Estimated from {len(records)}"
         " published runs."
     )
 )
@@ -278,11 +275,15 @@ publish.show(
     alt="Hours until the thesis's grid is done, and idle share, against the number of workers. "
     + "; ".join(described)
     + ".",
-    caption="Simulated from estimated times, one run a worker at a time.",
-    basis=words.basis(records, "cpu"),
+    caption="Longest first (circles) keeps to the bound as long as there is work for all; in the order of the"
+    " grid workers wait at the end.",
+    basis=f"simulated from times of {len(records)} runs of profile cpu in float32 on a CPU",
 )
 
 # %% [markdown]
+# **Why.** A run cannot be split. Started last, a long one keeps all others waiting; started first, short ones
+# fill the gaps.
+#
 # **Limits.** Stacks change the picture for GPUs: runs of one shape that train side by side cost less than
 # one after the other, but a stack cannot be split either. That is why the size of a stack is limited to the
 # runs per GPU. `simulate` does not know that, nor that a run may end before its budget.

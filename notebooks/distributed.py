@@ -72,8 +72,9 @@ basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEE
 # $Z$ over part $r$,
 #
 # $$ L_{\text{joint}} - L_{\text{local}} = \ln\frac1R\sum_r\bar Z_r - \frac1R\sum_r\ln\bar Z_r
-#    = \operatorname{KL}(\text{uniform}\,\|\,q),\qquad
-#    q_r = \frac{\bar Z_r}{\sum_{r'}\bar Z_{r'}}. \tag{distributed.2} $$
+#    = \operatorname{KL}(\text{uniform}\,\|\,q) \tag{distributed.2} $$
+#
+# with $q_r = \bar Z_r / \sum_{r'}\bar Z_{r'}$.
 #
 # It is (theory.12) with parts in place of examples, and by Jensen's inequality never negative. The penalty
 # of (theory.12) therefore splits into two, as a variance does:
@@ -98,8 +99,8 @@ basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEE
 kept = {R: (BATCH_SIZE - R) / (BATCH_SIZE - 1) for R in PARTS}
 display(
     Markdown(
-        "**Another loss: the thesis's at the batch size of one process.** For a batch of"
-        f" {BATCH_SIZE}, (distributed.4) keeps "
+        f"**Another loss: the thesis's at the batch size of one process.** For a batch of {BATCH_SIZE},"
+        " (distributed.4) keeps "
         + ", ".join(f"{words.percent(kept[R], 0)} on {R}" for R in PARTS[1:])
         + " processes."
     )
@@ -264,7 +265,8 @@ display(
 )
 
 # %% [markdown]
-# **Why.** The sums over the parts are the same numbers as the sums over the whole, added in another order.
+# **Why.** With `group` the parts' sums add up to the batch's, in another order; without it each part divides
+# by its own.
 # From here on we can therefore study any number of processes inside one.
 #
 # **Limits.** In float32 the order of the additions shows after some hundred steps, as it does between any
@@ -329,14 +331,15 @@ publish.show(
     data=split[["kept", "formula", "cosine"]].round(4).reset_index(),
     alt="Local normalisation against the number of processes. "
     + "; ".join(
-        f"{R} processes of {n}: {words.percent(row['kept'], 0)} of the penalty kept, "
-        f"cosine of the gradients {row['cosine']:.3f}"
+        f"{R} processes of {n}: {words.percent(row['kept'], 0)} of the penalty kept, cosine of the gradients"
+        f" {row['cosine']:.3f}"
         for (R, n), row in split.iterrows()
         if R > 1
     )
     + ".",
     caption="Left: the share that is kept (squares) lies on the formula, which knows nothing of the net."
-    " Rightmost: the conditional loss, where nothing is kept.",
+    " Rightmost: the conditional loss, where nothing is kept. Right: the gradient turns away from that of the"
+    " whole batch.",
     basis=f"mean over {len(batches(1))} batches; {basis}",
 )
 
@@ -346,8 +349,8 @@ at_two = split.xs(2, level="per process")["kept"].item()
 assert error < 0.05 and abs(at_two - 0.5) < 0.05
 display(
     Markdown(
-        f"**About 1/n of the penalty, n being the images per process: with two, {words.percent(at_two, 0)}"
-        f" is left.** The formula is within {100 * error:.1f} percentage points of what is measured. Two"
+        f"**About 1/n of the penalty, n being the images per process: with two, {words.percent(at_two, 0)} is"
+        f" left.** The formula is within {100 * error:.1f} percentage points of what is measured. Two"
         f" processes lose {words.percent(1 - split['kept'].iloc[1])} of the penalty of"
         f" {split['penalty'].iloc[0]:.3f} nats, and their gradient has a cosine of"
         f" {split['cosine'].iloc[1]:.4f} to the global one."
@@ -356,7 +359,9 @@ display(
 
 # %% [markdown]
 # **Why.** Parts drawn at random hold a variance of $\ln Z$ that is smaller than that of the whole by
-# $(N-R)/(N-1)$, as a sample of $n$ knows $n-1$ things about its spread.
+# $(N-R)/(N-1)$: a sample of $n$ has $n-1$ degrees of freedom.
+#
+# **Limits.** One net, after five epochs.
 #
 # ## Does it matter after training?
 #
@@ -367,21 +372,23 @@ display(
 rows = []
 for parts, (net, curve) in trained.items():
     on_train, on_test = (standard.predict(net, x, prepare) for x in (data.train_x, data.test_x))
+    probs = on_test.double().softmax(-1)
     rows.append(
         {
             "processes": parts,
-            "per process": BATCH_SIZE // parts,
-            "loss it was trained on": curve[-1],
-            "std of ln Z": metrics.log_px(on_train).std().item(),
-            "test accuracy": metrics.accuracy(on_test, data.test_y),
-            "ECE": metrics.expected_calibration_error(on_test.double().softmax(-1), data.test_y),
+            "images each": BATCH_SIZE // parts,
+            "loss": curve[-1],
+            "sd of ln Z": metrics.log_px(on_train).std().item(),
+            "accuracy": metrics.accuracy(on_test, data.test_y),
+            "confidence": probs.amax(-1).mean().item(),
+            "ECE": metrics.expected_calibration_error(probs, data.test_y),
             "NLL": metrics.negative_log_likelihood(on_test, data.test_y),
         }
     )
 after = pd.DataFrame(rows).set_index("processes")
 display(after.round(4))
-std, error = after["std of ln Z"], after["ECE"]
-alike = std[after["per process"] >= 4]  # which keep three quarters of the penalty and more
+std, first, last = after["sd of ln Z"], after.iloc[0], after.iloc[-1]
+alike = std[after["images each"] >= 4]  # which keep three quarters of the penalty and more
 assert alike.max() < 1.1 * std[1] < std[BATCH_SIZE // 2] < 2 * std[1] < std[BATCH_SIZE]
 display(
     Markdown(
@@ -389,8 +396,18 @@ display(
         f" deviation of ln Z over the training images is {std[1]:.2f} with global normalisation, between"
         f" {alike.min():.2f} and {alike.max():.2f} down to four images per process,"
         f" {std[BATCH_SIZE // 2]:.2f} with two, and {std[BATCH_SIZE]:.2f} with one, which is the conditional"
-        f" loss. The ECE is {error[1]:.3f} with global normalisation, {error[BATCH_SIZE // 2]:.3f} with two"
-        f" images per process and {error[BATCH_SIZE]:.3f} with one."
+        " loss. The training loss is that of the last epoch, the rest of the table is on test images."
+    )
+)
+assert first["confidence"] < last["confidence"] < last["accuracy"] and first["ECE"] > last["ECE"]
+display(
+    Markdown(
+        f"**Why is the ECE of the joint loss the higher one here ({first['ECE']:.3f} against"
+        f" {last['ECE']:.3f})?** After {EPOCHS} epochs all nets are too modest, and the joint one is more so:"
+        f" its confidence is {first['confidence']:.2f} at an accuracy of {first['accuracy']:.2f}, that of the"
+        f" conditional loss {last['confidence']:.2f} at {last['accuracy']:.2f}. The penalty holds confidence"
+        " down. That helps a net that was trained too long and is too sure, and hurts one that is not there"
+        " yet."
     )
 )
 
@@ -399,10 +416,9 @@ display(
 # with four images per process. So the result depends on the number of processes, little while each holds
 # many images. With `group` it does not depend on it at all.
 #
-# **Limits.** One seed, a short training, a few hundred test images: the ECE here is an illustration. Which
-# loss is better calibrated is the question of [another chapter](calibration.ipynb).
-
-# %% [markdown]
+# **Limits.** One seed, a short training, a few hundred test images. Which loss is better calibrated is the
+# question of [another chapter](calibration.ipynb).
+#
 # ## What does it cost?
 #
 # **Before you look:** a contrastive loss over a batch sends embeddings around. How many bytes does this loss
@@ -426,16 +442,16 @@ for n, classes in ((4, 10), (128, 10), (128, 1000)):
     assert {name for name, *_ in calls.mock_calls} == {"get_world_size", "all_gather"}  # nothing else
     rows.append(
         {
-            "examples per process": n,
+            "images each": n,
             "classes": classes,
             "messages a step": len(sent),
             "bytes a step": sum(sent),
-            "bytes of the logits": logits.nbytes,
+            "of the logits": logits.nbytes,
         }
     )
     assert sum(sent) <= 16
 dist.destroy_process_group()
-display(pd.DataFrame(rows).set_index(["examples per process", "classes"]))
+display(pd.DataFrame(rows).set_index(["images each", "classes"]))
 
 # %% tags=["hide-input"]
 parameters = sum(p.numel() for p in trained[1][0].parameters())

@@ -251,9 +251,9 @@ display(
             ["data set", "way", "weight", "scaled NLL, from the line", "from the lower end"], rows
         )
         + "\n\n**On Fashion-MNIST what evens $\\ln Z$ does more than fit less: at the same fit its scaled NLL"
-        " is lower, however one interpolates. On CIFAR-10 only the squared distance surely is;** the others are"
-        " on average below the line, but not below its lower end. Label smoothing and the logit penalty are"
-        " above both, on both data sets."
+        " is lower, however one interpolates. On CIFAR-10 only the squared distance surely is;** the others"
+        " are on average below the line, but not below its lower end. Label smoothing and the logit penalty"
+        " are above both, on both data sets."
     )
 )
 
