@@ -84,7 +84,7 @@ score = logits.gather(-1, target[..., None])[..., 0]
 
 
 def loss(b):
-    """(any_batch.2), with intercepts of any shape that fits."""
+    """The loss with intercepts of any shape that fits."""
     return (ln_z.exp() * torch.exp(-b) + b - 1 - score).mean()
 
 
@@ -242,7 +242,7 @@ phi = falling.mean(1)
 
 
 def joint_weights(B):
-    """(any_batch.5) for each image."""
+    """Mean weight of each image in the joint gradient, over all batches of B."""
     return B / n * z * ((step * s * phi ** (B - 1)) @ falling)
 
 
@@ -495,10 +495,10 @@ display(
 #
 # ## Does it help?
 #
-# That an estimate is unbiased does not make a classifier better. The profile `any_batch` trains nets with the
-# three losses on the first 10,000 training images of CIFAR-10 and of Fashion-MNIST, at batch sizes from 1 to
-# 2,048, six seeds each. What we expected is [written down](../book/predictions.md), and was before
-# the first of these nets was trained.
+# That an estimate is unbiased does not make a classifier better. The profile `any_batch` trains nets with
+# the three losses on the first 10,000 training images of CIFAR-10 and of Fashion-MNIST, six seeds each;
+# planned are batch sizes from 1 to 2,048. What we expected is [written down](../book/predictions.md), and
+# was before the first of these nets was trained.
 #
 # **Before you look:** where will the self-normalised loss be better than the joint one: at small batches, at
 # large ones, or everywhere?

@@ -506,15 +506,19 @@ ones, threes = pooled.xs(1, level="size"), pooled.xs(three, level="size")
 assert ones["people"].idxmin() == threes["people"].idxmin() == "joint"
 assert threes["test_accuracy"].idxmax() == "joint"
 assert threes["scaled_nll"]["dropout"] < ones["scaled_nll"]["joint"]
-assert abs(threes["test_accuracy"]["dropout"] - ones["test_accuracy"]["joint"]) < 0.01
+near = threes["test_accuracy"].drop(list(OURS)) > ones["test_accuracy"]["joint"] - 0.005
+level = [*near[near].index]
+assert "dropout" in level and len(level) > 1
 display(
     Markdown(
         f"**One joint net beats three standard ones: accuracy {ones['test_accuracy']['joint']:.3f} against"
         f" {threes['test_accuracy'][STANDARD]:.3f}; three joint nets have"
-        f" {threes['test_accuracy']['joint']:.3f}.** Three dropout nets come up to it"
-        f" ({threes['test_accuracy']['dropout']:.3f}) and have the lower NLL. Its doubt is also the most like"
-        f" people's, by nearly the same margin as in NLL. Two ensembles of each, of seeds {SEEDS[0]} to"
-        f" {SEEDS[2]} and {SEEDS[3]} to {SEEDS[5]}; all stop in time."
+        f" {threes['test_accuracy']['joint']:.3f}.** Three nets of {', '.join(level[:-1])} or {level[-1]}"
+        f" come up to it ({threes['test_accuracy'][level].min():.3f} to"
+        f" {threes['test_accuracy'][level].max():.3f}), and dropout's have the lower NLL"
+        f" ({threes['scaled_nll']['dropout']:.3f} against {ones['scaled_nll']['joint']:.3f}). Its doubt is"
+        " also the most like people's, by nearly the same margin as in NLL. Two ensembles of each, so no"
+        f" intervals: seeds {SEEDS[0]} to {SEEDS[2]} and {SEEDS[3]} to {SEEDS[5]}; all stop in time."
     )
 )
 
@@ -567,7 +571,8 @@ display(
 )
 
 # %% [markdown]
-# **When not.** With images in plenty, little is left that a temperature does not do. Where unfamiliar images
+# **When not.** With images in plenty we do not know: this contest has not been run there, and the nets of the
+# thesis's grid, at weight 1, keep little that a temperature does not do. Where unfamiliar images
 # have to be found, nothing is gained. And a weight of 125 is not the thesis's loss: at $w = 1$ it is in the
 # middle of the field.
 #

@@ -195,7 +195,7 @@ def prepare(images):
 
 
 def split_loss(logits, labels, parts):
-    """(distributed.1): the mean of the joint losses of equal parts of the batch."""
+    """The mean of the joint losses of equal parts of the batch."""
     return joint_nll(logits.unflatten(0, (parts, -1)), labels.unflatten(0, (parts, -1))).mean()
 
 

@@ -30,7 +30,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 from scipy import stats
 
-from gffn_core.experiments import profiles, tables
+from gffn_core.experiments import tables
 from gffn_core.pages import publish, words
 from gffn_core.pages.chapter import open_chapter
 from gffn_core.pages.style import STYLE, batch_axis, label_axes, literal
@@ -87,8 +87,7 @@ else:
         name="spread",
         data=spread,
         alt="Standard deviation over seeds against batch size, one panel per quantity, one line per data"
-        " set. Largest over "
-        f"smallest within a data set: between {ratio.min():.1f} and {ratio.max():.1f}.",
+        f" set. Largest over smallest within a data set: between {ratio.min():.1f} and {ratio.max():.1f}.",
         caption="The spread over seeds changes with the batch size, on a log scale.",
         basis=chapter.basis,
     )
@@ -96,16 +95,15 @@ else:
         assert ratio.median() > 2
     display(
         Markdown(
-            f"**The spread is not the same everywhere: within a data set the largest is"
-            f" {ratio.median():.1f} times the smallest"
-            " (median over quantities and data sets).** With so few seeds chance alone gives a part of"
-            " that. But it is"
-            " reason enough not to pool: each cell keeps the variance of its own seeds."
+            f"**The spread is not the same everywhere: within a data set the largest is {ratio.median():.1f}"
+            " times the smallest (median over quantities and data sets).** With so few seeds chance alone"
+            " gives a part of that. But it is reason enough not to pool: each cell keeps the variance of its"
+            " own seeds."
         )
     )
 
 # %% [markdown]
-# A seed also does something to all cells of a data set alike: it splits off the same initial weights. In a
+# A seed also does something to all cells of a data set alike: it fixes the same initial weights. In a
 # *mean* over batch sizes that stays, so there each seed counts once, as one number, and Student's $t$ has
 # one degree of freedom less than there are seeds (data sets add up). In a *trend* or a *difference* between
 # batch sizes it cancels. There the effects of cell and seed are fitted, each cell keeps its own variance,
@@ -156,8 +154,7 @@ display(
     Markdown(
         words.markdown_table(["noise", *WEIGHTS], rows)
         + f"\n\n**They do, within the luck of {DRAWS} draws each.** `tests/test_claims.py` repeats it"
-        f" with more"
-        " draws, missing seeds and several data sets."
+        " with more draws, missing seeds and several data sets."
     )
 )
 
@@ -235,16 +232,14 @@ rows = [
     ]
     for row in undecided.itertuples()
 ]
-planned = len(profiles.profile(PROFILE).seeds)
-within, hard = (undecided["seeds"] <= planned).sum(), (undecided["seeds"] > 30).sum()
+hard = (undecided["seeds"] > 30).sum()
 display(
     Markdown(
         words.markdown_table(["inconclusive claim", "effect", "seeds needed"], rows)
-        + f"\n\n**{len(undecided)} of {tested} claims are open. {hard} of them lie so near a boundary that 30"
-        f" seeds would hardly decide them; {within} would be decided, with 80 % probability, by the {planned}"
-        " seeds that the profile plans**, if effect and spread stay as they are; many cells have fewer so"
-        " far. Most are about a trend, or about each single cell: the thesis reads off its curves what is"
-        " as small as what counts as nothing here."
+        + f"\n\n**{len(undecided)} of the {tested} claims that seeds can decide are open. {hard} of them lie"
+        " so near a boundary that 30 seeds would hardly decide them**, if effect and spread stay as they are."
+        " Most are about a trend, or about each single cell: the thesis reads off its curves what is as small"
+        " as what counts as nothing here."
     )
 )
 
