@@ -251,8 +251,9 @@ display(
 # %% [markdown]
 # ## And if nobody stops?
 #
-# Large nets are often trained to the end of a schedule. Here every net trains until its epochs are over or it
-# has fitted its images, and the settings are chosen for that.
+# Large nets are often trained to the end of a schedule. Here every net trains until its epochs are over or
+# it has fitted its images, and the settings are chosen for that. **Before you look:** who gains most by it,
+# those who won above, or those who lost?
 
 # %% tags=["hide-input"]
 late = gains(of("long"), of("long", STANDARD))
@@ -411,7 +412,8 @@ display(
 # ## What does tuning buy, and what does it cost?
 #
 # Twelve settings are twelve trainings. Who has time for fewer tries some of them. So: of all sets of $k$
-# settings, what NLL does the one have that validation picks, on average? All stop in time.
+# settings, what NLL does the one have that validation picks, on average? All stop in time. **Before you
+# look:** how many settings does it take to be ahead of the standard net with all of its own?
 
 
 # %%
@@ -473,7 +475,8 @@ display(
 #
 # Three nets cost three times as much to train and to run, and an ensemble of them is what is hard to beat.
 # The last columns are cross entropies, after $T$, to the answers of people who saw the same test images
-# {cite:p}`peterson2019`: whose doubt is most like theirs?
+# {cite:p}`peterson2019`: whose doubt is most like theirs? **Before you look:** is one net of the best way
+# better than three standard ones?
 
 # %% tags=["hide-input"]
 together = pd.read_csv(Path(RESULTS) / "published/ensembles_contest.csv")
@@ -513,8 +516,8 @@ display(
     Markdown(
         f"**One joint net beats three standard ones: accuracy {ones['test_accuracy']['joint']:.3f} against"
         f" {threes['test_accuracy'][STANDARD]:.3f}; three joint nets have"
-        f" {threes['test_accuracy']['joint']:.3f}.** Three nets of {', '.join(level[:-1])} or {level[-1]}"
-        f" come up to it ({threes['test_accuracy'][level].min():.3f} to"
+        f" {threes['test_accuracy']['joint']:.3f}.** Three nets trained with {', '.join(level[:-1])} or"
+        f" {level[-1]} come up to it ({threes['test_accuracy'][level].min():.3f} to"
         f" {threes['test_accuracy'][level].max():.3f}), and dropout's have the lower NLL"
         f" ({threes['scaled_nll']['dropout']:.3f} against {ones['scaled_nll']['joint']:.3f}). Its doubt is"
         " also the most like people's, by nearly the same margin as in NLL. Two ensembles of each, so no"

@@ -161,8 +161,9 @@ display(
 # %% [markdown]
 # ## What counts as nothing?
 #
-# An effect smaller than the luck of the test set means nothing to anybody. So the **margin** is one standard
-# error of an accuracy on that many test images:
+# An effect smaller than the luck of the test set means nothing to anybody. So the **margin** is one
+# standard error of an accuracy on that many test images. **Before you look:** how many points is that for
+# 10,000 images of which nine in ten are right?
 
 # %% tags=["hide-input"]
 margins = values.nets(pairs, "test_accuracy")["margin"].groupby(level="dataset").mean()
@@ -199,7 +200,8 @@ display(
 #
 # Two methods that share little with the first: flip the signs of the seeds' distances from the boundary (no
 # normal distribution needed, but blunt with few seeds), and a linear mixed model with a random effect for
-# each seed (all cells share one variance, which the first figure speaks against). Before correction, at 5 %:
+# each seed (all cells share one variance, which the first figure speaks against). **Before you look:** of 60
+# claims, on how many will they decide otherwise? Before correction, at 5 %:
 
 # %% tags=["hide-input"]
 table = chapter.judge(second_opinion=True)
@@ -220,7 +222,7 @@ display(
 #
 # At the effect and the spread that we see, a test at the corrected level decides with 80 % probability once
 # there are so many seeds. Where an effect lies right on a boundary no number helps: the honest reading is
-# *about as large as what counts as nothing*.
+# *about as large as what counts as nothing*. **Before you look:** how many seeds would decide most of them?
 
 # %% tags=["hide-input"]
 undecided = table[(table["verdict"] == "inconclusive") & table["seeds"].notna()].sort_values("seeds")
