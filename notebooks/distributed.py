@@ -136,19 +136,16 @@ display(Markdown("```python\n" + text[text.index("def train(") : text.index("\n\
 # %%
 def torchrun(processes, *options):
     """Run the example; its results and weights by normalisation, and what it printed."""
+    launcher = "-m torch.distributed.run --standalone --local-addr 127.0.0.1 --nproc-per-node".split()
     with tempfile.TemporaryDirectory() as folder:
         results, weights = Path(folder) / "results.json", Path(folder) / "weights.pt"
-        launcher = [sys.executable, "-m", "torch.distributed.run"]  # which is torchrun
         done = subprocess.run(
             [
+                sys.executable,
                 *launcher,
-                "--standalone",
-                "--local-addr",
-                "127.0.0.1",
-                "--nproc-per-node",
                 str(processes),
                 EXAMPLE,
-                *map(str, options),
+                *options,
                 "--json",
                 results,
                 "--weights",
@@ -157,28 +154,14 @@ def torchrun(processes, *options):
             env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
             capture_output=True,
             text=True,
-            check=False,
         )
         if done.returncode:
             raise RuntimeError(done.stderr)
         return json.loads(results.read_text())["results"], torch.load(weights), done.stdout
 
 
-on_two, weights_on_two, printed = torchrun(
-    2,
-    "--normalisation",
-    "global",
-    "local",
-    "--float64",
-    "--dataset",
-    DATASET,
-    "--batch-size",
-    BATCH_SIZE,
-    "--epochs",
-    EPOCHS,
-    "--seed",
-    SEED,
-)
+options = f"--dataset {DATASET} --batch-size {BATCH_SIZE} --epochs {EPOCHS} --seed {SEED} --float64"
+on_two, weights_on_two, printed = torchrun(2, *options.split(), "--normalisation", "global", "local")
 print(printed)
 
 # %% [markdown]
@@ -349,11 +332,10 @@ at_two = split.xs(2, level="per process")["kept"].item()
 assert error < 0.05 and abs(at_two - 0.5) < 0.05
 display(
     Markdown(
-        f"**About 1/n of the penalty, n being the images per process: with two, {words.percent(at_two, 0)} is"
-        f" left.** The formula is within {100 * error:.1f} percentage points of what is measured. Two"
-        f" processes lose {words.percent(1 - split['kept'].iloc[1])} of the penalty of"
-        f" {split['penalty'].iloc[0]:.3f} nats, and their gradient has a cosine of"
-        f" {split['cosine'].iloc[1]:.4f} to the global one."
+        f"**About 1/n of it, n being the images per process: with two, {words.percent(1 - at_two, 0)}.** The"
+        f" formula is within {100 * error:.1f} percentage points of what is measured. Two processes lose"
+        f" {words.percent(1 - split['kept'].iloc[1])} of the penalty of {split['penalty'].iloc[0]:.3f} nats,"
+        f" and their gradient has a cosine of {split['cosine'].iloc[1]:.4f} to the global one."
     )
 )
 

@@ -62,7 +62,7 @@ display(
 # **Before you look:** the cores and the library are the same. By how much can a loop be beaten?
 
 
-# %%
+# %% tags=["hide-input"]
 def speed(cell, ours):
     if "failed" in cell:
         return "failed"
@@ -175,7 +175,7 @@ for found in measured:
 # turns, in alternating order; the number is the median ratio of neighbours. **Before you look:** the joint
 # loss needs one more log-sum-exp over the batch. At which batch size will that be felt most?
 
-# %%
+# %% tags=["hide-input"]
 for found in measured:
     rows = [[str(row["batch_size"]), f"{row['joint_over_conditional']:.3f}"] for row in found["overhead"]]
     display(
@@ -205,7 +205,7 @@ for found in measured:
 # A stack trains several nets in one step. **Before you look:** what will it gain in one process on a CPU,
 # at a small and at a large batch?
 
-# %%
+# %% tags=["hide-input"]
 for found in measured:
     sizes = sorted({row["batch_size"] for row in found["growth"]})
     table = {(row["batch_size"], row["stack"]): row["images_a_second"] for row in found["growth"]}
@@ -243,7 +243,7 @@ for found in measured:
 # forward and backward, and the bytes of every layer's output, written and read twice, plus 28 bytes a
 # parameter for Adam. **Before you look:** is a step nearer to twice its floor or to ten times?
 
-# %%
+# %% tags=["hide-input"]
 for found in measured:
     floor = found["floor"]
     rows = [
@@ -299,7 +299,7 @@ for found in measured:
 # **Before you look:** will a number with three digits cost accuracy, calibration, or neither? Ten pairs of
 # nets on the digits, equal but for the precision:
 
-# %%
+# %% tags=["hide-input"]
 for found in measured:
     rows = [
         [
