@@ -262,7 +262,9 @@ with plt.rc_context(style.STYLE):
         color="#8F7700",
         label="bound",
     )
-    left.set(xscale="log", yscale="log", xlabel="workers", ylabel="hours until all is done")
+    left.set(xscale="log", xlabel="workers", ylabel="hours until all is done")
+    left.set_yscale("log", base=2)
+    left.yaxis.set_major_formatter("{x:g}")
     right.set(xscale="log", xlabel="workers", ylabel="idle share in %")
     for axis in (left, right):
         axis.set_xticks(workers, [str(count) for count in workers])
