@@ -221,9 +221,10 @@ display(
 sizes = [min(long["batch_size"].unique(), key=lambda size: abs(size - 64)), long["batch_size"].max()]
 by_seed = 100 * chapter.table.set_index(["dataset", "scheme", "loss", "batch_size", "seed"])["test_accuracy"]
 small, large = (by_seed.xs(size, level="batch_size") for size in sizes)
+lost = (small - large).sort_index()
 behind = {
     key: tables.over_seeds(part.droplevel([0, 1, 2]))
-    for key, part in (small - large).groupby(level=["dataset", "scheme", "loss"])
+    for key, part in lost.groupby(level=["dataset", "scheme", "loss"])
 }
 columns = [(scheme, loss) for scheme in course.SCHEMES for loss in values.NETS]
 rows = [
@@ -232,7 +233,7 @@ rows = [
 ]
 said = ""
 if PROFILE == "cpu":
-    cifar = (small - large)["cifar10", "early"]
+    cifar = lost["cifar10", "early"]
     more = tables.over_seeds(cifar["conditional"] - cifar["joint"])
     assert all(behind[name, "early", loss]["mean"] > 0.1 for name in titles for loss in values.NETS)
     ends = [[behind[name, "long", loss]["mean"] for name in titles] for loss in values.NETS]

@@ -128,7 +128,9 @@ def test_too_few_seeds_have_no_interval_and_say_so(records):
     one = [record for record in records if record["run"]["seed"] == 0]
     assert tables.summary(tables.frame(one), "ece")["half"].isna().all()
     assert "seed 0, too few for intervals" in words.basis(one, "small")
-    assert "seeds 0, 1, 2, bars: 95 % interval of cells with 3 seeds" in words.basis(records, "small")
+    assert "seeds 0, 1, 2, bars: 95 % interval where a cell has 3 seeds or more" in words.basis(
+        records, "small"
+    )
     other = next(record for record in records if record["run"]["seed"] == 1)
     assert f"seeds 0, 1 (1 of {len(one)}), too few" in words.basis([*one, other], "small")
 
