@@ -1,4 +1,4 @@
-"""Kernels for the tests: forked from a process that has done what takes each of them 5 s, see ``warm``.
+"""Kernels for the tests: forked from a process that has imported what chapters need, which takes each of them 5 s.
 
 Names are as in a kernel of its own: a chapter still has to import what it uses.
 """
@@ -14,7 +14,10 @@ from ipykernel.kernelapp import launch_new_instance
 from jupyter_client.provisioning import local_provisioner
 
 server = multiprocessing.get_context("forkserver")
-server.set_forkserver_preload(["kernels", "warm"])
+# Of the package alone: with what talks to Jupyter in it, its forks can hang.
+server.set_forkserver_preload(
+    ["gffn_core.engine.workers", "gffn_core.pages.chapter", "gffn_core.pages.explorer"]
+)
 
 
 def run(arguments, cwd, env):
