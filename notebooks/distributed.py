@@ -340,8 +340,8 @@ display(
 )
 
 # %% [markdown]
-# **Why.** Parts drawn at random hold a variance of $\ln Z$ that is smaller than that of the whole by
-# $(N-R)/(N-1)$: a sample of $n$ has $n-1$ degrees of freedom.
+# **Why.** Parts drawn at random hold a variance of $\ln Z$ that is smaller than that of the whole by the
+# factor $(N-R)/(N-1)$: a sample of $n$ has $n-1$ degrees of freedom.
 #
 # **Limits.** One net, after five epochs.
 #
