@@ -11,18 +11,11 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-import kernels
 import numpy as np
 import pytest
-import torch
 import yaml
 from filelock import FileLock
 from hypothesis import settings
-from markdown_it.renderer import RendererHTML
-from myst_parser.config.main import MdParserConfig
-from myst_parser.parsers.mdit import create_md_parser
-
-from gffn_core.data.datasets import load_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,16 +28,22 @@ def executor(root):
     return module
 
 
-execute = executor(ROOT)
-
 # The same examples every time, and no time limit: a failure here is a failure everywhere.
 settings.register_profile("gffn", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("gffn")
 
-kernels.install()
 
-# One thread, like the workers of a sweep: float32 sums depend on the number of threads.
-torch.set_num_threads(1)
+def pytest_configure(config):
+    """Not in the process that hands the tests out to others, which start when it is there."""
+    global execute, kernels
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        import kernels
+        import torch
+
+        kernels.install()
+        execute = executor(ROOT)
+        # One thread, like the workers of a sweep: float32 sums depend on the number of threads.
+        torch.set_num_threads(1)
 
 
 # What a record's title, source or machine may hold, for whatever displays it.
@@ -109,6 +108,10 @@ def young_garbage_only():
 @pytest.fixture(scope="session")
 def rendered():
     """Data of a notebook's output -> the page that the book makes of it."""
+    from markdown_it.renderer import RendererHTML
+    from myst_parser.config.main import MdParserConfig
+    from myst_parser.parsers.mdit import create_md_parser
+
     extensions = yaml.safe_load((ROOT / "_config.yml").read_text())["parse"]["myst_enable_extensions"]
     markdown = create_md_parser(MdParserConfig(enable_extensions=set(extensions)), RendererHTML)
     return lambda data: Page(data.get("text/html") or markdown.render(data.get("text/markdown", "")))
@@ -116,6 +119,8 @@ def rendered():
 
 @pytest.fixture(scope="session")
 def digits():
+    from gffn_core.data.datasets import load_dataset
+
     return load_dataset("digits")
 
 
