@@ -205,7 +205,10 @@ display(
     Markdown(
         f"{said}\n\n**Limits.** A single pair is a weak witness: the joint net is ahead in {wins.sum()} of"
         f" {len(wins)} ("
-        + ", ".join(f"{title} {wins.xs(name, level='dataset').mean():.0%}" for name, title in titles.items())
+        + ", ".join(
+            f"{title} {words.percent(wins.xs(name, level='dataset').mean(), 0)}"
+            for name, title in titles.items()
+        )
         + f"). Of the {len(clear)} cells, {clear.sum()} have an interval above zero. The batch sizes of a"
         " data set together decide."
     )

@@ -46,12 +46,13 @@ def test_published_ratios_are_those_of_the_profiles_batch_sizes(published):
 
 
 def test_contenders_are_measured_in_processes_of_their_own(monkeypatch):
-    monkeypatch.setattr(bench, "CONTENDERS", {"gffn": ""})
+    monkeypatch.setattr(bench, "CONTENDERS", {"plain loop": "", "gffn": ""})
     monkeypatch.setattr(os, "cpu_count", lambda: 2)  # each has to import torch
     monkeypatch.setattr(bench, "ROUNDS", 1)
     row = bench._contend("cpu", width=8, batch_size=4, seconds=0.05, report=lambda line: None)
-    assert row["gffn"]["images_a_second"] > 0 and row["gffn"]["peak_memory"] > 2**20
-    assert row["gffn"]["processes"] == 2
+    for name in bench.CONTENDERS:
+        assert row[name]["images_a_second"] > 0 and row[name]["peak_memory"] > 2**20
+    assert (row["gffn"]["processes"], row["plain loop"]["processes"]) == (2, 1)
     assert torch.get_num_threads() == 1  # of this process
 
 

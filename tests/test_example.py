@@ -41,9 +41,13 @@ def test_one_process_needs_no_launcher(digits, monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("GFFN_DATA", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     files = ["--json", tmp_path / "found.json", "--weights", tmp_path / "found.pt"]
-    run_here(["--dataset", "mnist", "--epochs", 1, "--normalisation", *BOTH, *files], monkeypatch)
+    run_here(
+        ["--dataset", "mnist", "--epochs", 1, "--float64", "--normalisation", *BOTH, *files], monkeypatch
+    )
     found, weights = json.loads((tmp_path / "found.json").read_text()), torch.load(tmp_path / "found.pt")
-    torch.testing.assert_close(weights["local"], weights["global"])  # its one part is the whole batch
+    torch.testing.assert_close(
+        weights["local"], weights["global"], rtol=0, atol=1e-10
+    )  # its one part is the whole batch
     assert (found["processes"], found["batch_size"], found["dataset"]) == (1, 32, "mnist")
     printed = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in printed] == [

@@ -23,9 +23,7 @@ from gffn_core.evaluation.standard import predict
 from gffn_core.model import BatchNorm, Centre, ConvNet, Dropout, batch_norm, dropout
 from gffn_core.training.course import Course, Result
 from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
-from gffn_core.training.step import PRECISIONS
-from gffn_core.variants.augmentation import augmented
-from gffn_core.variants.references import beside
+from gffn_core.training.step import PRECISIONS, step_images
 
 CONVOLUTIONS = ("grouped", "unfolded")
 MOMENTS = ("exp_avg", "exp_avg_sq")  # Adam's, as PyTorch calls them
@@ -127,9 +125,8 @@ class Branch(NamedTuple):
     """
 
     rows: slice
+    run: Run
     objective: Callable
-    augmentation: str
-    references: str
     seeds: Tensor
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor]
@@ -185,8 +182,7 @@ class Stack:
                 buffers = stacked("weights", rows)
                 parameters = {name: buffers.pop(name).requires_grad_() for name in states[0][MOMENTS[0]]}
             seeds = torch.tensor([run.seed for run in self.runs[rows]], device=self.device)
-            made = (run.augmentation, run.references, seeds)
-            self.branches.append(Branch(rows, run.objective(), *made, parameters, buffers, net))
+            self.branches.append(Branch(rows, run, run.objective(), seeds, parameters, buffers, net))
             rates = {"lr": run.learning_rate, "weight_decay": run.weight_decay}
             groups.append({"params": list(parameters.values()), **rates})
         self.optimizer = torch.optim.AdamW(groups, fused=True, capturable=cuda)
@@ -264,10 +260,7 @@ class Stack:
         self.position += 1
 
     def _backward(self, branch, images, labels):
-        if branch.augmentation:
-            images = augmented(images, branch.augmentation, branch.seeds, self.taken.long()[None])
-        if branch.references:
-            images = beside(images, branch.references, branch.seeds, self.taken.long()[None])
+        images = step_images(branch.run, images, branch.seeds, self.taken.long()[None])
         half = self.execution.precision == "bfloat16"
         # Each weight is used once, so a cache of half precision copies would only cost memory.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):

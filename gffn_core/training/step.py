@@ -73,6 +73,16 @@ def objective(loss: str, label_space: str = "categorical", **options) -> Callabl
     return loss_with_references
 
 
+def step_images(run, images: Tensor, seed: Tensor, step: Tensor) -> Tensor:
+    """Prepared images (M, N, C, H, W) as a step takes them: augmented, with the references beside them.
+
+    run: of any of the M models, which share both. seed (M,) and step (M,) or (1,) int64.
+    """
+    if run.augmentation:
+        images = augmented(images, run.augmentation, seed, step)
+    return beside(images, run.references, seed, step) if run.references else images
+
+
 def stepper(model: nn.Module, run, prepare: Callable, precision: str = "float32") -> Callable:
     """The function that takes one step of a run: (images, labels) -> (loss, right answers), 0-dim.
 
@@ -89,11 +99,7 @@ def stepper(model: nn.Module, run, prepare: Callable, precision: str = "float32"
     seed, steps = torch.tensor([run.seed], device=device), torch.zeros(1, dtype=torch.int64, device=device)
 
     def take_step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        inputs = prepare(images)
-        if run.augmentation:
-            inputs = augmented(inputs[None], run.augmentation, seed, steps)[0]
-        if run.references:
-            inputs = beside(inputs[None], run.references, seed, steps)[0]
+        inputs = step_images(run, prepare(images)[None], seed, steps)[0]
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             logits = model(inputs)
         loss = loss_of(logits, labels)
