@@ -109,7 +109,7 @@ publish.show(
     data=tables.curve_points(pair, "val_accuracy"),
     alt="Validation accuracy of one pair against epoch. "
     + "; ".join(
-        f"{r['run']['loss']}: {max(r['curves']['val_accuracy']):.2f} at its early point, epoch"
+        f"{words.net(r['run']['loss'])}: {max(r['curves']['val_accuracy']):.2f} at its early point, epoch"
         f" {r['evaluations']['early']['epoch']}, and {r['curves']['val_accuracy'][-1]:.2f} at the end"
         for r in pair
     )
@@ -133,7 +133,7 @@ gone = {loss: chapter.by_dataset(lambda rows: points(later(rows, loss))) for los
 said = (
     "Test accuracy at the end minus that at the early point, in points, mean over batch sizes: "
     + "; ".join(
-        f"{titles[name]} {gone['conditional']['mean'][name]:+.2f} conditional,"
+        f"{titles[name]} {gone['conditional']['mean'][name]:+.2f} standard,"
         f" {gone['joint']['mean'][name]:+.2f} joint"
         for name in titles
     )
@@ -174,7 +174,7 @@ chapter.by_batch_size(
     "test_accuracy",
     "test accuracy",
     name="accuracy-early",
-    caption="The joint line lies on or above the conditional one, and both bend down at the largest batches.",
+    caption="The joint line lies on or above the standard one, and both bend down at the largest batches.",
 )
 gain = {
     scheme: chapter.by_dataset(lambda rows: points(values.gain(rows, "test_accuracy", scheme)))
@@ -188,7 +188,7 @@ cells = {
 least, most = (titles[name] for name in gain["early"]["mean"].agg(["idxmin", "idxmax"]))
 ahead = cells["early"]["mean"] > 0
 said = (
-    f"Stopped early, joint minus conditional is {words.with_interval(overall['early'], 2)} points over all"
+    f"Stopped early, joint minus standard is {words.with_interval(overall['early'], 2)} points over all"
     f" cells; it is above zero in {ahead.sum()} of {len(ahead)}."
 )
 if PROFILE == "cpu":
@@ -249,7 +249,9 @@ if PROFILE == "cpu":
 display(
     Markdown(
         said
-        + words.markdown_table(["data set", *map(", ".join, columns)], rows)
+        + words.markdown_table(
+            ["data set", *(f"{scheme}, {words.net(loss)}" for scheme, loss in columns)], rows
+        )
         + f"\n\nTest accuracy at a batch size of {sizes[0]} minus that at {sizes[1]}, in points, with its 95"
         " % interval over seeds. [The thesis on one page](claims.ipynb) has the test of what the thesis says,"
         " which compares the smaller half of the batch sizes with the larger."
@@ -264,8 +266,7 @@ at_most = {
     for scheme, one in cells.items()
 }
 said = f"From their early point to the end, nets of batch size {sizes[1]} change by " + "; ".join(
-    f"{after['conditional'][name]:+.1f} (conditional) and {after['joint'][name]:+.1f} (joint) on"
-    f" {titles[name]}"
+    f"{after['conditional'][name]:+.1f} (standard) and {after['joint'][name]:+.1f} (joint) on {titles[name]}"
     for name in titles
 )
 if PROFILE == "cpu":
@@ -294,7 +295,7 @@ chapter.by_batch_size(
 )
 last = cells["long"][cells["long"]["batch_size"] >= 512].groupby("dataset")["mean"].agg(["min", "max"]) * 100
 more = words.with_interval(overall["long"], 2)
-said = f"Trained long, joint minus conditional is {more} points over all cells."
+said = f"Trained long, joint minus standard is {more} points over all cells."
 if PROFILE == "cpu":
     assert (gain["long"].drop("cifar10")["low"] > 0).all()
     assert last.loc["cifar10", "max"] < 0 < last.drop("cifar10")["min"].min()
@@ -336,10 +337,10 @@ display(
 
 # %% tags=["hide-input"]
 publish.show(
-    figures.difference_by_batch_size(long, "test_accuracy", "joint - conditional, test accuracy"),
+    figures.difference_by_batch_size(long, "test_accuracy", "joint - standard, test accuracy"),
     name="accuracy-difference",
     data=cells["long"],
-    alt="Test accuracy of the joint minus the conditional loss, long scheme, against batch size, one panel"
+    alt="Test accuracy of the joint minus the standard net, long scheme, against batch size, one panel"
     " per data set. It falls from above to below zero on CIFAR-10, rises on the SVHN subset, and is level on"
     " the others.",
     caption="Trained long; above zero the joint net is more accurate. Falling on CIFAR-10, rising on SVHN,"
@@ -369,7 +370,7 @@ display(
     Markdown(
         f"{said}.\n\n"
         + words.markdown_table(
-            ["joint - conditional, points", "early", "long"],
+            ["joint - standard, points", "early", "long"],
             [
                 [title, *(words.with_interval(gain[scheme].loc[name], 2) for scheme in course.SCHEMES)]
                 for name, title in titles.items()

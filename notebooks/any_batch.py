@@ -531,7 +531,7 @@ for (dataset, title), part in table.groupby(["dataset", "title"], sort=False):
         figure,
         name=f"any-batch-{dataset.replace('_', '-')}",
         data=part[["batch_size", "loss", "seed", *METRICS]],
-        alt=f"{title}. ECE by batch size, conditional, joint and self-normalised: "
+        alt=f"{title}. ECE by batch size, standard, joint and self-normalised: "
         + "; ".join(
             f"{size}: " + ", ".join(f"{one:.3f}" for one in row)
             for size, *row in part.pivot_table(index="batch_size", columns="loss", values="ece").itertuples()
@@ -579,7 +579,7 @@ display(
         f" {words.percent(1 - joint[2], 0)} against {words.percent(1 - ours[2], 0)} at a batch of two.** At"
         f" {len(FASHION)} batch sizes of Fashion-MNIST it is {words.percent(1 - fashion.max(), 0)} to"
         f" {words.percent(1 - fashion.min(), 0)}. The self-normalised net is more accurate than the"
-        f" conditional one, by more than its interval, on CIFAR-10 at {listed('cifar10_10000')} and on"
+        f" standard one, by more than its interval, on CIFAR-10 at {listed('cifar10_10000')} and on"
         f" Fashion-MNIST at {listed('fashion_mnist_10000')}; on CIFAR-10 at 2,048 it differs by"
         f" {words.with_interval(last, 1)}. On average its NLL after a temperature is lower, but on CIFAR-10"
         f" at 2,048, where it is higher by {-finer['cifar10_10000', 2048]:.3f}.\n\nComplete: CIFAR-10 at"

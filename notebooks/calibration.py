@@ -83,7 +83,7 @@ slope = chapter.by_dataset(lambda rows: rules.effect(values.lower(rows, "ece"), 
 ece = by_stopping["ece"]
 said = (
     f"Trained long, the ECE is {ece['joint', 'long']:.3f} joint and {ece['conditional', 'long']:.3f}"
-    f" conditional; the joint net has the lower one in {better.sum()} of {len(gaps)} cells"
+    f" standard; the joint net has the lower one in {better.sum()} of {len(gaps)} cells"
     + (f" (not in {worse})" if worse else "")
     + ". What it saves changes per doubling of the batch size by "
     + "; ".join(f"{words.with_interval(row, 4)} on {titles[name]}" for name, row in slope.iterrows())
@@ -121,7 +121,7 @@ said = (
     + "; ".join(
         f"{label} {cut[name]['conditional']:.3f} and {cut[name]['joint']:.3f}" for name, label in CUTS.items()
     )
-    + " (conditional and joint, means over all cells)."
+    + " (standard and joint, means over all cells)."
 )
 if PROFILE == "cpu":
     assert agree == len(signs)
@@ -191,9 +191,9 @@ def show_reliability(dataset, batch_size, caption):
         data=tables.bins(pair),
         alt=f"Reliability diagrams of {pair[0]['data']['title']} at batch size {run['batch_size']}. "
         + "; ".join(
-            f"{r['run']['loss']} loss: ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, accuracy"
-            f" {r['evaluations']['long']['test_accuracy']:.3f}, {words.percent(top_share(r), 0)} of the"
-            " images in the top bin"
+            f"{words.net(r['run']['loss'])} net: ECE {r['evaluations']['long']['ece']['uniform10']:.3f},"
+            f" accuracy {r['evaluations']['long']['test_accuracy']:.3f},"
+            f" {words.percent(top_share(r), 0)} of the images in the top bin"
             for r in pair
         )
         + ".",
@@ -221,8 +221,8 @@ for record in hard:
         "worst": bins["low"][gap.idxmax()],
     }
 said = "In the bin of the highest confidence " + " and ".join(
-    f"the {loss} net has {words.percent(one['share'], 0)} of its images and misses by {100 * one['gap']:.0f}"
-    f" points ({words.percent(one['part'], 0)} of its ECE)"
+    f"the {words.net(loss)} net has {words.percent(one['share'], 0)} of its images and misses by"
+    f" {100 * one['gap']:.0f} points ({words.percent(one['part'], 0)} of its ECE)"
     for loss, one in top.items()
 )
 if PROFILE == "cpu":
@@ -260,7 +260,7 @@ publish.show(
     name="overconfidence-curves",
     data=tables.curve_points(pair, signed_error),
     alt="Mean confidence minus accuracy on validation images against epoch, for one pair. Both rise from"
-    f" below or near zero; at the end the conditional net is at {signed_error(pair[0])[-1]:+.3f}, the joint"
+    f" below or near zero; at the end the standard net is at {signed_error(pair[0])[-1]:+.3f}, the joint"
     f" net at {signed_error(pair[1])[-1]:+.3f}.",
     caption="Confidence overtakes accuracy as the nets learn their training images, and the joint net's"
     f" later. One pair, {titles[pair[0]['run']['dataset']]}, batch size {pair[0]['run']['batch_size']};"
@@ -287,7 +287,7 @@ crossed = {
 }
 early_at = {r["run"]["loss"]: r["evaluations"]["early"]["epoch"] for r in pair}
 said = "Here they cross zero in epochs " + " and ".join(
-    f"{crossed[loss]} ({loss}; early point {early_at[loss]})" for loss in crossed
+    f"{crossed[loss]} ({words.net(loss)}; early point {early_at[loss]})" for loss in crossed
 )
 if PROFILE == "cpu":
     assert (
@@ -301,7 +301,7 @@ display(
     Markdown(
         f"{said}. Over all runs and epochs, by running training accuracy:\n\n"
         + words.markdown_table(
-            ["conditional, joint", *STAGES],
+            ["standard, joint", *STAGES],
             [
                 [
                     titles[name],
@@ -339,7 +339,7 @@ best = {
     name: by_stopping[name].max() if name == "test_accuracy" else by_stopping[name].min() for name in COLUMNS
 }
 rows = [
-    [f"{loss}, {scheme}"]
+    [f"{words.net(loss)}, {scheme}"]
     + [f"**{row[name]:.3f}**" if row[name] == best[name] else f"{row[name]:.3f}" for name in COLUMNS]
     for (loss, scheme), row in by_stopping.iterrows()
 ]
@@ -391,7 +391,7 @@ chapter.by_batch_size(
     "scaled_ece",
     "ECE after temperature scaling",
     name="ece-scaled",
-    caption="With one temperature a net, the lines change places: the conditional net is the better"
+    caption="With one temperature a net, the lines change places: the standard net is the better"
     " calibrated one.",
 )
 
@@ -454,7 +454,7 @@ display(
 # will the others follow?
 #
 # NLL and Brier score judge the whole predicted distribution at once: right answers, and probabilities that
-# fit. What the joint loss changes in each, as joint minus conditional, so that below zero is better:
+# fit. What the joint loss changes in each, as joint minus standard, so that below zero is better:
 
 # %% tags=["hide-input"]
 uses = {
@@ -468,7 +468,7 @@ uses = {
 
 
 def change(rows, metric):
-    """Joint minus conditional."""
+    """Joint minus standard."""
     return words.with_interval(rules.effect(values.gain(rows, metric, "long"))).replace(" [", "<br>[")
 
 

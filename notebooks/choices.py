@@ -474,7 +474,7 @@ if choices:
             f" p(x)$. The higher accuracy does not: it holds in {higher['test_accuracy']}, by"
             f" {100 * gains['test_accuracy'].max():.1f} points at most.** At $B$ = 64 and a rate of 0.0003"
             f" the nets are equally accurate ({words.percent(slow['test_accuracy', 'conditional'])}"
-            f" conditional, {words.percent(slow['test_accuracy', 'joint'])} joint, one seed), and both more"
+            f" standard, {words.percent(slow['test_accuracy', 'joint'])} joint, one seed), and both more"
             " so than the joint net at our rate of 0.001"
             f" ({words.percent(default['test_accuracy', 'joint'])}); the ECE is"
             f" {slow['ece', 'conditional']:.2f} and {slow['ece', 'joint']:.2f}.\n\n**Limits.** {single.sum()}"

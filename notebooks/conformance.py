@@ -263,7 +263,7 @@ with plt.rc_context(STYLE):
     axis.invert_yaxis()
     axis.set_xlim(left=0)
     axis.set_xlabel("calibration error")
-    axis.legend()
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
 publish.show(
     figure,
     name="smooth-ece",

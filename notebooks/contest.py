@@ -446,8 +446,8 @@ with plt.rc_context(style.STYLE):
         if who not in LOOKS:
             below = min(bills[who][12], below - 0.007)  # names do not overlap
             axis.text(12.15, below, who, va="center", fontsize=8.5)
-    axis.set(xlabel="settings tried", ylabel="NLL, test images", xticks=bills.index, xlim=(0.7, 15.5))
-    axis.legend(loc="upper right")
+    axis.set(xlabel="settings tried", ylabel="NLL, test images", xticks=bills.index[::2], xlim=(0.7, 15.5))
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2)
 publish.show(
     figure,
     name="contest-cost",

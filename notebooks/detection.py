@@ -99,7 +99,7 @@ display(
 #
 # ## Does the joint loss help a score?
 #
-# Each net of the joint loss has a twin: the conditional net with the same seed and batch size. The table is
+# Each net of the joint loss has a twin: the standard net with the same seed and batch size. The table is
 # the AUROC gained, with its 95 % interval over the six seeds.
 #
 # **Before you look:** the joint loss evens $\ln Z$ on the data. Will $\ln p(x)$ gain or lose?
@@ -142,7 +142,7 @@ display(
 )
 
 # %% [markdown]
-# **Why.** A conditional net's $\ln Z$ grows with its confidence, so as a score it is a cousin of max
+# **Why.** A standard net's $\ln Z$ grows with its confidence, so as a score it is a cousin of max
 # softmax: good on SVHN, bad on the MNISTs. The joint loss [takes that away](mechanism.ipynb) and puts
 # nothing in its place. What is left depends on what the images happen to be.
 #

@@ -79,7 +79,7 @@ publish.show(
         " long scheme: "
     )
     + "; ".join(
-        f"{r['run']['loss']} loss ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, accuracy"
+        f"{words.net(r['run']['loss'])} net: ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, accuracy"
         f" {words.percent(r['evaluations']['long']['test_accuracy'])}"
         for r in pair
     )

@@ -100,7 +100,7 @@ def interval(values):
 #
 # **Before you look:** below are 300 points of three classes in the plane, and nets trained with the
 # conditional loss, the joint loss, and the joint loss with references drawn evenly from the square. Where in
-# the square will the conditional net's $\ln Z$ be highest: on the data, between the classes, or far outside?
+# the square will the standard net's $\ln Z$ be highest: on the data, between the classes, or far outside?
 
 # %% tags=["hide-input"]
 CENTRES = torch.tensor([[-1.2, -0.6], [1.2, -0.6], [0.0, 1.3]])
@@ -203,7 +203,7 @@ publish.show(
     name="landscape",
     data=pd.DataFrame({"x1": mesh[:, 0], "x2": mesh[:, 1]} | {key: one.numpy() for key, one in maps.items()}),
     alt="Four maps of a square with three clusters of points in its middle. The true log ratio is high on the"
-    " clusters and low elsewhere; so is ln Z of the net with references. The conditional net's ln Z rises"
+    " clusters and low elsewhere; so is ln Z of the net with references. The standard net's ln Z rises"
     " outwards. The joint net's is even on the clusters, and elsewhere higher here and lower there.",
     caption="Red: ln Z is higher than on the data; blue: lower. Only the net with references knows where"
     " the data"
@@ -215,7 +215,7 @@ assert seen["with references"]["correlation"] > 0.9 and best - seen["with refere
 auc = {name: one["auroc"][0] for name, one in seen.items()}
 display(
     Markdown(
-        "**The conditional net's $\\ln Z$ points the wrong way, the joint net's points nowhere, and with"
+        "**The standard net's $\\ln Z$ points the wrong way, the joint net's points nowhere, and with"
         " references it"
         " is the density ratio.** Data against the square, six seeds: AUROC"
         f" {auc['conditional']:.2f}, {auc['joint']:.2f} and {auc['with references']:.2f}; the true ratio has"
@@ -336,7 +336,13 @@ publish.show(
     figure,
     name="shift-and-sharpness",
     data=pd.DataFrame(
-        {"kind": kind, "epoch": epoch, "loss": name, "part": part, "variance": film[epoch - 1, i, j].item()}
+        {
+            "kind": kind,
+            "epoch": epoch,
+            "loss": name,
+            "part": part,
+            "variance": round(film[epoch - 1, i, j].item(), 9),
+        }
         for kind, film in films.items()
         for epoch in range(1, len(film) + 1)
         for i, part in enumerate(PARTS)
@@ -376,7 +382,7 @@ display(
         f"**Both: the joint net gives up {words.percent(given_up, 0)} of the variance of its sharpness,"
         f" and cancels"
         f" {words.percent(cancelled, 0)} of what is left by a shift.** Confidence minus accuracy: the"
-        f" conditional deep net"
+        f" standard deep net"
         f" {before['deep net']:+.1f} percentage points, the joint one {points['deep net']}. Without a"
         f" shift the loss"
         f" takes too much: {points['deep net, logits centred']} with centred logits,"
@@ -601,7 +607,7 @@ assert raw["weight decay"].mean() < raw["joint"].mean() + between
 display(
     Markdown(
         "**What evens $\\ln Z$ trains much the same net, a z-loss included: it mends calibration and no more."
-        " Curbing the logits does more.** The raw NLL is lower than the conditional net's by"
+        " Curbing the logits does more.** The raw NLL is lower than the standard net's by"
         f" {text(gained['joint'])} with the joint loss, by {text(gained['z-loss'])} with the z-loss; the"
         f" five of the group"
         f" differ by {between:.3f}. Tuned weight decay gets as far. After a temperature nothing is seen"

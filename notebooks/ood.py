@@ -238,10 +238,12 @@ with plt.rc_context(style.STYLE):
     for name, look in zip(shares, LOOKS.values()):
         axis.barh(place, shares[name], 0.8, left, color=colors, edgecolor=colors, **look)
         for x, y, share in zip(left + shares[name] / 2, place, shares[name]):
-            if share > 0.04:
-                axis.text(x, y, words.percent(share, 0), ha="center", va="center", fontsize=9)
+            if share > 0.05:
+                axis.text(x, y, f"{100 * share:.0f}", ha="center", va="center", fontsize=9)
         left += shares[name].to_numpy()
-    axis.set_yticks(place, [style.literal(f"{short[dataset]}, {loss}") for dataset, loss in shares.index])
+    axis.set_yticks(
+        place, [style.literal(f"{short[dataset]}, {words.net(loss)}") for dataset, loss in shares.index]
+    )
     axis.invert_yaxis()
     axis.set(xlim=(0, 1.005), xticks=[])
     axis.grid(visible=False)
@@ -261,8 +263,8 @@ publish.show(
     f" nets: {', '.join(f'{short[d]} {words.percent(v, 0)}' for d, v in joint['inside'].items())}. Above it:"
     f" {', '.join(f'{short[d]} {words.percent(v, 0)}' for d, v in joint['above'].items())}; standard nets at"
     f" most {words.percent(conditional['above'].max(), 0)}.",
-    caption="Shares of the unfamiliar images, by the data set a net knows. Only joint nets put many of them"
-    " above the familiar ones. Means over batch sizes.",
+    caption="Shares of the unfamiliar images in percent, by the data set a net knows. Only joint nets put"
+    " many of them above the familiar ones. Means over batch sizes.",
     basis=chapter.basis,
 )
 said = (

@@ -42,7 +42,7 @@ from gffn_core.training.course import LOWEST_NLL, SCHEMES
 from gffn_core.training.step import options_of
 
 NAMES = {
-    "conditional": "conditional",
+    "conditional": "standard",
     "joint": "joint",
     "variance": "variance",
     "self_normalised": "self-normalised",
@@ -96,7 +96,7 @@ def of(part, dataset, way, metric, scheme="long", weight=None):
 
 # %% tags=["hide-input"]
 COLOURS = dict.fromkeys(EVENING, style.LOSS_STYLE["joint"]["color"]) | {
-    "conditional": style.LOSS_STYLE["conditional"]["color"]
+    "standard": style.LOSS_STYLE["conditional"]["color"]
 }
 DRAWN = [way for way in chosen["way"].unique() if way != "LogitNorm"]  # its logits have no scale of their own
 means = chosen.groupby(["dataset", "way", "scheme"])[["train_nll", "scaled_nll", "nll", "ece"]].mean()
@@ -108,7 +108,7 @@ with plt.rc_context(style.STYLE):
         height = -np.inf  # of the label below
         for way in here["scaled_nll", "long"].sort_values().index:
             fit, left = (here.loc[way, name][[LOWEST_NLL, "long"]] for name in ("train_nll", "scaled_nll"))
-            look = {"color": COLOURS.get(way, "#1B9E77"), "linewidth": 2 if way == "conditional" else 1.3}
+            look = {"color": COLOURS.get(way, "#1B9E77"), "linewidth": 2 if way == "standard" else 1.3}
             axis.plot(fit, left, **look)
             axis.plot(fit.iloc[:1], left.iloc[:1], "o", markersize=6, markerfacecolor="none", **look)
             axis.plot(fit.iloc[1:], left.iloc[1:], "o", markersize=6, **look)
@@ -123,11 +123,11 @@ with plt.rc_context(style.STYLE):
             )
         axis.set(title=title, xlabel="NLL of training images (right: fitted less)")
         low, high = axis.get_xlim()
-        axis.set(xlim=(low - 0.2 * (high - low), high), ylabel="scaled NLL of test images")
+        axis.set(xlim=(low - 0.5 * (high - low), high), ylabel="scaled NLL of test images")
     handles = [
         plt.Line2D([], [], color=colour, linewidth=2, label=label)
         for label, colour in {
-            "standard": COLOURS["conditional"],
+            "standard": COLOURS["standard"],
             "evens ln Z": COLOURS["joint"],
             "curbs confidence, logits or weights": "#1B9E77",
         }.items()
@@ -135,7 +135,7 @@ with plt.rc_context(style.STYLE):
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
 gain = {
     (dataset, metric): over_seeds(
-        of(chosen, dataset, "joint", metric) - of(chosen, dataset, "conditional", metric)
+        of(chosen, dataset, "joint", metric) - of(chosen, dataset, "standard", metric)
     )
     for dataset in TITLES
     for metric in ("scaled_nll", "test_accuracy")
@@ -146,7 +146,7 @@ for dataset in TITLES:
     assert ends[dataset][EVENING].max() < others.min()  # what evens ln Z lies below all else, at the end
     assert gain[dataset, "scaled_nll"]["high"] < 0 < gain[dataset, "test_accuracy"]["low"]
 fit = means["train_nll"].xs("long", level="scheme")
-assert fit[FASHION][EVENING].max() < fit[FASHION]["conditional"] + 0.02  # there they fit as well
+assert fit[FASHION][EVENING].max() < fit[FASHION]["standard"] + 0.02  # there they fit as well
 stopped = over_seeds(
     of(chosen, CIFAR, "joint", "scaled_nll", LOWEST_NLL)
     - of(chosen, CIFAR, WEIGHT_DECAY, "scaled_nll", LOWEST_NLL)
@@ -209,7 +209,7 @@ display(
 
 # %% tags=["hide-input"]
 kept = tables.frame(records.values(), (*SCHEMES, LOWEST_NLL)).merge(table[["key", "way"]].drop_duplicates())
-standard = kept[kept["way"] == "conditional"].sort_values("train_nll").groupby(["dataset", "seed"])
+standard = kept[kept["way"] == "standard"].sort_values("train_nll").groupby(["dataset", "seed"])
 
 
 def at_same_fit(dataset, way, weight):
@@ -227,7 +227,7 @@ def at_same_fit(dataset, way, weight):
 
 settings = {(d, way): [w] for d, way, w in chosen[["dataset", "way", "weight"]].drop_duplicates().to_numpy()}
 for dataset in TITLES:
-    del settings[dataset, "conditional"]
+    del settings[dataset, "standard"]
     for way in EVENING[:-1]:  # those that have nets of weight 1, too
         settings[dataset, way] = sorted({1.0, *settings[dataset, way]})
 level_fit, rows, alone = {}, [], []
@@ -273,9 +273,9 @@ display(
 # %% tags=["hide-input"]
 rows = []
 for dataset, title in TITLES.items():
-    for way in ["conditional", *EVENING]:
+    for way in ["standard", *EVENING]:
         part = chosen[chosen["way"] == way]
-        weight = "" if way == "conditional" else f"{part.loc[part['dataset'] == dataset, 'weight'].iloc[0]:g}"
+        weight = "" if way == "standard" else f"{part.loc[part['dataset'] == dataset, 'weight'].iloc[0]:g}"
         cells = [
             of(chosen, dataset, way, metric).mean()
             for metric in ("test_accuracy", "ece", "nll", "scaled_nll")
@@ -297,7 +297,7 @@ joint_of = {weight: of(table, CIFAR, "joint", "scaled_nll", weight=weight) for w
 heavier = over_seeds(joint_of[25.0] - joint_of[1.0])
 z_less, z_gain = (
     over_seeds(of(chosen, CIFAR, "z-loss", "scaled_nll") - of(chosen, CIFAR, way, "scaled_nll"))
-    for way in ("joint", "conditional")
+    for way in ("joint", "standard")
 )
 z_ece = over_seeds(of(chosen, FASHION, "z-loss", "ece") - of(chosen, FASHION, "joint", "ece"))
 pinned = {
@@ -347,7 +347,7 @@ display(
 centred, centred_records = read("centred")
 best_centred = choice.by_val_nll(store.select(profiles.profile("centred_tuning").runs()))
 assert set(best_centred) <= {replace(run, seed=0) for run in centred_records}
-WAYS = ["conditional", *EVENING[:-1]]  # those with a centred net of the same weight, 1
+WAYS = ["standard", *EVENING[:-1]]  # those with a centred net of the same weight, 1
 rows, at_one = [], {}
 for way in WAYS:
     cells = []
@@ -360,7 +360,7 @@ for way in WAYS:
 assert all(at_one[way, "ece"]["high"] < 0 for way in ("joint", "variance"))
 assert all(at_one[way, "ece"]["low"] > 0 for way in ("self-normalised", "squared"))
 assert all(at_one[way, "scaled_nll"]["low"] > 0 for way in WAYS[1:])
-standard = of(centred, CIFAR, "joint", "scaled_nll") - of(table, CIFAR, "conditional", "scaled_nll")
+standard = of(centred, CIFAR, "joint", "scaled_nll") - of(table, CIFAR, "standard", "scaled_nll")
 assert over_seeds(standard)["high"] > 0  # the gain is gone
 display(
     Markdown(
@@ -409,10 +409,10 @@ def fourth(ways):
 
 
 moved = {
-    (d, way): abs((of(chosen, d, way, "ece") - of(chosen, d, "conditional", "ece")).mean())
+    (d, way): abs((of(chosen, d, way, "ece") - of(chosen, d, "standard", "ece")).mean())
     for d in TITLES
     for way in DRAWN
-    if way != "conditional"
+    if way != "standard"
 }
 least = {d: min((way for key, way in moved if key == d), key=lambda way: moved[d, way]) for d in TITLES}
 sixth = [(at_one["joint", "ece"], -np.inf, 0), (at_one["joint", "test_accuracy"], -np.inf, 0)]

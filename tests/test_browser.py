@@ -42,6 +42,7 @@ FACTS = """() => {
     headings: all("main h1, main h2, main h3, main h4, main h5, main h6").filter((h) => h.offsetParent).map((h) => +h.tagName[1]),
     unnamed: all("main img:not([alt]), main img[alt=''], figure svg").filter((e) => !e.closest("[aria-label]:not([aria-label=''])")).map((e) => e.outerHTML.slice(0, 80)),
     pale: all("figure svg text").filter((t) => contrast(getComputedStyle(t).fill) < 4.5).map((t) => t.textContent),
+    drawings: all("figure.gffn-figure > svg").filter((e) => e.checkVisibility()).map((e) => e.clientWidth / e.getAttribute("width")),
     ids: all("[id]").map((e) => e.id),
     links: all("a[href]").map((a) => a.href),
   };
@@ -182,6 +183,15 @@ def test_pages_weigh_less_than_a_megabyte(seen):
 def test_pages_follow_the_readers_theme_and_window(seen):
     assert not of_all(seen, lambda facts: [facts["over"]] if facts["over"] > 0 else [])
     assert all(facts["theme"] == theme for (_, theme, _), facts in seen.items())
+
+
+def test_a_phone_gets_drawings_of_its_own(seen):
+    """One for each figure, in which no text shrinks."""
+    drawn = {view: facts["drawings"] for view, facts in seen.items()}
+    for (name, _, width), sizes in drawn.items():
+        assert len(sizes) == len(drawn[name, *VIEWS[0]]), name
+        assert width > VIEWS[0][1] or all(size == 1 for size in sizes), name
+    assert sum(map(len, drawn.values())) > 2 * 30
 
 
 def test_formulas_are_set(seen):

@@ -705,7 +705,7 @@ def test_the_ledger_as_text_and_markdown(right, rendered):
     assert "nan" not in claims.text(table) + claims.short(table)
     hostile = table.assign(note=HOSTILE)
     part = claims.markdown(hostile, "ood").splitlines()
-    assert len(part) == 2 + (table["chapter"] == "ood").sum()
+    assert sum(line.startswith("| ") for line in part) == 2 + (table["chapter"] == "ood").sum()
     page = rendered({"text/markdown": "\n".join(part)})
-    assert not page.active and page.tags.count("tr") == len(part) - 1
+    assert not page.active and page.tags.count("tr") == 1 + (table["chapter"] == "ood").sum()
     assert "alert(1)" in claims.text(hostile)

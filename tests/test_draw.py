@@ -118,7 +118,7 @@ def test_the_page_says_what_was_measured():
     assert f"accuracy from {a[0]} to {a[1]} % and its ECE from {b[0]} to {b[1]} %" in text
     assert f"the joint net's from {c[0]} to {c[1]} % and from {d[0]} to {d[1]} %" in text
     others, moved = ([one[what] for one in NETS.values()] for what in ("other_answers", "moved"))
-    assert others == [1, 9] and "One of the 10,000 gets another answer in the conditional net, nine" in text
+    assert others == [1, 9] and "One of the 10,000 gets another answer in the standard net, nine" in text
     assert f"is {100 * moved[0]:.0f} and {100 * moved[1]:.0f} points" in text
 
     hill, spike = (array(one["quantiles"], np.float32) for one in NETS.values())

@@ -220,9 +220,7 @@ def test_page_follows_results_that_are_not_there_yet(tab, visit, html, embedded)
     assert "accuracy 60.0 ± 1.2 %, ECE 0.200 ± 0.034" in says(tab) and "3 runs, seeds 0, 1, 2" in says(tab)
     choice(tab, "label space").select_option("binary")
     tab.wait_for_function("location.hash.includes('binary')")
-    assert "no out-of-distribution data" in says(
-        tab
-    ) and "no run with the conditional (standard) loss yet" in says(tab)
+    assert "no out-of-distribution data" in says(tab) and "no run with the standard loss yet" in says(tab)
     assert drawings(tab) == 2
     choice(tab, "label space").select_option("categorical")
     tab.wait_for_function("location.hash.includes('categorical')")

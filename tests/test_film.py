@@ -76,7 +76,7 @@ def test_the_sentences_are_so(published):
     assert f"to {standard[30]['spread']:.2f} nats in epoch 30" in text
     assert f"{standard[30]['ece']:.3f} against the joint net's {joint[30]['ece']:.3f}" in text
     assert f"joint net has {joint[30]['accuracy']:.1%}" in text.replace(" %", "%")
-    assert f"conditional net {standard[30]['accuracy']:.1%}" in text.replace(" %", "%")
+    assert f"standard net {standard[30]['accuracy']:.1%}" in text.replace(" %", "%")
     for frames in FILM.values():  # none comes back
         assert frames[30]["ece"] > frames[20]["ece"] > frames[10]["ece"]
         assert frames[30]["spread"] > frames[20]["spread"] > frames[10]["spread"]
@@ -91,7 +91,7 @@ def test_the_slider_shows_its_epoch_by_keyboard_on_a_phone(page):
     slider.press("End")
     assert page.locator("#gffn-film output").inner_text() == "epoch 30 of 30"
     cells = page.locator("#gffn-film tbody tr").first.inner_text().split()
-    assert cells[0] == "conditional" and f"{FILM['conditional'][30]['ece']:.3f}" in cells
+    assert cells[0] == "standard" and f"{FILM['conditional'][30]['ece']:.3f}" in cells
     drawn = page.locator("#gffn-film svg").first.get_attribute("aria-label")
     assert f"standard deviation of ln Z {FILM['conditional'][30]['spread']:.2f}" in drawn
     slider.press("Home")

@@ -252,7 +252,7 @@ def test_runs_pauses_and_starts_anew_by_keyboard_in_both_themes(visit):
     assert page.evaluate("document.activeElement.textContent") == "Pause"  # the focus stays
     page.keyboard.press("Space")
     told = page.inner_text("#gffn-playground [aria-live]")
-    assert f"Step {steps(page)}. Held-back loss: conditional" in told and steps(page) >= 50
+    assert f"Step {steps(page)}. Held-back loss: standard" in told and steps(page) >= 50
     after = pixels(page)
     assert len(after) == 4 and not set(after) & set(before)
     button(page, "5 steps").press("Enter")

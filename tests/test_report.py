@@ -204,7 +204,10 @@ def test_figures_take_the_pages_colour_and_speak(name, records, table, monkeypat
     (data,) = shown
     page = data["text/html"]
     root = ET.fromstring(page.replace("xlink:", ""))  # well-formed
-    svg = root.find("{http://www.w3.org/2000/svg}svg")
+    svg, narrow = root.findall("{http://www.w3.org/2000/svg}svg")
+    assert float(narrow.get("width")) <= 365 and "display:none" in narrow.get("style")
+    axes = lambda drawing: sum(one.tag.endswith("clipPath") for one in drawing.iter())
+    assert axes(narrow) == axes(svg) > 0  # no panel is lost
     assert svg.get("aria-label") == '4 < 5 & "so on"' and svg.get("role") == "img" and svg.get("viewBox")
     assert root.find("figcaption").text == "Basis <here>"
     assert "currentColor" in page and style.INK not in page

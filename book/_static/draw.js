@@ -198,28 +198,28 @@
   // tests/test_draw.py checks what these sentences say of the nets.
   const PRESETS = [
     { name: "A seven", draw: pen([[40, 34], [98, 32], [84, 60], [68, 112]]),
-      see: "Both nets see a seven, each at more than 99.9 %. ln p(x) lies 4.8 nats below its mean in the conditional net, "
+      see: "Both nets see a seven, each at more than 99.9 %. ln p(x) lies 4.8 nats below its mean in the standard net, "
         + "0.07 below in the joint one." },
     { name: "A three", draw: pen(arc(64, 48, 24, 22, -150, 80), arc(62, 92, 28, 24, -80, 150)),
-      see: "Both nets see a three, as surely. But if ln p(x) is a density, the conditional net calls this three over a million "
+      see: "Both nets see a three, as surely. But if ln p(x) is a density, the standard net calls this three over a million "
         + "times as likely as the seven. To the joint net they are all but equally likely." },
     { name: "Four or nine", draw: pen([[72, 30], [66, 28], [48, 50], [54, 68], [72, 70], [90, 60]], [[92, 28], [90, 70], [86, 116]]),
-      see: "It could be either. The joint net is at 60 % for a four and 40 % for a nine; the conditional net is 99 % sure of a "
+      see: "It could be either. The joint net is at 60 % for a four and 40 % for a nine; the standard net is 99 % sure of a "
         + "nine. Both put ln p(x) among the digits’." },
     { name: "A letter", draw: pen([[46, 114], [46, 28], [76, 28], [94, 38], [94, 56], [76, 68], [48, 68]], [[70, 68], [100, 114]]),
       see: "An R, and both nets are more than 99.9 % sure of an eight. ln p(x) gives no warning: in both nets it lies well among "
         + "the values of test images." },
     { name: "A shoe", draw: shoe,
-      see: "Both nets see a two, at 99 % and 91 %. Here ln p(x) does warn: in the conditional net it is lower than for all test images, "
+      see: "Both nets see a two, at 99 % and 91 %. Here ln p(x) does warn: in the standard net it is lower than for all test images, "
         + "in the joint one lower than for 99.9 % of them. Now try the grey shoe." },
     { name: "A grey shoe", draw: shoe, ink: 72,
       see: "The same shoe with less ink, and the joint net’s ln p(x) is that of an ordinary digit. Move the slider: from full ink to "
-        + "none it goes from nearly the lowest of all to the highest. The conditional net’s stays below 96 % of the test images." },
+        + "none it goes from nearly the lowest of all to the highest. The standard net’s stays below 96 % of the test images." },
     { name: "Empty page", draw: () => {},
       see: "The joint net calls it likelier than any of the 10,000 test images. Its confidence tells more than its ln p(x): "
-        + "13 %, hardly above a blind guess. The conditional net puts ln p(x) below 97 % of the test images, and says one at 41 %." },
+        + "13 %, hardly above a blind guess. The standard net puts ln p(x) below 97 % of the test images, and says one at 41 %." },
     { name: "Noise", draw: noise,
-      see: "The joint net calls noise likelier than any of the 10,000 test images, too, and guesses at 16 %. In the conditional net "
+      see: "The joint net calls noise likelier than any of the 10,000 test images, too, and guesses at 16 %. In the standard net "
         + "ln p(x) is lower than for 97 % of the test images." },
   ];
 
@@ -245,6 +245,7 @@
 
   // ==== the page
 
+  const NAMES = { conditional: "standard", joint: "joint" }; // of the nets, by loss
   const LOOKS = { conditional: "#3b8bc2", joint: "#d55e00" }; // as in the other chapters (gffn_core/pages/style.py)
   const RANGE = 30; // nats from the mean to either end of the axis
   const OWN = "Draw on the black board, or choose one of the above.";
@@ -276,8 +277,8 @@
   function panel(name, net) {
     const said = element("p", element("b", "?")), cells = Array.from({ length: 10 }, () => element("dd"));
     const bars = element("dl", cells.map((cell, digit) => element("div", [element("dt", String(digit)), cell])));
-    const figure = element("figure", [element("figcaption", name), said, bars], { style: `--hue: ${LOOKS[name]}` });
-    const label = `ln p(x) of the test images in the ${name} net, from its mean`;
+    const figure = element("figure", [element("figcaption", NAMES[name]), said, bars], { style: `--hue: ${LOOKS[name]}` });
+    const label = `ln p(x) of the test images in the ${NAMES[name]} net, from its mean`;
     figure.insertAdjacentHTML("beforeend", `<svg viewBox="0 0 224 92" role="img" aria-label="${label}"><path d="${outline(net.quantiles)}" fill="${LOOKS[name]}"/>`
       + `<path d="M8 72H216" stroke="currentColor" stroke-opacity="0.5"/><text x="8" y="87" text-anchor="start">−${RANGE}</text>`
       + `<text x="112" y="87" text-anchor="middle">mean</text><text x="216" y="87" text-anchor="end">+${RANGE} nats</text>`
@@ -298,7 +299,7 @@
     place.textContent = glued(`ln p(x): ${where}`);
     mark.setAttribute("d", `M${across(lnP).toFixed(1)} 76V9l-4 -7h8l-4 7`);
     svg.setAttribute("aria-label", `${hill}; this image at ${where}.`);
-    return `The ${name} net: ${label} at ${sure}; ln p(x) ${where}.`;
+    return `The ${NAMES[name]} net: ${label} at ${sure}; ln p(x) ${where}.`;
   }
 
   // ---- the board

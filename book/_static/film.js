@@ -6,6 +6,7 @@
 
   const { low, high, nets } = globalThis.gffnFilm;
   const LOOKS = { conditional: ["#3b8bc2", ""], joint: ["#d55e00", "4 2"] }; // as in the other chapters (gffn_core/pages/style.py)
+  const NAMES = { conditional: "standard", joint: "joint" }; // of the nets, by loss
   const LAST = nets.joint.length - 1, SECONDS = 6; // of the whole film
   const [hills, bars] = root.querySelectorAll("svg"), table = root.querySelector("tbody");
   const slider = root.querySelector("input"), play = root.querySelector("button"), status = root.querySelector("[aria-live]");
@@ -48,11 +49,11 @@
         return `M${across((i + 0.5) / 10) - r} ${up(right[i])}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
       }).join(""));
       const row = document.createElement("tr");
-      for (const text of [name, percent(accuracy), ece.toFixed(3), spread.toFixed(2)]) {
+      for (const text of [NAMES[name], percent(accuracy), ece.toFixed(3), spread.toFixed(2)]) {
         row.append(Object.assign(document.createElement(row.children.length ? "td" : "th"), { textContent: text }));
       }
       row.firstChild.scope = "row";
-      words.push(`${name}: ECE ${ece.toFixed(3)}, standard deviation of ln Z ${spread.toFixed(2)}`);
+      words.push(`${NAMES[name]}: ECE ${ece.toFixed(3)}, standard deviation of ln Z ${spread.toFixed(2)}`);
       return row;
     }));
     const place = epoch ? `epoch ${epoch} of ${LAST}` : "before training";

@@ -299,16 +299,16 @@
       see: "A single example has nothing to be compared with: the conditional and the joint net stay the same, to the last digit. "
         + "The self-normalised net compares with a fixed level, and its ln Z is the more even." },
     { name: "Even on the points", choices: { data: "spirals" },
-      see: "The joint net gives all training points nearly the same ln Z; in the conditional net it differs by several nats from "
+      see: "The joint net gives all training points nearly the same ln Z; in the standard net it differs by several nats from "
         + "point to point. Away from the points nothing holds ln Z, and it goes where it likes: try another seed." },
     { name: "References", choices: { losses: "joint.references", points: "400" },
       see: "Random points of the square enter the same sum, without labels. Now ln Z is high on the data and low elsewhere: "
         + "a density ratio. In the joint net without them, what ln Z does off the points is an accident of the seed." },
     { name: "Too sure", choices: { points: "50" },
       see: "One label in five is drawn at random, and both nets learn even these by heart. ECE is lowest early on; then both become "
-        + "too sure, and the conditional net’s held-back loss ends higher. Stopping early would have helped both." },
+        + "too sure, and the standard net’s held-back loss ends higher. Stopping early would have helped both." },
     { name: "Weight of 100", choices: { weight: "100" },
-      see: "With a hundred times the penalty, the joint net’s held-back loss ends far below that of the conditional net, and its ECE below, too." },
+      see: "With a hundred times the penalty, the joint net’s held-back loss ends far below that of the standard net, and its ECE below, too." },
   ].map((preset) => ({ ...preset, choices: { ...DEFAULTS, ...preset.choices } }));
 
   const OWN = "Choose an experiment above, or make your own: change anything, press Run, and compare.";
@@ -322,7 +322,7 @@
   // ==== the picture
 
   const LOOKS = { // as in the other chapters (gffn_core/pages/style.py)
-    conditional: { name: "conditional", color: "#3b8bc2", dash: "" },
+    conditional: { name: "standard", color: "#3b8bc2", dash: "" },
     joint: { name: "joint", color: "#d55e00", dash: "6 4" },
     self_normalised: { name: "self-normalised", color: "#1b9e77", dash: "2 3" },
     references: { name: "with references", color: "#9270c4", dash: "7 3 2 3" },

@@ -89,7 +89,8 @@ class Chapter:
         cells = tables.summary(table, metric)
         lines = cells.sort_values("batch_size").groupby(["title", "loss"], sort=False)["mean"]
         ends = "; ".join(
-            f"{title}, {loss}: {line.iloc[0]:.3f} to {line.iloc[-1]:.3f}" for (title, loss), line in lines
+            f"{title}, {words.net(loss)}: {line.iloc[0]:.3f} to {line.iloc[-1]:.3f}"
+            for (title, loss), line in lines
         )
         publish.show(
             figures.by_batch_size(table, metric, label),

@@ -11,8 +11,8 @@ VERDICTS = ["reproduced", "not reproduced", "inconclusive", UNTESTABLE, "no data
 
 def markdown(table: pd.DataFrame, chapter: str) -> str:
     """A chapter's part of the ledger, with tests and notes, as a Markdown table."""
-    return words.markdown_table(
-        ["claim and test", "verdict", "effect, corrected interval"],
+    return _table(
+        "claim and test",
         (
             (
                 f"**{row.number}** {row.statement} [{row.section}]<br>*Test:* {row.test}",
@@ -26,13 +26,19 @@ def markdown(table: pd.DataFrame, chapter: str) -> str:
 
 def short(table: pd.DataFrame) -> str:
     """The whole ledger, without tests and notes, as a Markdown table."""
-    return words.markdown_table(
-        ["claim", "verdict", "effect, corrected interval"],
+    return _table(
+        "claim",
         (
             (f"**{row.number}** {row.statement} [{row.section}]", row.verdict, _effect(row))
             for row in table.itertuples()
         ),
     )
+
+
+def _table(first, rows):
+    """Of a class of its own, as on a phone the claim stands above its verdict and effect."""
+    table = words.markdown_table([first, "verdict", "effect, corrected interval"], rows)
+    return f'<div class="gffn-ledger">\n\n{table}\n\n</div>'
 
 
 def filter_bar(table: pd.DataFrame) -> str:

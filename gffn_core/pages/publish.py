@@ -1,7 +1,6 @@
 """A figure becomes a part of the page."""
 
 import html
-import io
 import re
 from urllib.parse import quote, unquote
 
@@ -10,7 +9,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import display
 
-from gffn_core.pages.style import INK, STYLE
+from gffn_core.pages import phone, svg
+from gffn_core.pages.style import STYLE
 
 DATA = re.compile(r'href="data:text/csv;charset=utf-8,([^"]*)"')  # in the link that ``show`` writes
 
@@ -29,18 +29,12 @@ def show(
         raise ValueError(
             f"figure name {name!r}: use lower-case letters, digits and hyphens, such as 'ece-long'"
         )
-    buffer = io.StringIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    width, height = figure.get_size_inches() * 96
+        wide = svg.element(figure, name, alt, "max-width:100%;height:auto")
+        phone.rearrange(figure)
+        # Hidden, until a style sheet knows the screen's width.
+        narrow = svg.element(figure, f"{name}-narrow", alt, "display:none")
     plt.close(figure)
-    svg = _slim(buffer.getvalue()).replace(INK, "currentColor")
-    svg = svg.replace(
-        "<svg ",
-        f'<svg role="img" aria-label="{html.escape(alt)}" width="{width:.0f}" height="{height:.0f}" '
-        'style="max-width:100%;height:auto" ',
-        1,
-    )
     # In the page itself, so that it is there in Jupyter and Colab and from file:// alike.
     csv = quote(data.to_csv(index=False, float_format="%.6g", lineterminator="\n"), safe=",")
     links = (
@@ -49,32 +43,17 @@ def show(
     )
     runs = f"<details><summary>runs</summary>{html.escape(basis)}</details>" if basis else ""
     caption_and_links = f"<figcaption>{html.escape(caption)}{runs}{links}</figcaption>"
-    markup = f'<figure class="gffn-figure" id="{name}">\n{svg}{caption_and_links}\n</figure>'
+    markup = f'<figure class="gffn-figure" id="{name}">\n{wide}{narrow}{caption_and_links}\n</figure>'
     display(
         {"text/html": markup, "text/plain": "\n".join(filter(None, (f"Figure: {alt}", caption, basis)))},
         raw=True,
     )
 
 
-def _slim(svg):
-    """The ``<svg>`` of a file of matplotlib's, a third smaller: nothing is lost that a reader could see."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' (width|height)="[^"]*pt"', "", svg, count=2)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # not unique on a page with several figures
-    svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
-    svg = re.sub(r' (d|x|y|transform)="[^"]*"', lambda place: _hundredths(place[0]), svg)
-    return re.sub(r"\s+", " ", re.sub(r">\s+<", "><", svg))
-
-
-def _hundredths(place):
-    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), place)
-
-
 def drawings(page: str) -> dict[str, str]:
     """The figures of an HTML page by name, as SVG files in a grey that is legible on white and on black."""
     figures = re.findall(r'<figure class="gffn-figure" id="([^"]+)">\s*(<svg.*?</svg>)', page, re.DOTALL)
-    return {name: svg.replace("currentColor", "#7a7a7a") for name, svg in figures}
+    return {name: drawing.replace("currentColor", "#7a7a7a") for name, drawing in figures}
 
 
 def tables(page: str) -> dict[str, str]:

@@ -5,12 +5,13 @@ from itertools import cycle
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
+from gffn_core.pages import words
 from gffn_core.training import course, step
 
 # Told apart by colour, marker and dash; each colour has a contrast of at least 3:1 on white and on
 # near-black, and the pairs stay distinct for the common kinds of colour blindness.
 _THESIS = {
-    "conditional": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "conditional (standard)"},
+    "conditional": {"color": "#3B8BC2", "marker": "o", "linestyle": "-", "label": "standard"},
     "joint": {"color": "#D55E00", "marker": "s", "linestyle": "--", "label": "joint (GFFN)"},
 }
 _SPARE = (
@@ -22,7 +23,7 @@ _SPARE = (
 def loss_styles(losses):
     """By loss its style; those beyond the thesis take the spare ones in turns, with their name as label."""
     spare = cycle(_SPARE)
-    return {loss: _THESIS.get(loss) or next(spare) | {"label": loss.replace("_", "-")} for loss in losses}
+    return {loss: _THESIS.get(loss) or next(spare) | {"label": words.net(loss)} for loss in losses}
 
 
 LOSS_STYLE = loss_styles(step.OBJECTIVES)
@@ -51,7 +52,6 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 9.5,
     "svg.fonttype": "none",  # real text: sharp, searchable, small
-    "svg.hashsalt": "gffn",  # the same figure gives the same file
 }
 
 

@@ -11,6 +11,11 @@ from gffn_core.experiments.tables import SEEDS
 from gffn_core.model import WIDTHS
 
 
+def net(loss: str) -> str:
+    """What a net that was trained with a loss is called."""
+    return "standard" if loss == "conditional" else loss.replace("_", "-")
+
+
 def basis(records: Iterable[dict], profile: str) -> str:
     """One line: which runs, seeds, net, data, hardware and code a figure shows."""
     records = list(records)
