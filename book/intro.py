@@ -80,10 +80,10 @@ publish.show(
     figure,
     name="headline",
     data=pd.concat(rows),
-    alt="Left: the joint net's ln Z of test images is a spike where the standard net's is a broad hill."
-    " Right: the calibration error of nets trained long is halved by the joint loss, and is lower still after"
+    alt="First: the joint net's ln Z of test images is a spike where the standard net's is a broad hill."
+    " Second: the calibration error of nets trained long is halved by the joint loss, and is lower still after"
     " stopping early or with a temperature.",
-    caption="Left: the joint loss makes ln Z even. Right: that calibrates, and so do stopping early and a"
+    caption="First: the joint loss makes ln Z even. Second: that calibrates, and so do stopping early and a"
     " temperature.",
     basis=chapter.basis,
 )

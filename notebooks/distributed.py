@@ -320,8 +320,8 @@ publish.show(
         if R > 1
     )
     + ".",
-    caption="Left: the share that is kept (squares) lies on the formula, which knows nothing of the net."
-    " Rightmost: the conditional loss, where nothing is kept. Right: the gradient turns away from that of the"
+    caption="First: the share that is kept (squares) lies on the formula, which knows nothing of the net."
+    " At its end: the conditional loss, where nothing is kept. Second: the gradient turns away from that of the"
     " whole batch.",
     basis=f"mean over {len(batches(1))} batches; {basis}",
 )
