@@ -81,9 +81,9 @@ publish.show(
     name="headline",
     data=pd.concat(rows),
     alt="First: the joint net's ln Z of test images is a spike where the standard net's is a broad hill."
-    " Second: the calibration error of nets trained long is halved by the joint loss, and is lower still after"
+    " Then: the calibration error of nets trained long is halved by the joint loss, and is lower still after"
     " stopping early or with a temperature.",
-    caption="First: the joint loss makes ln Z even. Second: that calibrates, and so do stopping early and a"
+    caption="First: the joint loss makes ln Z even. Then: that calibrates, and so do stopping early and a"
     " temperature.",
     basis=chapter.basis,
 )

@@ -365,7 +365,7 @@ publish.show(
         f"B = {B}: joint {words.percent(row['joint'])}, running partition {words.percent(row['running'])}"
         for B, row in bias.iterrows()
     )
-    + ". The self-normalised loss is at zero everywhere. Second: how much too small the logarithm of a batch's"
+    + ". The self-normalised loss is at zero everywhere. Then: how much too small the logarithm of a batch's"
     f" mean is, from {bias.loc[1, 'too_small']:.3f} nats at B = 1 to {bias.loc[1024, 'too_small']:.5f} at B ="
     " 1,024, on the line of the formula from about B = 8.",
     caption=f"The joint gradient of a small batch is biased, the self-normalised one is not. {n:,} digits, a"

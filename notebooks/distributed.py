@@ -321,7 +321,7 @@ publish.show(
     )
     + ".",
     caption="First: the share that is kept (squares) lies on the formula, which knows nothing of the net."
-    " At its end: the conditional loss, where nothing is kept. Second: the gradient turns away from that of the"
+    " At its end: the conditional loss, where nothing is kept. Then: the gradient turns away from that of the"
     " whole batch.",
     basis=f"mean over {len(batches(1))} batches; {basis}",
 )
