@@ -304,13 +304,15 @@ def _detect(args):
     *_GRID,
     _option("--size", type=int, default=3, metavar="N", help="nets of an ensemble (default: 3)"),
     _option("--people", type=Path, metavar="FILE", help=".npy of people's answers to the test images"),
+    _option("--recalibrate", action="store_true", help="by probmetrics, too, which has to be installed"),
     _RESULTS,
     _ROOT,
 )
 def _ensembles(args):
     from gffn_core.experiments import ensembles
 
-    table = ensembles.table(_runs(args), _store(args), (1, args.size), args.root, args.people)
+    of = (1, args.size), args.root, args.people, args.recalibrate
+    table = ensembles.table(_runs(args), _store(args), *of)
     _publish_table(table, args, "ensembles")
 
 

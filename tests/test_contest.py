@@ -1,5 +1,6 @@
 """Contenders have equal budgets, and what is chosen is chosen on validation images."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_the_lowest_nll_on_validation_images_is_chosen_for_each_scheme(tmp_path)
     assert nll == record["curves"]["val_nll"][-1]
 
 
-def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch):
+def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch, capsys):
     """One net alone as its record says, three as their mean probability; people's answers as a cross entropy."""
     store, digits = Store(tmp_path), load_dataset("digits")
     runs = [Run("digits", "joint", 256, 2, seed=seed) for seed in range(4)]
@@ -66,6 +67,10 @@ def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch):
         found = records[row.keys]["evaluations"][row.scheme]
         assert row.nll == pytest.approx(found["nll"], abs=1e-3)
         assert row.scaled_nll == pytest.approx(found["scaled"]["nll"], abs=1e-3)
+        assert row.ece_uniform15 == pytest.approx(found["ece"]["uniform15"], abs=1e-3)
+        assert row.scaled_ece == pytest.approx(found["scaled"]["ece"]["uniform10"], abs=1e-3)
+        assert row.scaled_brier == pytest.approx(found["scaled"]["brier"], abs=1e-3)
+        assert row.aurc == pytest.approx(found["risk_coverage"]["aurc"], abs=1e-3)
         assert row.people == pytest.approx(row.scaled_nll, abs=1e-4)  # these people never err
     (three,) = table[(table["size"] == 3) & (table["scheme"] == "long")].itertuples()
     probs = [
@@ -74,6 +79,9 @@ def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch):
     ]
     mean = torch.stack(probs).mean(0)
     assert three.nll == pytest.approx(-mean.gather(1, digits.test_y[:, None]).log().mean().item(), abs=1e-4)
+    monkeypatch.setitem(sys.modules, "probmetrics", None)  # as where it is not installed
+    assert cli.main(["ensembles", "four", "--recalibrate", *file]) == 1
+    assert "pip install --no-deps probmetrics" in capsys.readouterr().err
     np.save(tmp_path / "people.npy", answers.numpy()[:, :9])
     assert cli.main(["ensembles", "four", *file]) == 1
 

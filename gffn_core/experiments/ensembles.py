@@ -36,19 +36,45 @@ def people(path: Path, dataset: Dataset) -> Tensor:
     return answers
 
 
-def measures(kept: dict[str, Tensor], dataset: Dataset, answers: Tensor | None) -> dict[str, float]:
+def recalibrated(val: Tensor, target: Tensor, test: Tensor) -> Tensor:
+    """Logarithms (N, K) of the probabilities that structured matrix scaling makes of logits ``test``.
+
+    Fitted to logits ``val`` and their labels by probmetrics, which recommends it where there are many classes
+    (arXiv 2511.03685). ValueError, with the remedy, where that is not installed.
+    """
+    try:
+        from probmetrics.calibrators import get_calibrator
+    except ImportError as error:
+        raise ValueError(
+            f"--recalibrate: {error}; `pip install --no-deps probmetrics pytorch-minimize numba llvmlite`"
+            " brings what it needs"
+        ) from error
+    fitted = get_calibrator("logistic").fit(val.softmax(-1).numpy(), target.numpy())
+    probs = torch.from_numpy(fitted.predict_proba(test.softmax(-1).numpy())).double()
+    return (probs / probs.sum(-1, keepdim=True)).log()
+
+
+def measures(
+    kept: dict[str, Tensor], dataset: Dataset, answers: Tensor | None, recalibrate: bool = False
+) -> dict[str, float]:
     """Of logits of the parts ``val``, ``test`` and, perhaps, ``ood``: what ``tables.COLUMNS`` calls so.
 
-    And ``people``: cross entropy in nats to people's answers, of the logits after temperature scaling.
+    And ``smooth_ece`` and ``augrc`` (see ``metrics``); what begins with ``scaled_`` is measured after
+    temperature scaling, with ``recalibrated_`` after ``recalibrated``; ``people``: cross entropy in nats to
+    people's answers, after temperature scaling.
     """
     test, y = kept["test"], dataset.test_y
     scaled = test / metrics.fit_temperature(kept["val"], dataset.val_y)
+    confidence, predicted = test.softmax(-1).max(-1)
     found = {
         "test_accuracy": metrics.accuracy(test, y),
-        "nll": metrics.negative_log_likelihood(test, y),
-        "ece": metrics.expected_calibration_error(test.softmax(-1), y),
-        "scaled_nll": metrics.negative_log_likelihood(scaled, y),
+        "aurc": metrics.selective_risk(confidence.clamp(max=1), predicted == y).mean().item(),
+        "augrc": metrics.augrc(confidence, predicted == y),
+        **_calibration("", test, y),
+        **_calibration("scaled_", scaled, y),
     }
+    if recalibrate:
+        found |= _calibration("recalibrated_", recalibrated(kept["val"], dataset.val_y, test), y)
     if "ood" in kept:
         found["auroc_max_softmax"] = metrics.auroc(
             *(metrics.max_softmax(kept[part]) for part in ("test", "ood"))
@@ -58,8 +84,26 @@ def measures(kept: dict[str, Tensor], dataset: Dataset, answers: Tensor | None) 
     return found
 
 
+def _calibration(prefix, logits, y):
+    probs = logits.softmax(-1)
+    found = {
+        "nll": metrics.negative_log_likelihood(logits, y),
+        "brier": metrics.brier_score(probs, y),
+        "ece": metrics.expected_calibration_error(probs, y),
+        "ece_uniform15": metrics.expected_calibration_error(probs, y, n_bins=15),
+        "ece_quantile10": metrics.expected_calibration_error(probs, y, strategy="quantile"),
+        "smooth_ece": metrics.smooth_calibration_error(probs, y),
+    }
+    return {prefix + name: value for name, value in found.items()}
+
+
 def table(
-    runs: Iterable[Run], store: Store, sizes: Iterable[int], root: str | Path | None, answers: Path | None
+    runs: Iterable[Run],
+    store: Store,
+    sizes: Iterable[int],
+    root: str | Path | None,
+    answers: Path | None,
+    recalibrate: bool = False,
 ) -> pd.DataFrame:
     """A row per scheme and ensemble of ``size`` nets with seeds in a row; what is not kept is left out."""
     groups: dict[Run, dict[str, dict]] = {}
@@ -77,7 +121,7 @@ def table(
                 keys = [*nets][first : first + size]
                 for scheme, kept in _by_scheme([nets[key] for key in keys]).items():
                     row = {"keys": "+".join(keys), "size": size, "scheme": scheme, "code": code_version()}
-                    rows.append(row | measures(kept, dataset, asked))
+                    rows.append(row | measures(kept, dataset, asked, recalibrate))
     return pd.DataFrame(rows)
 
 
