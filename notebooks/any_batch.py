@@ -565,6 +565,10 @@ assert min(map(len, ahead.values())) >= 4 and min(map(min, ahead.values())) > 0.
 assert (finer["cifar10_10000"][CIFAR < 2048] > 0).all() and (finer["fashion_mnist_10000"] > 0).all()
 assert finer["cifar10_10000", 2048] < 0 > last["mean"]
 every = {*cells.values()}
+machines = {}
+for run, record in records.items():
+    machines.setdefault((*cells[run], run.seed), set()).add(record["provenance"]["hardware"])
+mixed = sum(len(names) > 1 for names in machines.values())
 
 
 def listed(name):
@@ -584,7 +588,8 @@ display(
         f" {words.with_interval(last, 1)}. On average its NLL after a temperature is lower, but on CIFAR-10"
         f" at 2,048, where it is higher by {-finer['cifar10_10000', 2048]:.3f}.\n\nComplete: CIFAR-10 at"
         f" {', '.join(map(str, CIFAR))}; Fashion-MNIST at {', '.join(map(str, FASHION))};"
-        f" {len(every - missing)} of {len(every)} cells.\n\n" + claims.short(scored)
+        f" {len(every - missing)} of {len(every)} cells. In {mixed} of {len(machines)} groups of paired nets"
+        " one was trained on another kind of processor than the others.\n\n" + claims.short(scored)
     )
 )
 
