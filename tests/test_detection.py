@@ -11,7 +11,7 @@ from gffn_core import cli
 from gffn_core.data.datasets import load_dataset
 from gffn_core.experiments import detection
 from gffn_core.model import ConvNet
-from gffn_core.training.run import Normalise
+from gffn_core.training.run import Normalise, Run
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def examined(tiny):
     prepare = Normalise(tiny.train_x, torch.device("cpu"))
     noise = torch.randint(256, tiny.test_x.shape, dtype=torch.uint8)
     sets = {"noise": noise, "itself": tiny.test_x}
-    rows = list(detection.examine(net, "categorical", tiny, sets, prepare))
+    rows = list(detection.measure(detection.examine(net, "categorical", tiny, sets, prepare)))
     body = torch.nn.Sequential(net.features, *net.head[:-1])
     with torch.no_grad():
         features = [body(prepare(x)).double().numpy() for x in (tiny.train_x, tiny.test_x, noise)]
@@ -76,6 +76,30 @@ def test_no_score_tells_a_set_from_itself(examined):
     aurocs = examined[0]
     assert {score for score, _ in aurocs} >= {*FORMULAS, "max_softmax", "log_px", "ViM", "compressed size"}
     assert all(auroc == 0.5 for (_, name), auroc in aurocs.items() if name == "itself")
+
+
+def test_scores_between_nets():
+    """Against their definitions; a net's own ensemble is that of the other seeds, without background nets."""
+    random = torch.Generator().manual_seed(0)
+    ln_z = {seed: {side: torch.randn(30, generator=random) for side in ("test", "far")} for seed in range(4)}
+    run = Run("digits", "joint", 32, 1)
+    nets = {
+        dataclasses.replace(run, seed=seed): detection.Scored(
+            {side: {"log_px": of} for side, of in sides.items()},
+            torch.ones(30, dtype=torch.bool),
+            float(seed),
+        )
+        for seed, sides in ln_z.items()
+    }
+    spoilt = dataclasses.replace(run, augmentation="mutate")
+    assert all("likelihood ratio" not in net.scores["far"] for _, net in detection.between(nets))
+    found = dict(detection.between(nets | {spoilt: nets[dataclasses.replace(run, seed=3)]}))
+    others = np.stack([ln_z[seed]["far"] - seed for seed in (1, 2, 3)])
+    np.testing.assert_allclose(found[run].scores["far"]["WAIC"], others.mean(0) - others.var(0, ddof=1), 1e-4)
+    ratio = ln_z[0]["test"] - ln_z[3]["test"]
+    torch.testing.assert_close(found[run].scores["test"]["likelihood ratio"], ratio)
+    assert not found[spoilt].scores["far"]  # nothing is measured of a background net that has no others
+    assert list(detection.measure(found[spoilt])) == []
 
 
 def test_unfamiliar_images_have_the_shape_of_the_familiar(tmp_path):

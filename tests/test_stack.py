@@ -44,6 +44,7 @@ RELATIVES = [
         ("self_normalised", {"references": "shuffled4"}, {"label_space": "binary"}),
         ("conditional", {}, {"weight_decay": 0.3}),
         ("conditional", {}, {"augmentation": "shift"}),
+        ("joint", {}, {"augmentation": "mutate"}),
         ("joint", {"references": "mixed"}, {"augmentation": "flip"}),
     )
     for seed in (0, 1)

@@ -5,9 +5,12 @@ settings that its authors or pytorch-ood give it. ``unfamiliar`` images are repo
 by them; what is chosen, such as references, is chosen by those that are ``held_back``.
 """
 
+import math
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -100,6 +103,14 @@ def held_back(dataset: Dataset, root: str | Path | None = None) -> dict[str, Ten
     return {name: torch.from_numpy(images.round().astype(np.uint8)) for name, images in found.items()}
 
 
+class Scored(NamedTuple):
+    """What is known of a net's answers to the test images and to each unfamiliar set (the sides)."""
+
+    scores: dict[str, dict[str, Tensor]]  # by side and score, higher for what is familiar
+    right: Tensor  # (N,) whether the answers to the test images are right
+    level: float  # ln of the mean of Z(x) over the training images: what makes of ln Z(x) a log density
+
+
 def examine(
     model: torch.nn.Module,
     label_space: str,
@@ -107,11 +118,10 @@ def examine(
     sets: dict[str, Tensor],
     prepare: Callable,
     field: dict[str, Callable] = FIELD,
-) -> Iterable[dict]:
-    """Rows ``score``, ``set``, ``auroc``, ``fpr_at_95_tpr``, ``augrc``: test images against each set.
+) -> Scored:
+    """The scores of ``IMAGES`` test images and of each set by a frozen net.
 
-    For ``metrics.augrc`` fails what is unfamiliar, and what is familiar and classified wrongly. field: which
-    detectors of the field there are beside the scores of every evaluation.
+    field: which detectors of the field there are beside the scores of every evaluation.
     """
     if field:
         import_torchvision()  # which pytorch-ood imports
@@ -123,9 +133,9 @@ def examine(
     train, *features = (predict(body, images, prepare) for images in (dataset.train_x, *sides.values()))
     features = dict(zip(sides, features))
     with torch.no_grad():
-        mean = metrics.log_px(head(train), label_space=label_space).mean().item()
+        ln_z = metrics.log_px(head(train), label_space=label_space)
         logits = {side: head(z) for side, z in features.items()}
-        found = {side: scores(f, label_space, mean) for side, f in logits.items()}
+        found = {side: scores(f, label_space, ln_z.mean().item()) for side, f in logits.items()}
         for name, make in field.items():
             detector = make(detectors, head)
             if name == "GEN":
@@ -140,15 +150,45 @@ def examine(
             [float(len(zlib.compress(x.numpy().tobytes()))) for x in images]
         )
     right = logits["test"].argmax(-1) == dataset.test_y[:IMAGES]
-    for name in sets:
-        correct = torch.cat([right, torch.zeros(len(sets[name]), dtype=torch.bool)])
-        for score, inside in found["test"].items():
+    return Scored(found, right, (ln_z.logsumexp(0) - math.log(len(ln_z))).item())
+
+
+def between(nets: dict[Run, Scored]) -> Iterable[tuple[Run, Scored]]:
+    """Of each net the scores that need others beside it, where ``nets`` has those.
+
+    "likelihood ratio": ln Z(x) minus that of its background net, which was trained alike on mutated images
+    (Ren et al., 2019). "WAIC": mean minus variance of ln p(x) over the nets of all other seeds (Choi et al.,
+    2018).
+    """
+    for run, net in nets.items():
+        background = nets.get(replace(run, augmentation="mutate")) if not run.augmentation else None
+        others = [one for other, one in nets.items() if other != run and replace(other, seed=run.seed) == run]
+        found = {side: {} for side in net.scores}
+        for side, of_side in found.items():
+            if background:
+                of_side["likelihood ratio"] = net.scores[side]["log_px"] - background.scores[side]["log_px"]
+            if len(others) > 1:
+                density = torch.stack([one.scores[side]["log_px"] - one.level for one in others])
+                of_side["WAIC"] = density.mean(0) - density.var(0)
+        yield run, net._replace(scores=found)
+
+
+def measure(net: Scored) -> Iterable[dict]:
+    """Rows ``score``, ``set``, ``auroc``, ``fpr_at_95_tpr``, ``augrc``: test images against each set.
+
+    For ``metrics.augrc`` fails what is unfamiliar, and what is familiar and classified wrongly.
+    """
+    for name, unknown in net.scores.items():
+        if name == "test":
+            continue
+        for score, inside in net.scores["test"].items():
+            correct = torch.cat([net.right, torch.zeros(len(unknown[score]), dtype=torch.bool)])
             yield {
                 "score": score,
                 "set": name,
-                "auroc": metrics.auroc(inside, found[name][score]),
-                "fpr_at_95_tpr": metrics.fpr_at_tpr(inside, found[name][score]),
-                "augrc": metrics.augrc(torch.cat([inside, found[name][score]]), correct),
+                "auroc": metrics.auroc(inside, unknown[score]),
+                "fpr_at_95_tpr": metrics.fpr_at_tpr(inside, unknown[score]),
+                "augrc": metrics.augrc(torch.cat([inside, unknown[score]]), correct),
             }
 
 
@@ -164,7 +204,7 @@ def table(
 
     sets: ``unfamiliar`` or ``held_back``. field: see ``examine``.
     """
-    rows, loaded, made = [], {}, {"code": code_version()}
+    rows, loaded, nets, made = [], {}, {}, {"code": code_version()}
     for run, record in store.select(list(runs)).items():
         try:
             weights = store.weights(record)["long"]
@@ -177,7 +217,13 @@ def table(
         dataset, images, prepare = loaded[run.dataset]
         model = initial_model(run, dataset).to(memory_format=torch.channels_last)
         model.load_state_dict(weights)
-        net = {name: getattr(run, name) for name in ("dataset", "loss", "batch_size", "seed")}
-        net |= {"setting": in_words(run)} | made
-        rows += [net | row for row in examine(model, run.label_space, dataset, images, prepare, field)]
+        net = examine(model, run.label_space, dataset, images, prepare, field)
+        rows += [_named(run) | made | row for row in measure(net)]
+        nets[run] = net._replace(scores={side: {"log_px": of["log_px"]} for side, of in net.scores.items()})
+    rows += [_named(run) | made | row for run, net in between(nets) for row in measure(net)]
     return pd.DataFrame(rows)
+
+
+def _named(run):
+    fields = {name: getattr(run, name) for name in ("dataset", "loss", "batch_size", "seed", "augmentation")}
+    return fields | {"setting": in_words(run)}

@@ -327,6 +327,14 @@ PROFILES = {
             "centred", ("cifar10_10000",), **_FINAL, **_named([one | {"centred": True} for one in _CENTRED])
         ),
         Profile("references", ("cifar10_10000",), **_FINAL, **_named(_REPAIRED)),
+        # With background nets, for the likelihood ratio of Ren et al. (2019), and seeds for WAIC.
+        Profile(
+            "background",
+            ("cifar10_10000",),
+            epochs={128: _FINAL["epochs"][128]},
+            seeds=_FINAL["seeds"],
+            settings=({}, {"augmentation": "mutate"}),
+        ),
         Profile(
             "gap_tuning",
             ("cifar10_10000",),

@@ -34,7 +34,11 @@ COLUMNS = {
     "norm": ("normalisation behind each convolution: none, batch or ghost", "name", "run.norm"),
     "dropout": ("share of the hidden units left out in training", "fraction", "run.dropout"),
     "weight_decay": ("of AdamW", "1", "run.weight_decay"),
-    "augmentation": ("of training images: flip, shift or both; empty for none", "names", "run.augmentation"),
+    "augmentation": (
+        "of training images: flip, shift, both, or mutate; empty for none",
+        "names",
+        "run.augmentation",
+    ),
     "key": ("the run's own hash", "16 hexadecimal digits", "key"),
     "title": ("data set, with the number of images where it is a subset", "text", "data.title"),
     "scheme": (
