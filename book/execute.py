@@ -39,7 +39,7 @@ def notebook(source: Path) -> nbformat.NotebookNode:
     """The notebook of a source, not executed, with cell ids that stay the same from run to run."""
     found = jupytext.read(source, fmt="py:percent")
     # Colab has no gffn_core yet, so these lines have to stand in every notebook.
-    start = next((i for i, c in enumerate(found.cells) if "parameters" in c.metadata.get("tags", [])), 0)
+    start = next((i for i, c in enumerate(found.cells) if "parameters" in c.metadata.get("tags", [])), 1)
     colab = nbformat.v4.new_code_cell((ROOT / "book/colab.py").read_text().strip())
     colab.metadata["tags"] = ["remove-cell"]
     found.cells.insert(start, colab)

@@ -1,20 +1,36 @@
 # %% [markdown]
 # # Generatively learned feed forward networks
 #
-# *A reproduction of the bachelor's thesis of Jakob Klinger, TU Dresden, 2021* {cite:p}`klinger2021`, *and
-# what lies beyond it.*
+# *A reproduction of Jakob Klinger's bachelor's thesis, TU Dresden, 2021* {cite:p}`klinger2021`, *and what
+# lies beyond it*
 #
-# A classifier ends in $K$ numbers per image, the logits. They are usually read as $\ln p(y|x)$ up to a
-# constant. Read them as $\ln p(x, y)$ instead, take the constant over the mini-batch, and training changes
-# in one line:
+# Read a classifier's logits as $\ln p(x, y)$ instead of $\ln p(y|x)$, and one changed line of the training
+# halves the calibration error of nets that train long, on average at no cost in accuracy. **But a temperature
+# does more.** With a thousand images and a larger weight the same loss trained the most accurate of nine
+# kinds of net. As a density it disappoints: unfamiliar images are not unlikely, unless references teach it
+# so.
 #
-# ```python
-# score = logits.gather(-1, labels[:, None]).mean()
-# conditional = logits.logsumexp(-1).mean() - score  # standard
-# joint = logits.logsumexp((0, 1)) - math.log(len(logits)) - score
+# ::::{div} gffn-doors
+#
+# ```{button-ref} ../notebooks/contest
+# :ref-type: doc
+# :color: primary
+# Would you use it?
+# ```
+# ```{button-ref} ../notebooks/mechanism
+# :ref-type: doc
+# :color: primary
+# :outline:
+# What does it do?
+# ```
+# ```{button-ref} rerun
+# :ref-type: doc
+# :color: primary
+# :outline:
+# Run it
 # ```
 #
-# The net, its speed and its use stay the same. Is it better?
+# ::::
 
 # %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results
@@ -66,7 +82,7 @@ with plt.rc_context(style.STYLE):
         colour = PAIR[net[0]]["color"]
         right.plot([scaled, ece], [-place] * 2, color=colour, linewidth=2)
         right.plot(ece, -place, "o", color=colour, markersize=8)
-        right.plot(scaled, -place, "o", color=colour, markerfacecolor="white", markersize=8)
+        right.plot(scaled, -place, "o", color=colour, markerfacecolor=style.PAPER, markersize=8)
         right.annotate(f"{100 * accuracy:.1f} % right", (0.117, -place), va="center", fontsize=9.5)
         rows.append(pd.DataFrame({"panel": "ECE", "net": name, "x": [ece, scaled], "y": accuracy}))
     right.set_yticks([0, -1, -2, -3], NETS)
@@ -87,6 +103,31 @@ publish.show(
     " temperature.",
     basis=chapter.basis,
 )
+
+# %% [markdown]
+# In your own training (`pip install .` in a clone of this repository):
+#
+# ```python
+# from gffn_core import JointCrossEntropyLoss
+#
+# criterion = JointCrossEntropyLoss()  # was: torch.nn.CrossEntropyLoss()
+# for images, labels in loader:
+#     optimizer.zero_grad()
+#     criterion(model(images), labels).backward()
+#     optimizer.step()
+# ```
+#
+# What it computes, beside the conditional loss, which is the usual cross entropy:
+#
+# ```python
+# score = logits.gather(-1, labels[:, None]).mean()
+# conditional = logits.logsumexp(-1).mean() - score
+# joint = logits.logsumexp((0, 1)) - math.log(len(logits)) - score
+# ```
+#
+# The net, its speed and its use stay the same.
+#
+# ## What comes of it
 
 # %% tags=["remove-input"]
 cheap = tables.remedies(chapter.table)
@@ -127,7 +168,7 @@ display(
         f" with a temperature in {cheap.scaled}. Of the four, the joint net that stops early is the most"
         " accurate and, raw, the best calibrated.\n- **With few images and a larger weight it is the most"
         " accurate of nine ways to train**, all tuned alike and stopped in time. On 1,000 images it gains"
-        f" {100 * gained['cifar10_1000']:.1f} points of accuracy over the standard loss on CIFAR-10 and"
+        f" {100 * gained['cifar10_1000']:.1f} points of accuracy over the standard net on CIFAR-10 and"
         f" {100 * gained['fashion_mnist_1000']:.1f} on Fashion-MNIST, where others come close: [would you use"
         " it?](../notebooks/contest.ipynb) With about a thousand images yes; for calibration alone a"
         " temperature is free.\n- **It does not learn p(x).** A low $p(x)$ was meant to mark unfamiliar"
@@ -162,18 +203,6 @@ display(
 # :::
 #
 # ::::
-#
-# In your own training:
-#
-# ```python
-# from gffn_core import JointCrossEntropyLoss  # `pip install .` in a clone
-#
-# criterion = JointCrossEntropyLoss()  # few images: try kl_weight=5, 25, 125
-# for images, labels in loader:
-#     optimizer.zero_grad()
-#     criterion(model(images), labels).backward()
-#     optimizer.step()
-# ```
 #
 # ## The thesis and this book
 

@@ -29,6 +29,7 @@ from gffn_core.metrics import (
     negative_log_likelihood,
     roc_curve,
     selective_risk,
+    smooth_calibration_error,
     typicality,
 )
 from gffn_core.model import ConvNet
@@ -57,5 +58,6 @@ __all__ = [
     "roc_curve",
     "selective_risk",
     "self_normalised_nll",
+    "smooth_calibration_error",
     "typicality",
 ]

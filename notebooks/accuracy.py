@@ -6,9 +6,9 @@
 # symbols](../book/glossary.md).
 # ```
 #
-# The joint loss depends on the batch: at one example it is the standard loss, and the larger the batch, the
-# better it represents the data over which $Z$ should be summed. So the thesis trains both losses over batch
-# sizes from 4 to 2048 on four data sets (its section 5.1) and compares test accuracies.
+# The joint loss depends on the batch: at one example it is the conditional loss, and the larger the batch,
+# the better it represents the data over which $Z$ should be summed. So the thesis trains both losses over
+# batch sizes from 4 to 2048 on four data sets (its section 5.1) and compares test accuracies.
 #
 # **After this chapter you can**
 #

@@ -518,7 +518,7 @@ chapter.claims("calibration")
 # without accuracy is easy, which is why the two are reported side by side.
 # ```
 #
-# **2.** Why do deep nets trained with the standard loss get over-confident late in training, and why could
+# **2.** Why do deep nets trained with the conditional loss get over-confident late in training, and why could
 # the joint loss slow that down?
 #
 # ```{admonition} Solution

@@ -53,7 +53,7 @@ inside or wholly outside what is claimed.
 {count["inconclusive"]} inconclusive, {count["not testable here"]} not testable with our data. The joint loss
 costs {words.percent(ledger.loc["2", "effect"])} of a step and halves the calibration error of long trained
 nets. A temperature lowers it more; stopping early does so on CIFAR-10 and Fashion-MNIST. The gain
-in accuracy is small, and on CIFAR-10, trained long, it shrinks with the batch size, and below zero.
+in accuracy is small, and on CIFAR-10, trained long, it shrinks with the batch size and turns negative.
 $\\ln p(x)$ detects unfamiliar images badly, and the loss [does not ask for more](mechanism.ipynb).
 
 **What was easy.** The loss is one line, its derivation is complete, and the nets are small.
@@ -95,8 +95,8 @@ verdict, effect = ledger["verdict"], ledger["effect"]
 assert verdict["1"] == verdict["21"] == "reproduced" and abs(effect["2"]) < 0.03
 answer(
     "1 21 2",
-    f"Right, and all but free: a step takes {words.percent(effect['2'])} more time, which is told neither"
-    " from nothing nor from 2 %.",
+    f"Right, and all but free: a step takes {words.percent(effect['2'])} more time, which we cannot"
+    " tell from zero, nor from 2 %.",
 )
 
 # %% [markdown]

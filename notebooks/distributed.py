@@ -7,7 +7,7 @@
 # ```
 #
 # Where one device is too small or too slow, a batch is spread over several processes: each computes the
-# loss of its own part, and `DistributedDataParallel` averages the gradients. For the standard loss that
+# loss of its own part, and `DistributedDataParallel` averages the gradients. For the conditional loss that
 # is the same training, as the mean of the parts' means is the mean of all. The joint loss has a
 # logarithm of a sum over the batch, and there the parts do not add up. This chapter says what is
 # trained instead, measures it, and shows the way out, which costs 16 bytes.

@@ -142,7 +142,7 @@ def with_references(net, x, y, random):
     return joint_nll(logits(net, x), y, reference_logits=reference_logits)
 
 
-WAYS = {"conditional": standard, "joint": joint, "with references": with_references}
+WAYS = {"standard": standard, "joint": joint, "with references": with_references}
 plane = {}
 for name, loss in WAYS.items():
     random = torch.Generator().manual_seed(1)
@@ -209,7 +209,7 @@ publish.show(
     " the data"
     " are. The first of six seeds; 300 points, two hidden layers of 48 units.",
 )
-assert seen["conditional"]["auroc"][2] < 0.5 < seen["with references"]["auroc"][1]
+assert seen["standard"]["auroc"][2] < 0.5 < seen["with references"]["auroc"][1]
 assert seen["joint"]["auroc"][1] < 0.5 < seen["joint"]["auroc"][2] and seen["joint"]["sd"] < 0.5
 assert seen["with references"]["correlation"] > 0.9 and best - seen["with references"]["auroc"][0] < 0.03
 auc = {name: one["auroc"][0] for name, one in seen.items()}
@@ -218,10 +218,10 @@ display(
         "**The standard net's $\\ln Z$ points the wrong way, the joint net's points nowhere, and with"
         " references it"
         " is the density ratio.** Data against the square, six seeds: AUROC"
-        f" {auc['conditional']:.2f}, {auc['joint']:.2f} and {auc['with references']:.2f}; the true ratio has"
+        f" {auc['standard']:.2f}, {auc['joint']:.2f} and {auc['with references']:.2f}; the true ratio has"
         f" {best:.2f}, and the third net's $Z$ correlates with it by"
         f" {seen['with references']['correlation']:.2f}. On the data $\\ln Z$ has a standard deviation of"
-        f" {seen['conditional']['sd']:.1f}, {seen['joint']['sd']:.2f} and"
+        f" {seen['standard']['sd']:.1f}, {seen['joint']['sd']:.2f} and"
         f" {seen['with references']['sd']:.2f}."
     )
 )
@@ -557,7 +557,7 @@ with plt.rc_context(style.STYLE):
         drawn["scaled_nll"],
         place,
         s=55,
-        facecolor="white",
+        facecolor=style.PAPER,
         edgecolor=drawn["colour"],
         linewidth=1.8,
         zorder=3,
@@ -571,7 +571,7 @@ with plt.rc_context(style.STYLE):
     round_ = {"color": style.INK, "marker": "o", "linestyle": "none"}
     handles += [
         plt.Line2D([], [], **round_, label="raw"),
-        plt.Line2D([], [], **round_, markerfacecolor="white", label="after a temperature"),
+        plt.Line2D([], [], **round_, markerfacecolor=style.PAPER, label="after a temperature"),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
 publish.show(

@@ -49,7 +49,7 @@ out_titles = {r["run"]["dataset"]: r["evaluations"]["long"]["ood"]["data"]["titl
 #
 # - **max softmax**, $\max_y p(y|x)$, the baseline of {cite:t}`hendrycks2017`;
 # - **max logit**, the same before the softmax;
-# - **$\ln p(x)$**, unnormalised: $\ln Z(x)$ of (theory.7) [thesis 4.9]. For the standard loss it is the
+# - **$\ln p(x)$**, unnormalised: $\ln Z(x)$ of (theory.7) [thesis 4.9]. For the conditional loss it is the
 #   negative energy of {cite:t}`liu2020energy`, defined although that loss does not train it;
 # - **typicality**: $-|\ln p(x) - \overline{\ln p}|$, the mean taken over training images, after
 #   {cite:t}`nalisnick2019typicality`. An image that is *too likely* is as suspicious as one that is too
@@ -73,7 +73,7 @@ assert log_px[0] > log_px[1] and torch.isclose(two_sided[0], two_sided[1])  # eq
 # ## Can $\ln p(x)$ tell a house number from a frog?
 #
 # Thesis figure 5.6: nets that know CIFAR-10 see SVHN, at a batch size of 2,048. The joint loss trains
-# $\ln p(x)$. The standard loss does not: add any number to all logits of an image, and it stays the same.
+# $\ln p(x)$. The conditional loss does not: add any number to all logits of an image, and it stays the same.
 #
 # **Before you look:** which of the two nets has the $\ln p(x)$ that tells the data sets apart?
 
@@ -292,8 +292,7 @@ if PROFILE == "cpu":
 display(Markdown(said))
 
 # %% [markdown]
-# **Limits.** Below and above are read from ROC curves with 101 points, so to a percentage point. The
-# batch sizes of Fashion-MNIST are not complete yet.
+# **Limits.** Below and above are read from ROC curves with 101 points, so to a percentage point.
 #
 # ## The thesis and this chapter
 #

@@ -184,7 +184,7 @@ display(
         f" {with_interval(gain[CIFAR, 'test_accuracy'])} and {with_interval(gain[FASHION, 'test_accuracy'])}."
         " On Fashion-MNIST its net is fitted as well as the standard one; on CIFAR-10, with a large weight,"
         " less. It is not alone: in accuracy the logit penalty is level, and stopped in time on CIFAR-10"
-        f" weight decay is not told from it ({with_interval(stopped)} in scaled NLL)."
+        f" weight decay cannot be told from it ({with_interval(stopped)} in scaled NLL)."
     )
 )
 

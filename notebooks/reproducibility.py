@@ -33,12 +33,12 @@ records, finished, long = chapter.records, chapter.finished, chapter.long
 # The hash is over the decoded arrays, so it does not depend on where the files came from.
 
 # %% tags=["hide-input"]
-data = {r["data"]["sha256"]: r["data"] for r in records}
-data |= {
+data = {
     r["evaluations"]["long"]["ood"]["data"]["sha256"]: r["evaluations"]["long"]["ood"]["data"]
     for r in finished
     if "ood" in r["evaluations"]["long"]
 }
+data |= {r["data"]["sha256"]: r["data"] for r in records}  # with the training images, which some have
 rows = [
     [
         words.escape(d["title"]),

@@ -209,9 +209,9 @@ pd.DataFrame(
 # *Proof of the second line:* $\ln p'(x^l) = \ln Z(x^l) - \ln\sum_{l'} Z(x^{l'})$; average over $l$ and change
 # the sign. ∎
 #
-# **The joint loss is the standard loss plus a penalty for an uneven $\ln p(x)$ over the batch.** It is never
-# smaller than the standard loss, by Jensen's inequality, and equal only if $\ln Z$ is the same for every
-# example. For small differences the penalty is about half the variance of $\ln Z$: with
+# **The joint loss is the conditional loss plus a penalty for an uneven $\ln p(x)$ over the batch.** It is
+# never smaller than the conditional loss, by Jensen's inequality, and equal only if $\ln Z$ is the same for
+# every example. For small differences the penalty is about half the variance of $\ln Z$: with
 # $u_l = \ln Z(x^l) - \overline{\ln Z}$, expand $\ln\frac1N\sum_l e^{u_l} = \frac1N\sum_l u_l^2/2 + O(u^3)$.
 
 # %%

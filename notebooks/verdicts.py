@@ -67,10 +67,13 @@ else:
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, len(SPREADS), figsize=(9, 3), layout="constrained", sharey=True)
         for axis, (name, part) in zip(axes, spread.groupby("quantity", sort=False)):
-            for marker, (dataset, line) in zip("osD^", part.groupby("dataset", sort=False)):
+            for marker, dash, (dataset, line) in zip(
+                "osD^", ("-", "--", "-.", ":"), part.groupby("dataset", sort=False)
+            ):
                 axis.plot(
                     line["batch_size"],
                     line["std"],
+                    dash,
                     marker=marker,
                     color="#7A5BA6",
                     alpha=0.75,

@@ -298,6 +298,24 @@ def test_a_layer_that_a_stack_cannot_compute_is_refused(digits, layer):
         stacked_logits(net, tensors, torch.rand(1, 5, 1, 8, 8))
 
 
+def test_layers_that_are_not_called_in_turn_are_refused(digits):
+    """One that stands at two places, and a sequence that does something of its own with its layers."""
+
+    class Residual(torch.nn.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    for layer, name in (
+        (lambda net: net.head[-1], "head.5"),
+        (lambda net: Residual(torch.nn.ReLU()), "head.4"),
+    ):
+        net = initial_model(Run("digits", "joint", batch_size=5, epochs=1), digits)
+        net.head.append(layer(net))
+        tensors = {name: value[None] for name, value in net.state_dict().items()}
+        with pytest.raises(ValueError, match=f"cannot compute the layer 'head.*{name[-1]}'"):
+            stacked_logits(net, tensors, torch.rand(1, 5, 1, 8, 8))
+
+
 def test_refused_stacks(tiny):
     run = Run("digits", "joint", batch_size=20, epochs=1)
     with pytest.raises(ValueError, match="may differ in loss, label_space"):

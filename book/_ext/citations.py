@@ -16,6 +16,14 @@ def repair(app, pagename, templatename, context, doctree):
         )
 
 
+def empty(app, env):
+    """The builder of one page has filled the entries; the next would write into the same once more."""
+    for bibliography in env.get_domain("cite").bibliographies.values():
+        for entry in bibliography.citation_nodes.values():
+            entry.clear()
+
+
 def setup(app):
     app.connect("html-page-context", repair)
+    app.connect("env-check-consistency", empty, priority=900)  # after downloads.write_one_page
     return {"parallel_read_safe": True, "parallel_write_safe": True}

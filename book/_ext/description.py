@@ -17,8 +17,8 @@ CARD = "_static/card.png"
 SIZE = (1200, 630)  # pixels, as previews have it
 FRAME = """<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}">
 <rect width="100%" height="100%" fill="#fff"/><g font-family="DejaVu Sans" fill="#222">
-<text x="60" y="96" font-size="40" font-weight="bold">What one line of the loss changes</text>
-<text x="60" y="152" font-size="28">{}</text></g>{}</svg>"""
+<text x="60" y="96" font-size="40" font-weight="bold">One changed line halves the calibration error</text>
+<text x="60" y="152" font-size="28">A temperature does more. {}</text></g>{}</svg>"""
 
 
 def first_words(doctree):

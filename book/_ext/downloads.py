@@ -63,6 +63,17 @@ def _chapters(app):
     )
 
 
+MEASURED = {  # what the files are about that hold no records, by the beginning of their names
+    "bench": "measured times: training speed",
+    "scaling": "measured times: the sweep on several workers",
+    "micro_batches": "memory and time of the joint loss over micro-batches",
+    "conformance": "metrics of six libraries on published predictions and on known cases",
+    "detection": "AUROC of scores of unfamiliar images, a row per net, score and set",
+    "held_back": "the same on the images that references are chosen by",
+    "ensembles": "measures of nets one by one and of ensembles, raw and recalibrated",
+}
+
+
 def _published(app):
     return sorted((Path(app.srcdir) / "results/published").iterdir())
 
@@ -83,13 +94,8 @@ def _data_files(app):
                 ]
             )
         else:
-            rows.append(
-                [
-                    _file(f"data/{path.name}", path.name),
-                    "measured times"
-                    + (": training speed" if name.startswith("bench") else ": the sweep on several workers"),
-                ]
-            )
+            kind = next(kind for kind in MEASURED if name.startswith(kind))
+            rows.append([_file(f"data/{path.name}", path.name), MEASURED[kind]])
     return words.markdown_table(["file", "what"], rows)
 
 
@@ -154,7 +160,7 @@ def _licences():
 
 def _title(app, chapter):
     cells = nbformat.read(Path(app.srcdir) / f"{chapter}.ipynb", as_version=4).cells
-    title = cells[0].source.splitlines()[0].removeprefix("# ")
+    title = next(cell for cell in cells if cell.cell_type == "markdown").source.splitlines()[0][2:]
     return f"[{title}](/{chapter})".replace("|", "\\|")  # in a table
 
 

@@ -296,7 +296,7 @@
   // Each sentence was checked at STEPS steps with twenty seeds; tests/test_playground.py checks it with one.
   const PRESETS = [
     { name: "Batch of one", choices: { data: "blobs", batch: "1", losses: "conditional.joint.self_normalised" },
-      see: "A single example has nothing to be compared with: the conditional and the joint net stay the same, to the last digit. "
+      see: "A single example has nothing to be compared with: the standard and the joint net stay the same, to the last digit. "
         + "The self-normalised net compares with a fixed level, and its ln Z is the more even." },
     { name: "Even on the points", choices: { data: "spirals" },
       see: "The joint net gives all training points nearly the same ln Z; in the standard net it differs by several nats from "

@@ -76,11 +76,14 @@ def stacked_logits(
     grouped = convolution == "grouped"
     # Grouped: (B, M * C, H, W), the models as groups of channels. Unfolded: (M * B, C, H, W).
     x = images.transpose(0, 1).flatten(1, 2) if grouped else images.flatten(0, 1)
-    by_layer = {}
+    by_layer, seen = {}, set()
     for name, value in tensors.items():
         layer, _, key = name.rpartition(".")
         by_layer.setdefault(layer, {})[key] = value
-    for name, layer in model.named_modules():
+    for name, layer in model.named_modules(remove_duplicate=False):
+        if layer in seen:
+            raise ValueError(f"a stack cannot compute the layer {name!r}, {layer}, twice; use loop.train")
+        seen.add(layer)
         own = by_layer.get(name, {})
         if isinstance(layer, nn.Conv2d) and _plain(layer) and grouped:
             bias = own["bias"].flatten() if "bias" in own else None
@@ -108,7 +111,7 @@ def stacked_logits(
             x = x.flatten(2)
         elif isinstance(layer, (nn.MaxPool2d, nn.ReLU, Centre)):  # of an image alone, whatever its place
             x = layer(x)
-        elif not isinstance(layer, (ConvNet, nn.Sequential)):
+        elif type(layer) not in (ConvNet, nn.Sequential):  # which do nothing but call their layers in turn
             raise ValueError(f"a stack cannot compute the layer {name!r}, {layer}; use loop.train")
     return x
 

@@ -128,6 +128,8 @@ def examine(
         from pytorch_ood import detector as detectors
 
     head = model.head[-1]
+    if not isinstance(head, torch.nn.Linear):
+        raise ValueError(f"the net ends in {head}, not in a linear layer: leave runs with centred logits out")
     sides = {"test": dataset.test_x[:IMAGES], **sets}
     body = torch.nn.Sequential(model.features, *model.head[:-1])
     train, *features = (predict(body, images, prepare) for images in (dataset.train_x, *sides.values()))

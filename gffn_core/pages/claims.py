@@ -77,7 +77,7 @@ def _seeds(row):
 
 
 def _runs(row):
-    return f"{row.runs} {'run' if row.runs == 1 else 'runs'}"
+    return f"{row.runs} {'run' if row.runs == 1 else 'runs'}" if row.runs else "no training"
 
 
 def _rounded(value):

@@ -53,7 +53,10 @@ def show(
 def drawings(page: str) -> dict[str, str]:
     """The figures of an HTML page by name, as SVG files in a grey that is legible on white and on black."""
     figures = re.findall(r'<figure class="gffn-figure" id="([^"]+)">\s*(<svg.*?</svg>)', page, re.DOTALL)
-    return {name: drawing.replace("currentColor", "#7a7a7a") for name, drawing in figures}
+    return {
+        name: drawing.replace("currentColor", "#7a7a7a").replace(svg.GROUND, "#fff")
+        for name, drawing in figures
+    }
 
 
 def tables(page: str) -> dict[str, str]:

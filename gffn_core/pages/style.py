@@ -36,6 +36,7 @@ INSIDE, OUTSIDE = "#808080", "#9270C4"  # as the scores: blue and orange are the
 POINT = {"markersize": 6.5, "markeredgewidth": 1.6}
 # Stands for the text colour of the page: ``show`` replaces it by currentColor.
 INK = "#0a0b0c"
+PAPER = "#fafbfc"  # likewise for its background, which hollow markers are filled with
 _INKED = "text.color axes.edgecolor axes.labelcolor axes.titlecolor xtick.color ytick.color grid.color"
 STYLE = {
     "figure.facecolor": "none",

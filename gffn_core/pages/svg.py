@@ -8,7 +8,9 @@ from collections import Counter
 import matplotlib
 import matplotlib.pyplot as plt
 
-from gffn_core.pages.style import INK
+from gffn_core.pages.style import INK, PAPER
+
+GROUND = "var(--pst-color-background, #fff)"  # of the book's pages; elsewhere white
 
 
 def element(figure: plt.Figure, name: str, alt: str, css: str) -> str:
@@ -24,6 +26,7 @@ def element(figure: plt.Figure, name: str, alt: str, css: str) -> str:
     return (
         _shared_styles(_slim(buffer.getvalue()), name)
         .replace(INK, "currentColor")
+        .replace(PAPER, GROUND)
         .replace(
             "<svg ",
             f'<svg class="{name}" role="img" aria-label="{html.escape(alt)}" '
