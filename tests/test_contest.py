@@ -11,7 +11,7 @@ import torch
 
 from gffn_core import cli
 from gffn_core.data.datasets import load_dataset
-from gffn_core.experiments import contest
+from gffn_core.experiments import contest, ensembles
 from gffn_core.experiments.profiles import PROFILES, Profile, profile
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import sweep
@@ -79,6 +79,8 @@ def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch, capsys):
     ]
     mean = torch.stack(probs).mean(0)
     assert three.nll == pytest.approx(-mean.gather(1, digits.test_y[:, None]).log().mean().item(), abs=1e-4)
+    np.save(tmp_path / "others.npy", answers.roll(1, 1).numpy())
+    assert ensembles.people(tmp_path / "others.npy", digits) is None
     monkeypatch.setitem(sys.modules, "probmetrics", None)  # as where it is not installed
     assert cli.main(["ensembles", "four", "--recalibrate", *file]) == 1
     assert "pip install --no-deps probmetrics" in capsys.readouterr().err

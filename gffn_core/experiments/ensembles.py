@@ -22,10 +22,11 @@ def pooled(logits: list[Tensor]) -> Tensor:
     return torch.stack([one.log_softmax(-1) for one in logits]).logsumexp(0) - math.log(len(logits))
 
 
-def people(path: Path, dataset: Dataset) -> Tensor:
+def people(path: Path, dataset: Dataset) -> Tensor | None:
     """What people answer to each test image: probabilities (N, K) from a ``.npy`` file, such as CIFAR-10H's.
 
-    ValueError for another shape, or for rows that do not sum to one.
+    None where most answers contradict the labels: then they are about other images. ValueError for another
+    shape, or for rows that do not sum to one.
     """
     answers = torch.from_numpy(np.load(path, allow_pickle=False)).double()
     wanted = (len(dataset.test_y), dataset.num_classes)
@@ -33,7 +34,7 @@ def people(path: Path, dataset: Dataset) -> Tensor:
         raise ValueError(
             f"{path} holds {tuple(answers.shape)}; needed are probabilities {wanted}, a row an image"
         )
-    return answers
+    return answers if metrics.accuracy(answers, dataset.test_y) > 0.5 else None
 
 
 def recalibrated(val: Tensor, target: Tensor, test: Tensor) -> Tensor:
