@@ -594,3 +594,25 @@ else:
 # `gffn sweep fast`, `slow`, `slower`, `equal`, `fewer`, `wide`, `binary` and `weight` train these runs. A
 # choice of one's own is one line in `PROFILES` (`gffn_core/experiments/profiles.py`): a name, data sets,
 # epochs per batch size, and the fields of `Run` that differ.
+#
+# ## Exercises
+#
+# **1.** A net with enough freedom minimises the joint loss with a weight $w$ that grows without bound. What
+# happens to its $\ln Z$, and why does a weight of 1,000 train a worse net than one of 30?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# $\ln Z$ of the images of a batch becomes equal first, since every unevenness costs $w$ times its part of the
+# penalty. With unlimited time the labels could still be learned at a constant $\ln Z$. But a step mends what
+# weighs most, and that is the penalty; so within the budget the labels are learned late.
+# ```
+#
+# **2.** You change one choice and the ECE falls in six seeds of six. Which choice of *yours* could have made
+# it fall anyway?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# One that both nets share and that stops training earlier: fewer epochs, a smaller rate, more images. The ECE
+# of a net that has not fitted its images is low, whatever the loss. So compare nets of equal fit, or say when
+# each stopped.
+# ```

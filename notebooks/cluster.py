@@ -289,3 +289,22 @@ publish.show(
 # **Limits.** Stacks change the picture for GPUs: runs of one shape that train side by side cost less than
 # one after the other, but a stack cannot be split either. That is why the size of a stack is limited to the
 # runs per GPU. `simulate` does not know that, nor that a run may end before its budget.
+#
+# ## Exercises
+#
+# **1.** The longest run takes two hours and all runs together 40. How many workers are worth having?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# Twenty, at most: the longest run alone takes two hours, and 40 hours over 20 workers are two. A twenty-first
+# waits.
+# ```
+#
+# **2.** Workers fail now and then, and a run that is lost begins again from its last checkpoint, a minute
+# ago. Does "longest first" still hold?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# Yes. A failure costs about a minute wherever it happens, and a restart. Without checkpoints it would cost
+# the whole run, most of all the long ones, and short runs first would at least save their results.
+# ```

@@ -318,3 +318,24 @@ print(f"Computed again here: {', '.join(again)}.\nDifferent: {', '.join(changed)
 # alone, as none of the five has it. The published nets came as confidences: for ECE, MCE and SmoothECE of six
 # of them we spread the rest of the probability evenly over invented classes, which these measures do not see.
 # A fault named here is one of the version named with it; the line above says what another version gives.
+#
+# ## Exercises
+#
+# **1.** A net says 100 % to half of the images and is right in all of them; to the others it says 80 % and is
+# right in 40 %. What is its ECE with ten bins? And what comes out if whatever lies at 1 counts half?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# $\frac12\cdot0 + \frac12\cdot.4 = .2$. With half the weight at 1 it is $.2 / (\frac14 + \frac12) = .267$. That
+# is what relplot's SmoothECE gives. The surer half, where nothing is wrong, has lost part of its say.
+# ```
+#
+# **2.** Two libraries give one net ECEs of .031 and .034 with fifteen bins. Name two reasons that are no
+# faults.
+#
+# ```{admonition} Solution
+# :class: dropdown
+# A confidence on the edge of a bin belongs to the bin below in one and above in the other; and bins of equal
+# width over $[0, 1]$ differ from bins over the range that occurs, or of equal mass. Hence the bins belong to
+# the number.
+# ```

@@ -133,7 +133,7 @@ display(Markdown("```python\n" + text[text.index("def train(") : text.index("\n\
 # [how to rerun](../book/rerun.md)).
 
 
-# %%
+# %% tags=["hide-input"]
 def torchrun(processes, *options):
     """Run the example; its results and weights by normalisation, and what it printed."""
     launcher = "-m torch.distributed.run --standalone --local-addr 127.0.0.1 --nproc-per-node".split()

@@ -64,8 +64,10 @@ SPACES = ("categorical", "binary")
 #
 # **Binary.** $y$ is any vector in $\{0,1\}^K$. The sum over $2^K$ vectors factorises,
 #
-# $$ Z(x) = \sum_{y\in\{0,1\}^K}\prod_i e^{y_i f_i} = \prod_i\bigl(1+e^{f_i}\bigr),
-#    \qquad \ln Z(x) = \sum_i \operatorname{softplus} f_i(x) \tag{theory.3} $$
+# \begin{align*}
+# Z(x) &= \sum_{y\in\{0,1\}^K}\prod_i e^{y_i f_i} = \prod_i\bigl(1+e^{f_i}\bigr), \\
+# \ln Z(x) &= \sum_i \operatorname{softplus} f_i(x) \tag{theory.3}
+# \end{align*}
 #
 # [2.16, 2.17], which makes (theory.1) a product of independent sigmoids and its negative logarithm the binary
 # cross-entropy [2.18, 2.20]. We carry both along: `label_space="categorical"` and `label_space="binary"`.
@@ -107,8 +109,10 @@ pd.DataFrame(
 #
 # Now let the same logits stand for the *joint* log-probability [3.1, 4.1, 4.2]:
 #
-# $$ p(x, y;\theta) = \frac{\exp\langle y, f(x;\theta)\rangle}{Z(\theta)},\qquad
-#    Z(\theta) = \sum_x\sum_y\exp\langle y, f(x;\theta)\rangle = \sum_x Z(x;\theta). \tag{theory.6} $$
+# \begin{align*}
+# p(x, y;\theta) &= \frac{\exp\langle y, f(x;\theta)\rangle}{Z(\theta)}, \\
+# Z(\theta) &= \sum_x\sum_y\exp\langle y, f(x;\theta)\rangle = \sum_x Z(x;\theta). \tag{theory.6}
+# \end{align*}
 #
 # $p(y|x)$ is unchanged: dividing (theory.6) by its sum over $y$ cancels $Z(\theta)$ and gives (theory.1)
 # back. What is new is that the model now also says how likely an input is [4.9]:
@@ -119,10 +123,12 @@ pd.DataFrame(
 # conceivable images. Its gradient follows in three steps [4.5 to 4.10]: the chain rule, then
 # $\partial Z(x) = Z(x)\,\partial\ln Z(x)$, then (theory.7):
 #
-# $$ \frac{\partial\ln Z(\theta)}{\partial\theta}
-#    = \frac{1}{Z(\theta)}\sum_x\frac{\partial Z(x)}{\partial\theta}
-#    = \sum_x\frac{Z(x)}{Z(\theta)}\frac{\partial\ln Z(x)}{\partial\theta}
-#    = \sum_x p(x;\theta)\,\frac{\partial\ln Z(x)}{\partial\theta}. \tag{theory.8} $$
+# \begin{align*}
+# \frac{\partial\ln Z(\theta)}{\partial\theta}
+#    &= \frac{1}{Z(\theta)}\sum_x\frac{\partial Z(x)}{\partial\theta}
+#    = \sum_x\frac{Z(x)}{Z(\theta)}\frac{\partial\ln Z(x)}{\partial\theta} \\
+#    &= \sum_x p(x;\theta)\,\frac{\partial\ln Z(x)}{\partial\theta}. \tag{theory.8}
+# \end{align*}
 #
 # So far all is exact. **The approximation** [4.11 to 4.14]: the sum over all $x$ is replaced by a sum over
 # the mini-batch, assuming that both are proportional. With
@@ -177,7 +183,7 @@ pd.DataFrame(rows).set_index("label space")
 # With $N = 1$ the weight $p'$ is 1, and (theory.11) is (theory.4). The thesis says so at the end of its
 # chapter 4; in code the two agree to the last bit:
 
-# %%
+# %% tags=["hide-input"]
 pd.DataFrame(
     [
         {
@@ -214,7 +220,7 @@ pd.DataFrame(
 # every example. For small differences the penalty is about half the variance of $\ln Z$: with
 # $u_l = \ln Z(x^l) - \overline{\ln Z}$, expand $\ln\frac1N\sum_l e^{u_l} = \frac1N\sum_l u_l^2/2 + O(u^3)$.
 
-# %%
+# %% tags=["hide-input"]
 rows = []
 for space in SPACES:
     for scale in (1.0, 0.1, 0.01):
@@ -310,7 +316,7 @@ display({"text/html": html, "text/plain": "A dial: on the book's page."}, raw=Tr
 # In (theory.5) each example's $\ln Z$ is pushed down with weight $1/N$; in (theory.10) with $p'$, which grows
 # exponentially with $\ln Z$:
 
-# %%
+# %% tags=["hide-input"]
 ln_z = log_partition(logits)
 with plt.rc_context(style.STYLE):
     figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained")

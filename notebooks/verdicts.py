@@ -252,3 +252,23 @@ display(
 # **Limits.** An interval covers other seeds, not other nets, learning rates or test images
 # ([choices](choices.ipynb) changes some of them). Six seeds make a normal distribution plausible and cannot
 # prove it. "Inconclusive" is a statement about our runs, not about the thesis.
+#
+# ## Exercises
+#
+# **1.** A claim says "about equal", and its margin is half a point. The corrected interval is +0.1 to +0.4
+# points. What is the verdict, and what would it be for "more accurate" with the same margin?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# *Reproduced*: the interval lies within half a point of zero, although it does not hold zero. "More accurate
+# by more than half a point" is *not reproduced*, as the interval lies wholly below the margin. What is seen
+# can be too small to count.
+# ```
+#
+# **2.** With six seeds a claim is inconclusive. With thirty it is reproduced. Had the six seeds been wrong?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# No. *Inconclusive* says that the interval held the boundary, and it did. Wrong would be to run seeds until a
+# verdict comes and to stop there: such a sequence ends in a verdict too often. Ours are fixed at six.
+# ```

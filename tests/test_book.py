@@ -101,6 +101,12 @@ def test_buttons_follow_the_readers_fork(html):
     assert 'href="https://github.com/reader/fork"' in page
 
 
+def test_the_bibliography_names_each_work_once(html):
+    page = (html / "book/bibliography.html").read_text()
+    labels = re.findall(r'<span class="fn-bracket">\[</span>(.*?)<', page)
+    assert len(labels) == len(set(labels)) > 40
+
+
 def test_every_figure_leads_to_its_drawing_and_code(html):
     figures = 0
     for page in [*html.glob("book/*.html"), *html.glob("notebooks/[!0-9]*.html")]:

@@ -10,6 +10,7 @@
       const rows = [...table.tBodies[0].rows];
       for (const row of rows) row.hidden = verdict && row.cells[1].textContent.trim() !== verdict;
       table.hidden = rows.every((row) => row.hidden);
+      table.closest("section").hidden = table.hidden;
     }
   };
   bar.addEventListener("click", (event) => {

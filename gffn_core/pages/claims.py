@@ -77,9 +77,13 @@ def _seeds(row):
 
 
 def _runs(row):
+    if row.verdict == UNTESTABLE:
+        return "needs the whole data set"
     return f"{row.runs} {'run' if row.runs == 1 else 'runs'}" if row.runs else "no training"
 
 
 def _rounded(value):
     """Two digits of what is small, three decimals of what is not."""
-    return "0" if abs(value) < 1e-6 else f"{value:.3f}" if abs(value) >= 0.01 else f"{value:.2g}"
+    if abs(value) >= 0.01:
+        return f"{value:.3f}"
+    return "0" if abs(value) < 1e-6 else np.format_float_positional(float(f"{value:.2g}"))
