@@ -326,8 +326,8 @@ print(f"Computed again here: {', '.join(again)}.\nDifferent: {', '.join(changed)
 #
 # ```{admonition} Solution
 # :class: dropdown
-# $\frac12\cdot0 + \frac12\cdot.4 = .2$. With half the weight at 1 it is $.2 / (\frac14 + \frac12) = .267$. That
-# is what relplot's SmoothECE gives. The surer half, where nothing is wrong, has lost part of its say.
+# $\frac12\cdot0 + \frac12\cdot.4 = .2$. With half the weight at 1 it is $.2 / (\frac14 + \frac12) = .267$.
+# That is what relplot's SmoothECE gives. The surer half, where nothing is wrong, has lost part of its say.
 # ```
 #
 # **2.** Two libraries give one net ECEs of .031 and .034 with fifteen bins. Name two reasons that are no
