@@ -298,12 +298,16 @@ def _detect(args):
     _publish_table(table, args, "held_back" if args.held_back else "detection")
 
 
+_SCHEMES = ("early", "long", "lowest_nll")  # of the course
+
+
 @_command(
     "measure nets that differ in their seed alone, one by one and as ensembles, on the kept logits",
     "nothing is written before all is done; the same command begins anew",
     *_GRID,
     _option("--size", type=int, default=3, metavar="N", help="nets of an ensemble (default: 3)"),
     _option("--people", type=Path, metavar="FILE", help=".npy of people's answers to the test images"),
+    _option("--schemes", nargs="+", choices=_SCHEMES, default=_SCHEMES, help="(default: all)"),
     _option("--recalibrate", action="store_true", help="by probmetrics, too, which has to be installed"),
     _RESULTS,
     _ROOT,
@@ -311,7 +315,7 @@ def _detect(args):
 def _ensembles(args):
     from gffn_core.experiments import ensembles
 
-    of = (1, args.size), args.root, args.people, args.recalibrate
+    of = (1, args.size), args.root, args.people, args.recalibrate, args.schemes
     table = ensembles.table(_runs(args), _store(args), *of)
     _publish_table(table, args, "ensembles")
 

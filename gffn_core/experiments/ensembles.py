@@ -1,7 +1,7 @@
 """Nets that differ in their seed alone, one by one and as ensembles, from the logits that a store keeps."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,7 +104,8 @@ def table(
     sizes: Iterable[int],
     root: str | Path | None,
     answers: Path | None,
-    recalibrate: bool = False,
+    recalibrate: bool,
+    schemes: Collection[str],
 ) -> pd.DataFrame:
     """A row per scheme and ensemble of ``size`` nets with seeds in a row; what is not kept is left out."""
     groups: dict[Run, dict[str, dict]] = {}
@@ -120,9 +121,10 @@ def table(
         for size in sizes:
             for first in range(0, len(nets) - size + 1, size):
                 keys = [*nets][first : first + size]
-                for scheme, kept in _by_scheme([nets[key] for key in keys]).items():
+                pooled_logits = _by_scheme([nets[key] for key in keys])
+                for scheme in [one for one in schemes if one in pooled_logits]:
                     row = {"keys": "+".join(keys), "size": size, "scheme": scheme, "code": code_version()}
-                    rows.append(row | measures(kept, dataset, asked, recalibrate))
+                    rows.append(row | measures(pooled_logits[scheme], dataset, asked, recalibrate))
     return pd.DataFrame(rows)
 
 
