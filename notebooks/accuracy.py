@@ -88,8 +88,6 @@ used.pivot(index="batch size", columns="data set", values="epochs").fillna("")
 # where its text says *validation*); patience: three epochs, and at least a hundred steps; incomplete batches
 # are left out, so that every step has exactly the batch size it is plotted at. Test images are used for
 # nothing but the figures.
-#
-# What a step is, as it runs:
 
 # %% tags=["hide-cell"]
 display(Markdown(f"```python\n{inspect.getsource(step.stepper)}```"))

@@ -391,7 +391,7 @@ display(
 # batch of one that is all there is. The running partition lets past batches into the denominator; the
 # intercept takes the example out of it.
 #
-# **The price** is noise. Weights $p'$ are at most 1; weights $Z e^{-b}/B$ have no bound. For the same net:
+# **The price** is noise. Weights $p'$ are at most 1; weights $Z e^{-b}/B$ have no bound.
 
 # %% tags=["hide-input"]
 B = 32
@@ -525,7 +525,10 @@ for (dataset, title), part in table.groupby(["dataset", "title"], sort=False):
             for name, line in tables.summary(part, metric).groupby("loss", sort=False):
                 style.draw_line(axes[label], line, LOOK[name])
             style.batch_axis(axes[label], part["batch_size"])
-        axes[METRICS["train_spread"]].set_yscale("log")
+        uneven = axes[METRICS["train_spread"]]
+        uneven.set_yscale("log")
+        uneven.set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
+        uneven.minorticks_off()
         style.draw_legend(figure, LOOK, underfit=part["underfit"].any())
         style.label_axes(figure, "batch size", "")
     publish.show(

@@ -204,7 +204,7 @@ display(
 # Two methods that share little with the first: flip the signs of the seeds' distances from the boundary (no
 # normal distribution needed, but blunt with few seeds), and a linear mixed model with a random effect for
 # each seed (all cells share one variance, which the first figure speaks against). **Before you look:** of 60
-# claims, on how many will they decide otherwise? Before correction, at 5 %:
+# claims, on how many will they decide otherwise?
 
 # %% tags=["hide-input"]
 table = chapter.judge(second_opinion=True)

@@ -126,7 +126,8 @@ def open_chapter(
     records = sweep.results(runs, store, train_missing=train_missing, device=device, root=root)
     chapter = Chapter(profile, store, runs, list(records.values()))
     if announce:
-        display(Markdown(f"**Shown here:** {chapter.coverage}. {words.escape(chapter.basis)}."))
+        runs = f"<details><summary>runs</summary>{words.escape(chapter.basis)}</details>"
+        display(Markdown(f"**Shown here:** {chapter.coverage}.\n\n{runs}"))
     return chapter
 
 
