@@ -96,6 +96,7 @@ def test_scores_between_nets():
     found = dict(detection.between(nets | {spoilt: nets[dataclasses.replace(run, seed=3)]}))
     others = np.stack([ln_z[seed]["far"] - seed for seed in (1, 2, 3)])
     np.testing.assert_allclose(found[run].scores["far"]["WAIC"], others.mean(0) - others.var(0, ddof=1), 1e-4)
+    np.testing.assert_allclose(found[run].scores["far"]["mean ln p(x)"], others.mean(0), 1e-4)
     ratio = ln_z[0]["test"] - ln_z[3]["test"]
     torch.testing.assert_close(found[run].scores["test"]["likelihood ratio"], ratio)
     assert not found[spoilt].scores["far"]  # nothing is measured of a background net that has no others

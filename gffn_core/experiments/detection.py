@@ -159,8 +159,8 @@ def between(nets: dict[Run, Scored]) -> Iterable[tuple[Run, Scored]]:
     """Of each net the scores that need others beside it, where ``nets`` has those.
 
     "likelihood ratio": ln Z(x) minus that of its background net, which was trained alike on mutated images
-    (Ren et al., 2019). "WAIC": mean minus variance of ln p(x) over the nets of all other seeds (Choi et al.,
-    2018).
+    (Ren et al., 2019). "mean ln p(x)": over the nets of all other seeds; "WAIC": that minus the variance
+    (Choi et al., 2018).
     """
     for run, net in nets.items():
         background = nets.get(replace(run, augmentation="mutate")) if not run.augmentation else None
@@ -171,6 +171,7 @@ def between(nets: dict[Run, Scored]) -> Iterable[tuple[Run, Scored]]:
                 of_side["likelihood ratio"] = net.scores[side]["log_px"] - background.scores[side]["log_px"]
             if len(others) > 1:
                 density = torch.stack([one.scores[side]["log_px"] - one.level for one in others])
+                of_side["mean ln p(x)"] = density.mean(0)
                 of_side["WAIC"] = density.mean(0) - density.var(0)
         yield run, net._replace(scores=found)
 
