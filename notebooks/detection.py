@@ -269,10 +269,11 @@ assert standard.loc[MEAN, "mean"] < standard.loc[NET, "mean"]
 display(
     Markdown(
         "**Asking several nets helps, joint ones above all; it is their mean that tells, hardly their"
-        " disagreement. The likelihood ratio does not help.** The mean of five joint nets' $\\ln p(x)$ has an"
-        f" AUROC of {joint.loc[MEAN, 'mean']:.2f} on average over the five sets, {words.with_interval(gain)}"
-        f" more than one net; the variance adds {words.with_interval(by_variance)}. WAIC is then above fDBD"
-        f" by {words.with_interval(beside['fDBD'])} and above ViM by {words.with_interval(beside['ViM'])}: near"
+        " disagreement. The likelihood ratio does not help.** The mean of five joint nets' $\\ln p(x)$ has"
+        f" an AUROC of {joint.loc[MEAN, 'mean']:.2f} on average over the five sets,"
+        f" {words.with_interval(gain)} more than one net; the variance adds"
+        f" {words.with_interval(by_variance)}. WAIC is then above fDBD by"
+        f" {words.with_interval(beside['fDBD'])} and above ViM by {words.with_interval(beside['ViM'])}: near"
         f" one on noise ({joint.loc[WAIC, 'noise']:.2f}) and on the MNISTs, and worse than chance on SVHN"
         f" ({joint.loc[WAIC, 'svhn']:.2f}). The likelihood ratio changes the average by {ratio_gain:+.2f}."
     )
@@ -280,15 +281,16 @@ display(
 display(
     Markdown(
         "**Why.** Outside the data nothing holds a joint net's $\\ln Z$, so where it goes there is an"
-        " accident of its training, while on the data all nets agree. A mean takes the accidents out. A standard net's"
-        " $\\ln Z$ follows its confidence, which is no accident: all five are wrong together, and their mean"
-        f" is no better than one ({standard.loc[MEAN, 'mean']:.2f} against {standard.loc[NET, 'mean']:.2f})."
-        f" There the variance is what helps ({words.with_interval(disagree)}).\n\n**Limits.** Five nets are"
-        " asked, where fDBD and ViM ask one; the six fives share nets, so the intervals are those of single"
-        " nets. All four [predictions](../book/predictions.md) came true: the ratio moves little, WAIC is"
-        " better on noise and on average, neither is above .7 everywhere, and on the worst of the five sets"
-        f" fDBD stays ahead ({worst['joint', 'fDBD']:.2f} against {worst['joint', WAIC]:.2f}). The mean alone"
-        " was added when the rest was known. It showed that our explanation, disagreement, was wrong."
+        " accident of its training, while on the data all nets agree. A mean takes the accidents out. A"
+        " standard net's $\\ln Z$ follows its confidence, which is no accident: all five are wrong"
+        f" together, and their mean is no better than one ({standard.loc[MEAN, 'mean']:.2f} against"
+        f" {standard.loc[NET, 'mean']:.2f}). There the variance is what helps"
+        f" ({words.with_interval(disagree)}).\n\n**Limits.** Five nets are asked, where fDBD and ViM ask"
+        " one; the six fives share nets, so the intervals are those of single nets. All four"
+        " [predictions](../book/predictions.md) came true: the ratio moves little, WAIC is better on noise"
+        " and on average, neither is above .7 everywhere, and on the worst of the five sets fDBD stays"
+        f" ahead ({worst['joint', 'fDBD']:.2f} against {worst['joint', WAIC]:.2f}). The mean alone was added"
+        " when the rest was known. It showed that our explanation, disagreement, was wrong."
     )
 )
 
