@@ -24,7 +24,7 @@ from gffn_core.experiments.store import Store
 from gffn_core.verdicts.ledger import ledger
 
 for command in (["data", "stripes"], ["sweep", "tiny", "--device", "cpu", "--results", "own"],
-                ["publish", "tiny", "--results", "own"], ["export", "tiny", "tiny.csv", "--results", "own"]):
+                ["evaluate", "tiny", "--results", "own"], ["publish", "tiny", "--results", "own"], ["export", "tiny", "tiny.csv", "--results", "own"]):
     assert cli.main(command) == 0
 new = Store("own").records()
 part = profiles.profile("cpu").runs(["fashion_mnist", "cifar10"], batch_sizes=[16, 64, 256], seeds=[0, 1])
