@@ -1,6 +1,11 @@
 # %% [markdown]
 # # Would another score do better?
 #
+# ```{margin}
+# **Notation.** $Z(x)$ the sum over labels; $\ln p(x)$ is $\ln Z(x)$ up to a constant. AUROC: the chance that a
+# familiar image scores higher than an unfamiliar one. [All symbols](../book/glossary.md).
+# ```
+#
 # The thesis tries one score beside its own. Since then the field has found many, from logits and from the
 # features before the last layer
 # {cite:p}`liu2023gen,wang2022vim,lee2018,ren2021,sun2022,liu2024fdbd,liu2025nci`, here from pytorch-ood
@@ -8,6 +13,11 @@
 # that needs no net at all: how many bytes the image takes when it is compressed {cite:p}`serra2020`. Five
 # sets are unfamiliar: SVHN, the two MNISTs in colour, the test images with their patches shuffled, and
 # noise.
+#
+# **After this chapter you can**
+#
+# - say what a single AUROC on SVHN hides;
+# - choose a score for nets you have, one or several.
 #
 # **Before you look:** is there a score that is good on all five? And does the joint loss help it?
 
