@@ -541,7 +541,7 @@ display(
 MEASURES = {
     "nll": "NLL",
     "scaled_nll": "after T",
-    "recalibrated_nll": "after a matrix",
+    "recalibrated_nll": "matrix",
     "ece": "ECE",
     "ece_uniform15": "15 bins",
     "ece_quantile10": "equal mass",
@@ -562,11 +562,14 @@ display(
         "\n\n".join(
             f"**{title}**\n\n"
             + words.markdown_table(
-                ["", *MEASURES.values()],
+                ["", *(title for name, title in MEASURES.items() if name != "aurc")],
                 [
                     [
                         who,
-                        *(f"**{v:.3f}**" if v == rows[name].min() else f"{v:.3f}" for name, v in row.items()),
+                        *(
+                            f"**{v:.3f}**" if v == rows[name].min() else f"{v:.3f}"
+                            for name, v in row.drop("aurc").items()
+                        ),
                     ]
                     for who, row in rows.iterrows()
                 ],

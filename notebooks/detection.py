@@ -2,8 +2,8 @@
 # # Would another score do better?
 #
 # ```{margin}
-# **Notation.** $Z(x)$ the sum over labels; $\ln p(x)$ is $\ln Z(x)$ up to a constant. AUROC: the chance that a
-# familiar image scores higher than an unfamiliar one. [All symbols](../book/glossary.md).
+# **Notation.** $Z(x)$ the sum over labels; $\ln p(x)$ is $\ln Z(x)$ up to a constant. AUROC: the chance that
+# a familiar image scores higher than an unfamiliar one. [All symbols](../book/glossary.md).
 # ```
 #
 # The thesis tries one score beside its own. Since then the field has found many, from logits and from the
