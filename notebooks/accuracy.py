@@ -250,8 +250,8 @@ display(
             ["data set", *(f"{scheme}, {words.net(loss)}" for scheme, loss in columns)], rows
         )
         + f"\n\n{said}Test accuracy at a batch size of {sizes[0]} minus that at {sizes[1]}, in points, with"
-        " its 95 % interval over seeds. [The thesis on one page](claims.ipynb) has the test of what the thesis"
-        " says, which compares the smaller half of the batch sizes with the larger."
+        " its 95 % interval over seeds. [The thesis on one page](claims.ipynb) has the test of what the"
+        " thesis says, which compares the smaller half of the batch sizes with the larger."
     )
 )
 
