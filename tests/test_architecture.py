@@ -1,5 +1,6 @@
 """What the parts of the package may know of each other, and what they need to be installed."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,15 @@ print(train(run, dataset, out_of_distribution=dataset).evaluations["long"]["test
 """)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) > 0.9
+
+
+def test_no_function_is_longer_than_a_screen():
+    """Fifty lines below its docstring."""
+    for path in (ROOT / "gffn_core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                code = node.body[1:] if ast.get_docstring(node) else node.body
+                assert not code or node.end_lineno - code[0].lineno < 50, f"{path.name}: {node.name}"
 
 
 COMMANDS = ("lint-imports", "ruff check", "ruff format --check")
