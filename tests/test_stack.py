@@ -312,7 +312,7 @@ def test_layers_that_are_not_called_in_turn_are_refused(digits):
         net = initial_model(Run("digits", "joint", batch_size=5, epochs=1), digits)
         net.head.append(layer(net))
         tensors = {name: value[None] for name, value in net.state_dict().items()}
-        with pytest.raises(ValueError, match=f"cannot compute the layer 'head.*{name[-1]}'"):
+        with pytest.raises(ValueError, match="cannot compute the layer 'head.4'"):
             stacked_logits(net, tensors, torch.rand(1, 5, 1, 8, 8))
 
 
