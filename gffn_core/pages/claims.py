@@ -29,7 +29,11 @@ def short(table: pd.DataFrame) -> str:
     return _table(
         "claim",
         (
-            (f"**{row.number}** {row.statement} [{row.section}]", row.verdict, _effect(row))
+            (
+                f"**{row.number}** {row.statement} [{row.section}]",
+                row.verdict,
+                f"{_effect(row)}; {_runs(row)}",
+            )
             for row in table.itertuples()
         ),
     )
@@ -67,7 +71,7 @@ def text(table: pd.DataFrame) -> str:
 
 def _effect(row):
     if np.isnan(row.effect):
-        return "-"
+        return "–"
     interval = "" if np.isnan(row.low) else f" [{_rounded(row.low)}, {_rounded(row.high)}]"
     return f"{_rounded(row.effect)}{interval} {row.unit}"
 
