@@ -541,7 +541,7 @@ for (dataset, title), part in table.groupby(["dataset", "title"], sort=False):
             for size, *row in part.pivot_table(index="batch_size", columns="loss", values="ece").itertuples()
         )
         + ".",
-        caption=f"{title}. Both new losses even ln Z and calibrate at every batch size; on average they are"
+        caption=f"{title}. From a batch of two on both new losses even ln Z and calibrate; on average they are"
         f" also more accurate, {WHERE[dataset]}.",
         basis=words.basis(complete, "any_batch"),
     )
@@ -563,7 +563,8 @@ clear = {
 ahead = {name: [gain[name, size]["mean"] for size in sizes] for name, sizes in clear.items()}
 last, behind = gain["cifar10_10000", 2048], (joint - ours)[CIFAR <= 8]
 assert scored["verdict"]["3"] == "reproduced"
-assert ours.between(0.3, 0.65).all() and joint.between(0.3, 0.65).all() and fashion.between(0.1, 0.65).all()
+assert ours.between(0.2, 0.65).all() and joint[CIFAR > 1].between(0.3, 0.65).all() and joint[1] == 1
+assert fashion.between(0.1, 0.65).all()
 assert behind.min() > 0.03 > (joint - ours)[CIFAR >= 128].abs().max() and behind.idxmax() == CIFAR[0]
 assert min(map(len, ahead.values())) >= 4 and min(map(min, ahead.values())) > 0.3
 assert (finer["cifar10_10000"][CIFAR < 2048] > 0).all() and (finer["fashion_mnist_10000"] > 0).all()
@@ -581,18 +582,20 @@ def listed(name):
 
 display(
     Markdown(
-        f"**At all {len(CIFAR)} batch sizes of CIFAR-10 that are complete the self-normalised loss takes away"
-        f" {words.percent(1 - ours.max(), 0)} to {words.percent(1 - ours.min(), 0)} of the ECE. From 128 on"
-        " the joint loss does as much; at small batches it stays behind, with"
-        f" {words.percent(1 - joint[2], 0)} against {words.percent(1 - ours[2], 0)} at a batch of two.** At"
-        f" {len(FASHION)} batch sizes of Fashion-MNIST it is {words.percent(1 - fashion.max(), 0)} to"
-        f" {words.percent(1 - fashion.min(), 0)}. The self-normalised net is more accurate than the"
-        f" standard one, by more than its interval, on CIFAR-10 at {listed('cifar10_10000')} and on"
-        f" Fashion-MNIST at {listed('fashion_mnist_10000')}; on CIFAR-10 at 2,048 it differs by"
-        f" {words.with_interval(last, 1)}. On average its NLL after a temperature is lower, but on CIFAR-10"
-        f" at 2,048, where it is higher by {-finer['cifar10_10000', 2048]:.3f}.\n\nComplete: CIFAR-10 at"
-        f" {', '.join(map(str, CIFAR))}; Fashion-MNIST at {', '.join(map(str, FASHION))};"
-        f" {len(every - missing)} of {len(every)} cells. In {mixed} of {len(machines)} groups of paired nets"
+        f"**At all {len(CIFAR)} batch sizes of CIFAR-10 that are complete the self-normalised loss takes"
+        f" away {words.percent(1 - ours.max(), 0)} to {words.percent(1 - ours.min(), 0)} of the ECE. From"
+        " 128 on the joint loss does as much; at small batches it stays behind, with"
+        f" {words.percent(1 - joint[2], 0)} against {words.percent(1 - ours[2], 0)} at a batch of two, and"
+        f" with nothing against {words.percent(1 - ours[1], 0)} at a batch of one, where it is the"
+        f" conditional loss.** At {len(FASHION)} batch sizes of Fashion-MNIST it is"
+        f" {words.percent(1 - fashion.max(), 0)} to {words.percent(1 - fashion.min(), 0)}. The"
+        " self-normalised net is more accurate than the standard one, by more than its interval, on"
+        f" CIFAR-10 at {listed('cifar10_10000')} and on Fashion-MNIST at {listed('fashion_mnist_10000')}; on"
+        f" CIFAR-10 at 2,048 it differs by {words.with_interval(last, 1)}. On average its NLL after a"
+        " temperature is lower, but on CIFAR-10 at 2,048, where it is higher by"
+        f" {-finer['cifar10_10000', 2048]:.3f}.\n\nComplete: CIFAR-10 at {', '.join(map(str, CIFAR))};"
+        f" Fashion-MNIST at {', '.join(map(str, FASHION))}; {len(every - missing)} of {len(every)} cells. In"
+        f" {mixed} of {len(machines)} groups of paired nets"
         " one was trained on another kind of processor than the others.\n\n" + claims.short(scored)
     )
 )

@@ -6,6 +6,7 @@ import pandas as pd
 from gffn_core.pages import words
 from gffn_core.verdicts.ledger import UNTESTABLE
 
+WITHOUT_RUNS = {UNTESTABLE: "needs the whole data set", "no data": "needs runs that are not there yet"}
 VERDICTS = ["reproduced", "not reproduced", "inconclusive", UNTESTABLE, "no data"]
 
 
@@ -81,8 +82,8 @@ def _seeds(row):
 
 
 def _runs(row):
-    if row.verdict == UNTESTABLE:
-        return "needs the whole data set"
+    if row.verdict in WITHOUT_RUNS:
+        return WITHOUT_RUNS[row.verdict]
     return f"{row.runs} {'run' if row.runs == 1 else 'runs'}" if row.runs else "no training"
 
 
