@@ -541,8 +541,8 @@ for (dataset, title), part in table.groupby(["dataset", "title"], sort=False):
             for size, *row in part.pivot_table(index="batch_size", columns="loss", values="ece").itertuples()
         )
         + ".",
-        caption=f"{title}. From a batch of two on both new losses even ln Z and calibrate; on average they are"
-        f" also more accurate, {WHERE[dataset]}.",
+        caption=f"{title}. From a batch of two on both new losses even ln Z and calibrate; on average"
+        f" they are also more accurate, {WHERE[dataset]}.",
         basis=words.basis(complete, "any_batch"),
     )
 scored = ledger.ledger(complete, claims=any_batch.PREDICTIONS).set_index("number", drop=False)
