@@ -14,7 +14,7 @@ from gffn_core.data.files import check_writable, write_atomically
 from gffn_core.engine.plan import resolve_device, tell
 from gffn_core.experiments import profiles, sweep, verify
 from gffn_core.experiments.store import Store
-from gffn_core.training import step
+from gffn_core.training import course, step
 from gffn_core.training.run import Run
 
 PARSER = argparse.ArgumentParser(prog="gffn", description="Generatively learned feed forward networks.")
@@ -298,7 +298,7 @@ def _detect(args):
     _publish_table(table, args, "held_back" if args.held_back else "detection")
 
 
-_SCHEMES = ("early", "long", "lowest_nll")  # of the course
+_SCHEMES = (*course.SCHEMES, course.LOWEST_NLL)
 
 
 @_command(

@@ -305,10 +305,7 @@ def test_layers_that_are_not_called_in_turn_are_refused(digits):
         def forward(self, x):
             return x + super().forward(x)
 
-    for layer, name in (
-        (lambda net: net.head[-1], "head.5"),
-        (lambda net: Residual(torch.nn.ReLU()), "head.4"),
-    ):
+    for layer in (lambda net: net.head[-1], lambda net: Residual(torch.nn.ReLU())):
         net = initial_model(Run("digits", "joint", batch_size=5, epochs=1), digits)
         net.head.append(layer(net))
         tensors = {name: value[None] for name, value in net.state_dict().items()}

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 import nbformat
 from figures import chapters, files
+from sphinx.errors import ExtensionError
 
 from gffn_core.experiments import profiles, tables
 from gffn_core.experiments.store import Store
@@ -94,7 +95,9 @@ def _data_files(app):
                 ]
             )
         else:
-            kind = next(kind for kind in MEASURED if name.startswith(kind))
+            kind = next((kind for kind in MEASURED if name.startswith(kind)), None)
+            if kind is None:
+                raise ExtensionError(f"{path} has no description; add its kind to MEASURED in {__file__}")
             rows.append([_file(f"data/{path.name}", path.name), MEASURED[kind]])
     return words.markdown_table(["file", "what"], rows)
 

@@ -54,8 +54,8 @@ def evaluate(
         "calibration": {
             name: {key: value.tolist() for key, value in one._asdict().items()} for name, one in bins.items()
         },
-        **_quality(test.double(), target),
-        "scaled": {"temperature": temperature, **_quality(test.double() / temperature, target)},
+        **quality(test.double(), target),
+        "scaled": {"temperature": temperature, **quality(test.double() / temperature, target)},
         "risk_coverage": _risk_coverage(metrics.selective_risk(confidence, correct)),
         "mce": metrics.maximum_calibration_error(test.double().softmax(-1), target),
         "train_log_px": _distribution(metrics.log_px(train, label_space=label_space)),
@@ -76,7 +76,8 @@ def _by_binning(measure, *of):
     return {name: measure(*of, n_bins=n, strategy=strategy) for name, (n, strategy) in BINNINGS.items()}
 
 
-def _quality(logits, target):
+def quality(logits: Tensor, target: Tensor) -> dict:
+    """``nll``, ``brier`` and, for each of ``BINNINGS``, ``ece`` of logits (N, K), see ``metrics``."""
     probs = logits.softmax(-1)
     return {
         "nll": metrics.negative_log_likelihood(logits, target),

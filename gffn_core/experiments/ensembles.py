@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gffn_core import metrics
 from gffn_core.data.datasets import Dataset, load_dataset
+from gffn_core.evaluation.standard import quality
 from gffn_core.experiments.store import Store
 from gffn_core.training.provenance import code_version
 from gffn_core.training.run import Run
@@ -86,15 +87,10 @@ def measures(
 
 
 def _calibration(prefix, logits, y):
-    probs = logits.softmax(-1)
-    found = {
-        "nll": metrics.negative_log_likelihood(logits, y),
-        "brier": metrics.brier_score(probs, y),
-        "ece": metrics.expected_calibration_error(probs, y),
-        "ece_uniform15": metrics.expected_calibration_error(probs, y, n_bins=15),
-        "ece_quantile10": metrics.expected_calibration_error(probs, y, strategy="quantile"),
-        "smooth_ece": metrics.smooth_calibration_error(probs, y),
-    }
+    found = quality(logits, y)
+    ece = found.pop("ece")
+    found |= {"ece": ece["uniform10"], "ece_uniform15": ece["uniform15"], "ece_quantile10": ece["quantile10"]}
+    found["smooth_ece"] = metrics.smooth_calibration_error(logits.softmax(-1), y)
     return {prefix + name: value for name, value in found.items()}
 
 

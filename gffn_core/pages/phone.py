@@ -34,7 +34,7 @@ def _stack(figure, places, height):
     order = sorted(places, key=lambda axis: along(places[axis]))
     heights = [height * sum(ratios[row] for row in places[axis].rowspan) / sum(ratios) for axis in order]
     if columns == 2:
-        heights = [WIDTH / 2] * (len(order) // 2)
+        heights = [WIDTH / 2] * -(-len(order) // 2)
     for axis, place in zip(order, figure.add_gridspec(len(heights), columns, height_ratios=heights)):
         axis.set_subplotspec(place)
         # Axes that shared their numbers with a neighbour may have lost it.
