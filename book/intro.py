@@ -7,8 +7,8 @@
 # Read a classifier's logits as $\ln p(x, y)$ instead of $\ln p(y|x)$, and one changed line of the training
 # halves the calibration error of nets that train long, on average at no cost in accuracy. **But a temperature
 # does more.** With a thousand images and a larger weight the same loss trained the most accurate of nine
-# kinds of net. As a density it disappoints: unfamiliar images are not unlikely, unless references teach it
-# so.
+# kinds of net. As a density it disappoints: unfamiliar images are not unlikely, unless
+# references like them stand in the sum.
 #
 # ::::{div} gffn-doors
 #
@@ -143,6 +143,7 @@ assert (
 assert raw["joint", "early"] == raw.min() and accuracy["joint", "early"] == accuracy.max()
 assert cheap.stopped > cheap.pairs / 2 and cheap.scaled > cheap.pairs / 2
 more = accuracy["joint", "long"] - accuracy["conditional", "long"]
+assert more > 0
 tried, tested = (
     contest.frame(
         (r for r in chapter.variant(profile) if r["run"]["dataset"].endswith("_1000")), [course.LOWEST_NLL]

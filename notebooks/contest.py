@@ -510,7 +510,7 @@ assert pooled.loc["joint", 1]["scaled_nll"] < pooled.loc[STANDARD, three]["scale
 ones, threes = pooled.xs(1, level="size"), pooled.xs(three, level="size")
 assert ones["people"].idxmin() == threes["people"].idxmin() == "joint"
 assert threes["test_accuracy"].idxmax() == "joint"
-assert threes["scaled_nll"]["dropout"] < ones["scaled_nll"]["joint"]
+assert 0 < ones["scaled_nll"]["joint"] - threes["scaled_nll"]["dropout"] < 0.01
 near = threes["test_accuracy"].drop(list(OURS)) > ones["test_accuracy"]["joint"] - 0.01
 level = [*near[near].index]
 assert "dropout" in level and len(level) > 1

@@ -276,6 +276,13 @@ assert gain["low"] > 0.03 > by_variance["high"] and all(one["low"] > 0 for one i
 assert joint["mean"].idxmax() == WAIC and joint.loc[WAIC, "svhn"] < 0.4 < 0.9 < joint.loc[WAIC, "noise"]
 assert standard["mean"].idxmax() == "ViM" and disagree["low"] > 0 > ratio_gain
 assert standard.loc[MEAN, "mean"] < standard.loc[NET, "mean"]
+# The four predictions.
+assert abs(ratio_gain) < 0.05 and joint.loc[WAIC, "noise"] > joint.loc[NET, "noise"] + 0.1
+for nets in (joint, standard):
+    assert nets.loc[WAIC, "noise"] > nets.loc[NET, "noise"]
+    assert nets.loc[WAIC, "mean"] > nets.loc[[NET, RATIO], "mean"].max()
+for loss in looks:
+    assert worst[loss][[WAIC, RATIO]].max() < min(0.7, worst[loss, "fDBD"])
 display(
     Markdown(
         "**Asking several nets helps, joint ones above all; it is their mean that tells, hardly their"
