@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,11 +17,12 @@ from statsmodels.stats.multitest import multipletests
 from gffn_core.data.datasets import SUBSETS
 from gffn_core.evaluation.scores import SCORES
 from gffn_core.experiments.profiles import THESIS_DATASETS
+from gffn_core.experiments.store import Store
 from gffn_core.losses import conditional_nll
 from gffn_core.pages import claims
 from gffn_core.training.course import SCHEMES
 from gffn_core.training.step import OBJECTIVES
-from gffn_core.verdicts import intervals, ledger, opinion, rules, values
+from gffn_core.verdicts import intervals, ledger, opinion, predictions, rules, values
 from gffn_core.verdicts.claim import lacking, notes, rows_of
 from gffn_core.verdicts.claims import any_batch, theory
 from gffn_core.verdicts.intervals import evenly, per_doubling, small_minus_large
@@ -156,9 +159,10 @@ def right():
     """The ledger of a world in which the thesis is right, with the p-values before correction."""
     raw = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "holm", lambda p: (raw.append(p), intervals.holm(p))[1])
+        patch.setattr(rules, "holm", lambda p: (raw.append(p), intervals.holm(p))[1])
         table = ledger.ledger(RECORDS, [1.0, 1.001, 1.002])
-    return table.assign(raw=pd.concat(raw)).set_index("number")
+    families = [pd.Series(p, family.index) for p, (_, family) in zip(raw, table.groupby("family"))]
+    return table.assign(raw=pd.concat(families)).set_index("number")
 
 
 @pytest.fixture(scope="module")
@@ -235,15 +239,55 @@ def test_predictions_of_any_batch_size_are_scored():
             "train_spread": 0.6 if gain else 9.0,
         }
 
-    scored = lambda world: ledger.ledger(
-        grid(world, ("cifar10_10000",), (1, 4, 8, 16, 256, 2048), losses=any_batch.LOSSES),
-        claims=any_batch.PREDICTIONS,
-    ).set_index("number")["verdict"]
-    assert set(scored(expected)) == {"reproduced"}
+    def scored(world):
+        records = grid(world, ("cifar10_10000",), (1, 4, 8, 16, 256, 2048), losses=any_batch.LOSSES)
+        return predictions.score(any_batch.PREDICTIONS, values.pairs_of(records, any_batch.LOSSES))["came"]
+
+    assert set(scored(expected)) == {"came true"}
     # With the conditional and the self-normalised loss exchanged what is said of all, or of none, stands.
     swap = {"conditional": "self_normalised", "self_normalised": "conditional"}
     mirror = scored(lambda loss, **cell: expected(loss=swap.get(loss, loss), **cell))
-    assert set(mirror.drop(["4", "8"])) == {"not reproduced"} and set(mirror[["4", "8"]]) == {"reproduced"}
+    assert set(mirror.drop([4, 8])) == {"failed"} and set(mirror[[4, 8]]) == {"came true"}
+
+
+@pytest.mark.parametrize("group", predictions.GROUPS)
+def test_every_prediction_of_the_page_is_scored(group):
+    """As many as the page numbers under the group's heading, from published results alone."""
+    page = Path("book/predictions.md").read_text().split(f"\n## {group}\n")[1].split("\n## ")[0]
+    found = predictions.scored(predictions.GROUPS[group], Store("results"))
+    assert len(found) == len(re.findall(r"^\d{1,2}\. ", page, re.MULTILINE))
+    assert set(found["came"]) <= {"came true", "failed", "open"}
+    assert (found["note"] != "").all()
+
+
+@pytest.mark.parametrize(
+    "means, came",
+    [
+        ({"mnist": 0.2}, "came true"),
+        ({"mnist": 0.2, "cifar10": 0.3}, "came true"),
+        ({"mnist": 0.2, "cifar10": -0.3}, "failed"),
+        ({"mnist": 0.2, "cifar10": 1.3}, "failed"),
+        ({"mnist": 0.2, "cifar10": 0.001}, "open"),
+    ],
+)
+def test_a_prediction_holds_in_all_cells_or_fails_in_one(means, came):
+    noise = 0.01 * np.random.default_rng(0).standard_normal((len(means), 6))
+    cells = pd.DataFrame(noise + [[one] for one in means.values()], index=means).rename_axis("dataset")
+    both = cells.stack().rename_axis(["dataset", "seed"])
+    one = predictions.Prediction("", lambda nets: rules.in_all(nets, "ECE", 0, 1))
+    found = predictions.score([one], both).loc[1]
+    assert found["came"] == came and found["note"].startswith("ECE, ")
+    if len(means) == 1:
+        assert found["p"] < 0.05 and "MNIST" in found["note"]
+        alone = predictions.score([one], both.droplevel("dataset")).loc[1]  # seeds of a single cell
+        assert (alone["effect"], alone["low"]) == (found["effect"], found["low"])
+
+
+def test_what_is_counted_has_no_interval_and_what_is_missing_no_verdict():
+    two = rules.exactly(2, "of 4", low=3.5)
+    found = rules.decided([two, rules.exactly(4, "of 4", low=3.5), None])
+    assert found["verdict"].tolist() == ["not reproduced", "reproduced", "no data"]
+    assert (found["low"] == found["high"])[:2].all() and two.note == "of 4"
 
 
 def test_of_equal_nets_only_equality_is_reproduced():

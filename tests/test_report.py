@@ -89,21 +89,6 @@ def test_values_of_seeds_have_the_interval_of_a_t_test():
     assert found["mean"] == pytest.approx(0.3) and [*found[["low", "high"]]] == pytest.approx([*wanted])
 
 
-@pytest.mark.parametrize(
-    "ends, came",
-    [
-        ([(0.1, 0.3)], "came true"),
-        ([(0.1, 0.3), (0.2, 0.4)], "came true"),
-        ([(-0.1, 0.3)], "open"),
-        ([(0.1, 0.3), (-0.1, 0.3)], "open"),
-        ([(-0.3, -0.1)], "failed"),
-        ([(-0.1, 0.3), (1.1, 1.3)], "failed"),
-    ],
-)
-def test_a_prediction_comes_true_where_all_holds_and_fails_where_one_part_does(ends, came):
-    assert words.what_came(({"low": low, "high": high}, 0.0, 1.0) for low, high in ends) == came
-
-
 @pytest.mark.parametrize("metric", ["test_accuracy", "ece"])
 def test_intervals_are_those_of_scipy(table, metric):
     cells = tables.summary(table, metric)

@@ -40,9 +40,25 @@ def short(table: pd.DataFrame) -> str:
     )
 
 
-def _table(first, rows):
+def predictions(table: pd.DataFrame) -> str:
+    """Of ``predictions.score``: what was predicted, what came, and the effect of the part that decides."""
+    return _table(
+        "predicted",
+        (
+            (
+                f"**{row.Index}** {row.statement}",
+                f"**{row.came}**",
+                "" if np.isnan(row.effect) else f"{_interval(row)} {words.escape(row.note)}",
+            )
+            for row in table.itertuples()
+        ),
+        "what came",
+    )
+
+
+def _table(first, rows, verdict="verdict"):
     """Of a class of its own, as on a phone the claim stands above its verdict and effect."""
-    table = words.markdown_table([first, "verdict", "effect, corrected interval"], rows)
+    table = words.markdown_table([first, verdict, "effect, corrected interval"], rows)
     return f'<div class="gffn-ledger">\n\n{table}\n\n</div>'
 
 
@@ -71,10 +87,14 @@ def text(table: pd.DataFrame) -> str:
 
 
 def _effect(row):
-    if np.isnan(row.effect):
-        return "–"
-    interval = "" if np.isnan(row.low) else f" [{_rounded(row.low)}, {_rounded(row.high)}]"
-    return f"{_rounded(row.effect)}{interval} {row.unit}"
+    return "–" if np.isnan(row.effect) else f"{_interval(row)} {row.unit}"
+
+
+def _interval(row):
+    """An effect and, where it varies, its interval."""
+    if np.isnan(row.low) or row.low == row.high:
+        return _rounded(row.effect)
+    return f"{_rounded(row.effect)} [{_rounded(row.low)}, {_rounded(row.high)}]"
 
 
 def _seeds(row):

@@ -67,24 +67,6 @@ def with_interval(effect: pd.Series, digits: int = 3) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def what_came(parts: Iterable[tuple[pd.Series, float, float]]) -> str:
-    """Of a prediction: "came true", "failed" or "open".
-
-    parts: an interval (``low`` and ``high``), and the lowest and the highest value that was predicted of it.
-    It came true where all intervals lie inside, and failed where one lies outside.
-    """
-    parts = list(parts)
-    if all(lowest <= one["low"] and one["high"] <= highest for one, lowest, highest in parts):
-        return "came true"
-    return "failed" if any(one["high"] < low or one["low"] > high for one, low, high in parts) else "open"
-
-
-def predictions(scored: Iterable[tuple[str, str]]) -> str:
-    """A Markdown table of predictions, each with what came of it."""
-    rows = [[str(i), claim, f"**{came}**"] for i, (claim, came) in enumerate(scored, 1)]
-    return markdown_table(["", "predicted", "what came"], rows)
-
-
 def percent(fraction: float, digits: int = 1) -> str:
     """0.6853 -> "68.5 %"."""
     return f"{100 * fraction:.{digits}f} %"

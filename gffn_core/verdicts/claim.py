@@ -1,4 +1,4 @@
-"""A claim as data, and the runs that it rests on."""
+"""A claim as data, and the runs that it rests on; a prediction of our own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +41,17 @@ class Claim:
     fitted: bool = False
     whole: tuple[str, ...] = ()
     nets: tuple[str, ...] = NETS
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A line of ``book/predictions.md`` and its test.
+
+    measure: the nets of its group -> what was measured; None where some are missing.
+    """
+
+    statement: str
+    measure: Callable[[pd.DataFrame], Measured | None]
 
 
 # What claims are about

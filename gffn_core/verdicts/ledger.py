@@ -18,14 +18,12 @@ confirmatory, our own (``BEYOND``) exploratory, and each family keeps its chance
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import pandas as pd
 
 from gffn_core.verdicts import opinion
-from gffn_core.verdicts.claim import BEYOND, Claim, lacking, notes, rows_of
+from gffn_core.verdicts.claim import BEYOND, lacking, notes, rows_of
 from gffn_core.verdicts.claims import accuracy, calibration, ood, theory
-from gffn_core.verdicts.intervals import holm
-from gffn_core.verdicts.rules import verdict
+from gffn_core.verdicts.rules import decided
 from gffn_core.verdicts.values import pairs_of
 
 CLAIMS = [*theory.CLAIMS, *accuracy.CLAIMS, *calibration.CLAIMS, *ood.CLAIMS]
@@ -36,10 +34,9 @@ def ledger(
     records: Iterable[dict],
     step_ratios: Sequence[float] = (),
     *,
-    claims: Sequence[Claim] = CLAIMS,
     second_opinion: bool = False,
 ) -> pd.DataFrame:
-    """One row per claim, in the order of ``claims``: the claim, its verdict, and what it rests on.
+    """One row per claim, in the order of ``CLAIMS``: the claim, its verdict, and what it rests on.
 
     ``records`` are those of ``profiles.evidence``; runs that diverged are left out. ``effect`` and the
     interval ``low`` to ``high``, corrected for the family, are in ``unit``; ``above`` and ``below`` are the
@@ -47,9 +44,9 @@ def ledger(
     see ``opinion.seeds_needed``. step_ratios: times of a step, joint over conditional, which
     ``tables.step_ratios`` reads. second_opinion: ``other_methods`` says where they disagree (some 20 s).
     """
-    table = pairs_of(records, tuple(dict.fromkeys(loss for claim in claims for loss in claim.nets)))
+    table = pairs_of(records)
     rows, measured, untestable = [], [], []
-    for claim in claims:
+    for claim in CLAIMS:
         used = rows_of(table, claim) if claim.nets else table[:0]
         partial = lacking(used, claim)
         found = None
@@ -67,14 +64,13 @@ def ledger(
         measured.append(found)
         untestable.append(bool(partial))
     out = pd.DataFrame(rows)
-    p = pd.Series([np.nan if one is None else one.p for one in measured])
-    out["p"], level = p, p * np.nan
-    for _, family in out.groupby("family"):
-        out.loc[family.index, "p"], level[family.index] = holm(p[family.index])
-    out["verdict"] = [
-        UNTESTABLE if lacks else verdict(one, corrected)
-        for lacks, one, corrected in zip(untestable, measured, out["p"])
+    found = [
+        decided([measured[i] for i in family.index]).set_index(family.index)
+        for _, family in out.groupby("family")
     ]
+    out = out.join(pd.concat(found))
+    out.loc[untestable, "verdict"] = UNTESTABLE
+    level = out.pop("level")
     known = [
         i
         for i, one in enumerate(measured)
@@ -85,11 +81,4 @@ def ledger(
     out["other_methods"] = pd.Series(
         {i: opinion.disagreement(measured[i]) for i in asked}, out.index, str
     ).fillna("")
-    nothing = dict.fromkeys(("effect", "low", "high", "above", "below"), np.nan)
-    effects = [
-        nothing
-        if one is None
-        else dict(zip(nothing, (one.estimate.effect, *one.interval(alpha), one.low, one.high)))
-        for one, alpha in zip(measured, level)
-    ]
-    return out.join(pd.DataFrame(effects))
+    return out

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gffn_core.data.datasets import TITLES
+from gffn_core.data.datasets import SUBSETS, TITLES
 from gffn_core.losses import LABEL_SPACES
-from gffn_core.verdicts.intervals import DOUBLINGS, Estimate, estimate, evenly, per_doubling
+from gffn_core.verdicts.intervals import DOUBLINGS, Estimate, estimate, evenly, holm, per_doubling
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,22 @@ def verdict(measured: Measured | None, p: float) -> str:
     return "reproduced" if measured.inside < measured.outside else "not reproduced"
 
 
+def decided(family: Sequence[Measured | None]) -> pd.DataFrame:
+    """What is decided of a family of claims, which keeps its chance of any wrong decision at 5 % (Holm).
+
+    A row each: ``p``, corrected, the ``level`` at which it was tested, the ``verdict``, the ``effect`` and
+    the interval ``low`` to ``high`` at that level, and the boundaries of what is claimed, ``above`` and
+    ``below``.
+    """
+    p, level = holm([np.nan if one is None else one.p for one in family])
+    rows = [
+        (np.nan,) * 5 if one is None else (one.estimate.effect, *one.interval(alpha), one.low, one.high)
+        for one, alpha in zip(family, level)
+    ]
+    table = pd.DataFrame(rows, columns=["effect", "low", "high", "above", "below"], dtype=float)
+    return table.assign(p=p, level=level, verdict=[verdict(*one) for one in zip(family, p)])
+
+
 # Regions
 
 
@@ -133,6 +149,36 @@ def all_of(parts: Iterable[Measured | None]) -> Measured | None:
     return replace(weakest, outside=outside, tests=len(parts) * weakest.tests)
 
 
+def in_all(values: pd.Series, what: str, low: float = -np.inf, high: float = np.inf) -> Measured | None:
+    """In every cell of ``values``, one a seed, the mean lies above ``low`` and below ``high``.
+
+    The index has the level ``seed``; its others tell cells. what: is measured, for the note.
+    """
+    cells = [name for name in values.index.names if name != "seed"]
+    groups = values.dropna().groupby(level=cells) if cells else [((), values.dropna())]
+    return all_of(
+        named(
+            between(estimate(_by_seed(part)), low, high), ", ".join(filter(None, (what, named_cell(index))))
+        )
+        for index, part in groups
+    )
+
+
+def _by_seed(values):
+    seeds = pd.MultiIndex.from_arrays([values.index.get_level_values("seed")], names=["seed"])
+    return pd.DataFrame({"value": values.to_numpy(), "margin": 0.0}, seeds)
+
+
+def named(measured: Measured | None, what: str) -> Measured | None:
+    """The same, with a note that says what was measured."""
+    return measured and replace(measured, note="; ".join(filter(None, (what, measured.note))))
+
+
+def exactly(value: float, what: str = "", low: float = -np.inf, high: float = np.inf) -> Measured:
+    """What has no spread, such as a count, lies above ``low`` and below ``high``."""
+    return named(between(Estimate(value, 0.0, np.inf), low, high), what)
+
+
 def any_of(parts: Iterable[Measured | None]) -> Measured | None:
     """At least one part holds: the opposite of all parts failing."""
     parts = list(parts)
@@ -177,7 +223,8 @@ def _over_cells(combine, values, margin, sign, title):
 
 
 def named_cell(index: Sequence) -> str:
-    return " ".join(str(TITLES.get(part, part)) for part in index if part not in LABEL_SPACES)
+    whole = [SUBSETS.get(part, (part,))[0] for part in index if part not in LABEL_SPACES]
+    return " ".join(str(TITLES.get(part, part)) for part in whole)
 
 
 def listed(title: str, effects: dict[Sequence, float], most: int = 6) -> str:

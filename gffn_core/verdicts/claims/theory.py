@@ -9,7 +9,7 @@ from scipy import stats
 from gffn_core.losses import LABEL_SPACES, conditional_nll, joint_nll, log_partition
 from gffn_core.verdicts.claim import Claim
 from gffn_core.verdicts.intervals import Estimate
-from gffn_core.verdicts.rules import Measured, between
+from gffn_core.verdicts.rules import Measured, between, exactly
 
 
 def batch_of_one(_) -> Measured:
@@ -24,7 +24,7 @@ def batch_of_one(_) -> Measured:
         )
         for gap in (first - second, first_slope - second_slope):
             worst = max(worst, gap.abs().max().item())
-    return _exact(worst)
+    return exactly(worst, high=1e-12)
 
 
 def weighted_average(_) -> Measured:
@@ -39,17 +39,13 @@ def weighted_average(_) -> Measured:
         weights = log_partition(logits, label_space=label_space).softmax(-1)[..., None]
         inner = logits.softmax(-1) if label_space == "categorical" else logits.sigmoid()
         worst = max(worst, (gradient - (weights * inner - onehot / 32)).abs().max().item())
-    return _exact(worst)
+    return exactly(worst, high=1e-12)
 
 
 def _with_gradient(loss, logits, labels, label_space):
     logits = logits.clone().requires_grad_()
     value = loss(logits, labels, label_space=label_space)
     return value.detach(), torch.autograd.grad(value.sum(), logits)[0]
-
-
-def _exact(worst):
-    return between(Estimate(worst, 0.0, np.inf), high=1e-12)
 
 
 def overhead(ratios: Sequence[float]) -> Measured | None:

@@ -1,0 +1,169 @@
+"""What we predicted of losses that even ln Z and of those that curb confidence."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from gffn_core.experiments import choice, profiles, tables
+from gffn_core.experiments.store import Store
+from gffn_core.training.course import LOWEST_NLL, SCHEMES
+from gffn_core.training.step import options_of
+from gffn_core.verdicts.claim import Prediction
+from gffn_core.verdicts.rules import Measured, all_of, exactly, in_all
+
+WAYS = {  # loss: what it is called
+    "conditional": "standard",
+    "joint": "joint",
+    "variance": "variance",
+    "self_normalised": "self-normalised",
+    "squared": "squared",
+    "z_loss": "z-loss",
+    "label_smoothing": "label smoothing",
+    "confidence_penalty": "confidence penalty",
+    "logit_penalty": "logit penalty",
+    "logit_norm": "LogitNorm",
+}
+EVENING, WEIGHT_DECAY = list(WAYS.values())[1:6], "weight decay"
+RELATED = (("variance", "joint"), ("squared", "self-normalised"))  # to second order the same
+METRICS = {"test_accuracy": "accuracy", "ece": "ECE", "scaled_nll": "scaled NLL"}
+LEVEL = {"test_accuracy": 0.01, "ece": 0.02, "scaled_nll": 0.02}  # within it two nets count as the same
+
+
+def read(store: Store) -> pd.DataFrame:
+    """Nets of the profiles ``mechanism`` and ``centred``, batch size 128: a row per net and scheme.
+
+    The columns of ``tables.frame``, the ``way`` to train, its ``weight`` (1 where it has another option or
+    none), whether logits were ``centred``, and whether validation images had ``chosen`` this setting.
+    """
+    parts = []
+    for profile in ("mechanism", "centred"):
+        records = store.select(profiles.profile(profile).runs(batch_sizes=[128]))
+        best = set(choice.by_val_nll(store.select(profiles.profile(f"{profile}_tuning").runs())))
+        about = pd.DataFrame(
+            [
+                {
+                    "key": record["key"],
+                    "way": WEIGHT_DECAY if run.weight_decay else WAYS[run.loss],
+                    "weight": next(iter(_weights(run)), 1.0),
+                    "centred": run.centred,
+                    "chosen": replace(run, seed=0) in best,
+                }
+                for run, record in records.items()
+            ]
+        )
+        parts.append(tables.frame(records.values(), (*SCHEMES, LOWEST_NLL)).merge(about))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _weights(run):
+    options = options_of(run.loss) | dict(run.options)
+    return (options[name] for name in ("kl_weight", "weight") if name in options)
+
+
+def of(
+    nets: pd.DataFrame, way: str, metric: str, *, weight: float | None = None, centred=False, scheme="long"
+) -> pd.Series:
+    """By data set and seed a metric of a way's nets: of that weight, or (None) as it was chosen."""
+    rows = nets[(nets["way"] == way) & (nets["scheme"] == scheme) & (nets["centred"] == centred)]
+    rows = rows[rows["chosen"] if weight is None else rows["weight"] == weight]
+    return rows.set_index(["dataset", "seed"])[metric].sort_index()
+
+
+def on(nets: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    return nets[nets["dataset"] == dataset]
+
+
+def same_net(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(
+            of(nets, one, metric, weight=1.0) - of(nets, other, metric, weight=1.0),
+            f"{METRICS[metric]}, {one} minus {other}",
+            -level,
+            level,
+        )
+        for one, other in RELATED
+        for metric, level in LEVEL.items()
+    )
+
+
+def chosen_above_one(nets: pd.DataFrame) -> Measured:
+    ours = nets[nets["way"].isin(["joint", "self-normalised"]) & nets["chosen"] & ~nets["centred"]]
+    weights = ours.groupby(["dataset", "way"])["weight"].first()
+    return exactly((weights > 1).sum(), f"of {len(weights)} weights", low=len(weights) - 0.5)
+
+
+def no_more_than_a_z_loss(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(
+            of(nets, "z-loss", metric) - of(nets, "joint", metric),
+            f"{METRICS[metric]}, z-loss minus joint",
+            -level,
+            level,
+        )
+        for metric, level in (("test_accuracy", 0.005), ("scaled_nll", 0.02))
+    )
+
+
+def calibrate_but_do_not_refine(
+    nets: pd.DataFrame, ways: tuple[str, ...] = ("label smoothing", "confidence penalty", "LogitNorm")
+) -> Measured | None:
+    parts = []
+    for way in ways:
+        ece = of(nets, way, "ece") - of(nets, "joint", "ece", weight=1.0)
+        parts.append(in_all(ece, f"ECE, {way} minus joint", high=0))
+        for dataset in nets["dataset"].unique():
+            here = on(nets, dataset)
+            best = min(EVENING, key=lambda one: of(here, one, "scaled_nll").mean())
+            finer = of(here, way, "scaled_nll") - of(here, best, "scaled_nll")
+            parts.append(in_all(finer, f"scaled NLL, {way} minus {best}", low=0))
+    return all_of(parts)
+
+
+def decay_moves_least(nets: pd.DataFrame) -> Measured | None:
+    moved = {
+        way: (of(nets, way, "ece") - of(nets, "standard", "ece")).abs()
+        for way in nets["way"].unique()
+        if way != "standard"
+    }
+    least = moved.pop(WEIGHT_DECAY)
+    return all_of(
+        in_all(other - least, f"ECE moved by {way} minus by decay", low=0) for way, other in moved.items()
+    )
+
+
+def centred_is_calibrated_and_worse(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(
+            of(nets, "joint", metric, weight=1.0, centred=True) - of(nets, "joint", metric, weight=1.0),
+            f"{METRICS[metric]}, centred minus free",
+            high=0,
+        )
+        for metric in ("ece", "test_accuracy")
+    )
+
+
+PREDICTIONS = [
+    Prediction(
+        "At weight 1 the joint loss and the variance train the same net, and so do the self-normalised loss"
+        " and the squared distance.",
+        same_net,
+    ),
+    Prediction(
+        "The chosen weight of the joint and of the self-normalised loss is above 1.", chosen_above_one
+    ),
+    Prediction(
+        "At its chosen weight the z-loss is within .005 (accuracy) and .02 (scaled NLL) of the joint loss at"
+        " its own.",
+        no_more_than_a_z_loss,
+    ),
+    Prediction(
+        "Label smoothing, confidence penalty and LogitNorm calibrate at least as well as the joint loss at"
+        " weight 1, and none has a lower scaled NLL than the best loss that evens ln Z.",
+        calibrate_but_do_not_refine,
+    ),
+    Prediction("Weight decay moves the ECE least of all.", decay_moves_least),
+    Prediction(
+        "With centred logits the joint loss calibrates better and classifies worse than with free ones.",
+        centred_is_calibrated_and_worse,
+    ),
+]

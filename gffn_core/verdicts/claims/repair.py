@@ -1,0 +1,94 @@
+"""What we predicted of reference inputs in the sum of the joint loss."""
+
+import pandas as pd
+
+from gffn_core.experiments import choice, profiles, tables
+from gffn_core.experiments.store import Store
+from gffn_core.verdicts.claim import Prediction
+from gffn_core.verdicts.rules import Measured, all_of, in_all
+
+FOUR = "references blur+mixed+shuffled8+noise"
+NONE, BLUR = "", "references blur"  # settings, as ``choice.in_words`` calls them
+ACCURACY = ("test_accuracy", "")
+OWN = "own score"
+NETS = {
+    "conditional": "the standard net",
+    "joint": "the joint net",
+    "self_normalised": "the self-normalised net",
+}
+
+
+def read(store: Store) -> pd.DataFrame:
+    """Nets of the profile ``references``, batch size 128: indexed by ``loss``, ``setting`` and ``seed``.
+
+    Columns (score, set) are AUROCs, of the net's ``OWN`` score too; ``ACCURACY`` is that on test images.
+    """
+    records = store.select(profiles.profile("references").runs(batch_sizes=[128]))
+    nets = tables.frame(records.values(), ("long",)).assign(setting=[*map(choice.in_words, records)])
+    scored = pd.read_csv(store.published / "detection_references.csv").fillna({"setting": ""})
+    scored = pd.concat([scored, choice.own_score(scored).assign(score=OWN)])
+    net = ["loss", "setting", "seed"]
+    wide = scored.pivot(index=net, columns=["score", "set"], values="auroc")
+    wide[ACCURACY] = nets.set_index(net)["test_accuracy"]
+    return wide.sort_index()
+
+
+def _of(nets, loss, setting, column):
+    return nets.loc[(loss, setting), column]
+
+
+def _auroc(nets, loss, setting, name, score=OWN):
+    return _of(nets, loss, setting, (score, name))
+
+
+def finds_svhn(nets: pd.DataFrame) -> Measured | None:
+    ours = _auroc(nets, "joint", FOUR, "svhn")
+    parts = [in_all(ours, "AUROC", low=0.8)]
+    for loss in NETS:
+        softmax = _auroc(nets, loss, NONE, "svhn", "max_softmax")
+        parts.append(in_all(ours - softmax, f"AUROC, minus max softmax of {NETS[loss]}", low=0))
+    return all_of(parts)
+
+
+def exposure_finds_what_is_like_references(nets: pd.DataFrame) -> Measured | None:
+    parts = []
+    for name, sign in (("noise", 1), ("shuffled", 1), ("mnist", -1), ("fashion_mnist", -1)):
+        more = _auroc(nets, "outlier_exposure", FOUR, name) - _auroc(nets, "joint", FOUR, name)
+        side = {"low": 0.0} if sign > 0 else {"high": 0.0}
+        parts.append(in_all(more, f"AUROC on {name.replace('_', ' ')}", **side))
+    return all_of(parts)
+
+
+def costs_little(nets: pd.DataFrame) -> Measured | None:
+    none = _of(nets, "joint", NONE, ACCURACY)
+    one, ten = (_of(nets, "joint", of, ACCURACY) - none for of in (FOUR, f"kl_weight 10.0, {FOUR}"))
+    return all_of([in_all(one, "accuracy, weight 1", -0.01), in_all(ten, "accuracy, weight 10", high=-0.02)])
+
+
+def is_augmentation(nets: pd.DataFrame) -> Measured | None:
+    labelled = _of(nets, "labelled", BLUR, ACCURACY) - _of(nets, "conditional", NONE, ACCURACY)
+    in_the_sum = _of(nets, "joint", BLUR, ACCURACY) - _of(nets, "joint", NONE, ACCURACY)
+    return in_all(labelled - in_the_sum, "accuracy, difference of the gains", -0.01, 0.01)
+
+
+PREDICTIONS = [
+    Prediction(
+        "With all four kinds $\\ln p(x)$ tells SVHN with an AUROC above .8, and better than max softmax of"
+        " any net without references.",
+        finds_svhn,
+    ),
+    Prediction(
+        "Outlier exposure with the same references is better than $\\ln p(x)$ on noise and on shuffled"
+        " patches, and worse on MNIST and Fashion-MNIST.",
+        exposure_finds_what_is_like_references,
+    ),
+    Prediction(
+        "References cost less than .01 of accuracy at weight 1 of the KL term, and more than .02 at weight"
+        " 10.",
+        costs_little,
+    ),
+    Prediction(
+        "Blurred images with their labels gain as much accuracy as blurred references in the sum.",
+        is_augmentation,
+    ),
+]
