@@ -31,10 +31,7 @@ UNTESTABLE = "not testable here"
 
 
 def ledger(
-    records: Iterable[dict],
-    step_ratios: Sequence[float] = (),
-    *,
-    second_opinion: bool = False,
+    records: Iterable[dict], step_ratios: Sequence[float] = (), *, second_opinion: bool = False
 ) -> pd.DataFrame:
     """One row per claim, in the order of ``CLAIMS``: the claim, its verdict, and what it rests on.
 

@@ -152,10 +152,13 @@ def all_of(parts: Iterable[Measured | None]) -> Measured | None:
 def in_all(values: pd.Series, what: str, low: float = -np.inf, high: float = np.inf) -> Measured | None:
     """In every cell of ``values``, one a seed, the mean lies above ``low`` and below ``high``.
 
-    The index has the level ``seed``; its others tell cells. what: is measured, for the note.
+    The index has the level ``seed``; its others tell cells. what: is measured, for the note. None where a
+    value is missing.
     """
+    if values.isna().any():
+        return None
     cells = [name for name in values.index.names if name != "seed"]
-    groups = values.dropna().groupby(level=cells) if cells else [((), values.dropna())]
+    groups = values.groupby(level=cells) if cells else [((), values)]
     return all_of(
         named(
             between(estimate(_by_seed(part)), low, high), ", ".join(filter(None, (what, named_cell(index))))

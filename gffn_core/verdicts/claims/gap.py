@@ -1,0 +1,192 @@
+"""What we predicted of ways to close the gap between small and large batches."""
+
+import pandas as pd
+
+from gffn_core.experiments import profiles, tables
+from gffn_core.experiments.store import Store
+from gffn_core.training.course import LOWEST_NLL
+from gffn_core.training.run import Run
+from gffn_core.verdicts.claim import Prediction
+from gffn_core.verdicts.rules import Measured, all_of, any_of, in_all
+
+SMALL, LARGE = 32, 2048
+STANDARD, OURS = "standard", "self-normalised"
+NETS = {"conditional": STANDARD, "self_normalised": OURS}
+PLAIN, LONG = "plain", "plain, 200 epochs"
+GHOST, DROPOUT, DECAY, AUGMENTED = "ghost batch norm", "dropout", "weight decay", "augmentation"
+ALONE, TOGETHER = (GHOST, DROPOUT, DECAY, AUGMENTED), "together"
+ACCURACY, NLL = "test_accuracy", "scaled_nll"
+BETTER = {ACCURACY: 1, NLL: -1}  # the direction
+TITLES = {ACCURACY: "accuracy", NLL: "NLL"}
+RATE = 8e-3  # of thesis (5.1) at the large batch
+
+
+def way_of(run: Run) -> str:
+    """What is done beside the plain net; at the large batch that has the rate of thesis (5.1)."""
+    used = {
+        GHOST: run.norm == "ghost",
+        DROPOUT: run.dropout > 0,
+        DECAY: run.weight_decay > 0,
+        AUGMENTED: bool(run.augmentation),
+    }
+    names = [name for name, is_used in used.items() if is_used]
+    if names:
+        return names[0] if len(names) == 1 else TOGETHER
+    if run.batch_size == LARGE and run.learning_rate < RATE:
+        return LONG if run.learning_rate == Run.learning_rate else f"{PLAIN}, rate {run.learning_rate:g}"
+    return PLAIN
+
+
+def read(store: Store) -> pd.DataFrame:
+    """Nets of the profile ``gap`` at the epoch with the lowest validation NLL.
+
+    Rows ``net`` (of ``NETS``), ``batch_size``, ``seed``; columns ``metric``, ``way``. NaN where a run is
+    missing.
+    """
+    runs = profiles.profile("gap").runs()
+    records = [record for record in store.select(runs).values() if not record["diverged"]]
+    nets = tables.frame(records, (LOWEST_NLL,))
+    nets["way"] = [way_of(Run.of(record["run"])) for record in records]
+    nets["net"] = nets["loss"].map(NETS)
+    levels = {"net": NETS.values(), "batch_size": (SMALL, LARGE), "seed": {run.seed for run in runs}}
+    columns = {"metric": [*TITLES, "nll", "ece"], "way": dict.fromkeys(map(way_of, runs))}
+    rows, columns = (pd.MultiIndex.from_product(map(list, of.values()), names=of) for of in (levels, columns))
+    return nets.pivot(index=[*levels], columns="way", values=columns.levels[0]).reindex(rows, columns=columns)
+
+
+def _of(nets, metric, way, net=None, size=None):
+    """A metric of a way, by the levels that are not given; NaN where nobody trained it."""
+    found = nets[metric, way] if (metric, way) in nets else pd.Series(float("nan"), nets.index)
+    for level, value in (("net", net), ("batch_size", size)):
+        if value is not None:
+            found = found.xs(value, level=level)
+    return found
+
+
+def _gain(nets, metric, way, than=PLAIN, **part):
+    """By how much a way is better than another."""
+    return BETTER[metric] * (_of(nets, metric, way, **part) - _of(nets, metric, than, **part))
+
+
+def rate_halves_the_gap(nets: pd.DataFrame) -> Measured | None:
+    small, long, fast = (
+        _of(nets, NLL, way, size=size) for way, size in ((PLAIN, SMALL), (LONG, LARGE), (PLAIN, LARGE))
+    )
+    return in_all((small + long) / 2 - fast, "NLL below the middle", low=0)
+
+
+def augmentation_is_best_alone(nets: pd.DataFrame) -> Measured | None:
+    parts = [in_all(_gain(nets, ACCURACY, AUGMENTED), "accuracy gained", low=0.03)]
+    for other in (GHOST, DROPOUT, DECAY):
+        parts += [
+            in_all(_gain(nets, metric, AUGMENTED, other), f"{TITLES[metric]}, better than {other}", low=0)
+            for metric in BETTER
+        ]
+        if other != DROPOUT:
+            parts.append(in_all(_gain(nets, NLL, DROPOUT, other), f"NLL, dropout and {other}", low=0))
+    return all_of(parts)
+
+
+def decay_gains_little(nets: pd.DataFrame) -> Measured | None:
+    return in_all(_gain(nets, ACCURACY, DECAY), "accuracy gained", high=0.01)
+
+
+def ghosts_close_it(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(
+            _of(nets, metric, GHOST, size=SMALL) - _of(nets, metric, GHOST, size=LARGE),
+            TITLES[metric],
+            -level,
+            level,
+        )
+        for metric, level in ((ACCURACY, 0.01), (NLL, 0.03))
+    )
+
+
+def small_batches_stay_ahead(nets: pd.DataFrame) -> Measured | None:
+    parts = [
+        in_all(
+            _of(nets, ACCURACY, TOGETHER, size=SMALL) - _of(nets, ACCURACY, TOGETHER, size=LARGE),
+            "accuracy, together",
+            high=0.015,
+        )
+    ]
+    for metric, sign in BETTER.items():
+        best = []
+        for size in (SMALL, LARGE):
+            ways = sign * nets[metric].xs(size, level="batch_size").unstack("net")
+            if ways.dropna(axis=1, how="all").isna().any(axis=None) or ways.isna().all(axis=None):
+                return None
+            best.append(ways[ways.mean().idxmax()])
+        parts.append(in_all(best[0] - best[1], f"{TITLES[metric]}, best of {SMALL} and of {LARGE}", low=0))
+    return all_of(parts)
+
+
+def joint_gain_is_regularisation(nets: pd.DataFrame) -> Measured | None:
+    levels = {ACCURACY: 0.01, NLL: 0.02}
+    ahead = {
+        (metric, way): BETTER[metric]
+        * (_of(nets, metric, way, net=OURS) - _of(nets, metric, way, net=STANDARD))
+        for metric in levels
+        for way in (TOGETHER, PLAIN)
+    }
+    alike = [
+        in_all(ahead[metric, TOGETHER], f"{TITLES[metric]}, together", -one, one)
+        for metric, one in levels.items()
+    ]
+    plain = [
+        in_all(ahead[metric, PLAIN].xs(SMALL, level="batch_size"), f"{TITLES[metric]}, plain", low=one)
+        for metric, one in levels.items()
+    ]
+    return all_of([*alike, any_of(plain)])
+
+
+def half_is_left_beside_others(nets: pd.DataFrame) -> Measured | None:
+    def gain(way):
+        return _of(nets, NLL, way, STANDARD, SMALL) - _of(nets, NLL, way, OURS, SMALL)
+
+    parts = []
+    for way in (AUGMENTED, DROPOUT):
+        parts.append(in_all(gain(way), f"NLL gained beside {way}", low=0))
+        parts.append(
+            in_all(gain(PLAIN) / 2 - gain(way), f"NLL, half of the gain minus that beside {way}", low=0)
+        )
+    return all_of(parts)
+
+
+PREDICTIONS = [
+    Prediction(
+        "For both losses the rate of .008 takes away at least half of what the NLL at 2048, 200 epochs at"
+        " .001, lies above that at 32.",
+        rate_halves_the_gap,
+    ),
+    Prediction(
+        "Augmentation is the best method alone in accuracy and in NLL, at both batch sizes and for both"
+        " losses, and gains at least .03 of accuracy. Dropout is the second best in NLL.",
+        augmentation_is_best_alone,
+    ),
+    Prediction(
+        "Weight decay gains less than .01 of accuracy at both batch sizes and for both losses.",
+        decay_gains_little,
+    ),
+    Prediction(
+        "With ghost batch norm alone the nets of 2048 are within .01 in accuracy and .03 in NLL of those"
+        " of 32.",
+        ghosts_close_it,
+    ),
+    Prediction(
+        "Together: the best accuracy and the best NLL of all are those of nets trained at batch size 32, and"
+        " for neither loss are they more than .015 in accuracy above those of 2048.",
+        small_batches_stay_ahead,
+    ),
+    Prediction(
+        "Together, at both batch sizes, the two losses differ by less than .01 in accuracy and .02 in NLL,"
+        " while of the plain nets at 32 the self-normalised one is better by more than that in one of them.",
+        joint_gain_is_regularisation,
+    ),
+    Prediction(
+        "Beside augmentation alone, and beside dropout alone, the self-normalised loss still gains in NLL at"
+        " 32, by less than half of what it gains on the plain net.",
+        half_is_left_beside_others,
+    ),
+]
