@@ -34,7 +34,7 @@ from gffn_core.experiments import tables
 from gffn_core.pages import publish, words
 from gffn_core.pages.chapter import open_chapter
 from gffn_core.pages.style import STYLE, batch_axis, label_axes, literal
-from gffn_core.verdicts import intervals, values
+from gffn_core.verdicts import intervals, predictions, values
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
 pairs = values.pairs_of(chapter.records)
@@ -249,6 +249,48 @@ display(
 )
 
 # %% [markdown]
+# ## How often were we right?
+#
+# For the experiments beyond the thesis we wrote down [what we expected](../book/predictions.md), before the
+# runs in question. The same rule scores that, each group a family of its own. **Before you look:** we knew
+# the theory and had seen first tries. How often were we right?
+
+# %% tags=["hide-input"]
+CHAPTERS = {
+    "Any batch size": "any_batch",
+    "What evens ln Z, and what curbs confidence": "relatives",
+    "References": "repair",
+    "Explanations as scores": "detection",
+    "Would you use it?": "contest",
+    "Closing the generalisation gap": "any_batch",
+}
+came = pd.DataFrame(
+    {
+        title: predictions.scored(group, chapter.store)["came"].value_counts()
+        for title, group in predictions.GROUPS.items()
+    }
+).T.reindex(columns=predictions.CAME.values())
+came = came.fillna(0).astype(int)
+known = came.drop(columns="no data")
+total, right, wrong = known.sum().sum(), known["came true"].sum(), known["failed"].sum()
+display(
+    Markdown(
+        words.markdown_table(
+            ["group", "came true", "failed", "open", "no runs yet"],
+            [[f"[{title}]({CHAPTERS[title]}.ipynb)", *map(str, row)] for title, row in came.T.items()],
+        )
+        + f"\n\n**Of {total} predictions that have their runs {right} came true and {wrong} failed;"
+        f" {total - right - wrong} are open.** A prediction often has several parts, and one that fails is"
+        " enough."
+    )
+)
+assert wrong > total / 4 and right < total / 2
+
+# %% [markdown]
+# **Why so few?** A theory that fits what is known is cheap. And in one place we were wrong in earnest: the
+# contest overturned six of nine, as we had not thought that a large weight would do anything. That is what
+# the page of predictions is for. Without it we would have told each result as if we had known it.
+#
 # **Limits.** An interval covers other seeds, not other nets, learning rates or test images
 # ([choices](choices.ipynb) changes some of them). Six seeds make a normal distribution plausible and cannot
 # prove it. "Inconclusive" is a statement about our runs, not about the thesis.

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gffn_core.experiments.store import Store
 from gffn_core.verdicts.claim import Prediction
-from gffn_core.verdicts.claims import any_batch, detection, gap, relatives, repair
+from gffn_core.verdicts.claims import any_batch, contest, detection, gap, relatives, repair
 from gffn_core.verdicts.rules import decided
 
 # By the heading on the page of predictions.
@@ -20,6 +20,7 @@ GROUPS: dict[str, ModuleType] = {
     "What evens ln Z, and what curbs confidence": relatives,
     "References": repair,
     "Explanations as scores": detection,
+    "Would you use it?": contest,
     "Closing the generalisation gap": gap,
 }
 CAME = {"reproduced": "came true", "not reproduced": "failed", "inconclusive": "open", "no data": "no data"}

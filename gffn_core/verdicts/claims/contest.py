@@ -1,0 +1,314 @@
+"""What we predicted of the contest between ways to train."""
+
+import pandas as pd
+
+from gffn_core.experiments import contest, profiles, tables
+from gffn_core.experiments.contest import OURS, STANDARD
+from gffn_core.experiments.store import Store
+from gffn_core.training.course import LOWEST_NLL
+from gffn_core.verdicts.claim import Prediction
+from gffn_core.verdicts.rules import Measured, all_of, any_of, exactly, in_all
+
+JOINT, DROPOUT, SMOOTHING = "joint", "dropout", "label smoothing"
+OTHERS = tuple(who for who in contest.CONTENDERS if who not in (STANDARD, *OURS))
+NEEDS = {  # metric: what it is called
+    "test_accuracy": "accuracy",
+    "nll": "NLL",
+    "ece": "ECE",
+    "scaled_nll": "NLL after T",
+    "auroc_max_softmax": "AUROC",
+}
+UP = ("test_accuracy", "auroc_max_softmax")  # more is better
+# Pairs of losses that even ln Z alike to second order.
+ALIKE = (("joint", "variance"), ("self-normalised", "squared"), ("self-normalised", "z-loss"))
+WEIGHTS = (25, 125)
+
+
+def on(store: Store, dataset: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """As ``contest.frame``: all that was tried, what was chosen of it, and the seeds that are reported."""
+    tuned, reported = (
+        contest.frame(store.select(profiles.profile(name).runs([dataset])).values())
+        for name in ("contest_tuning", "contest")
+    )
+    best = contest.chosen(tuned)
+    return tuned, best, reported.merge(best[["contender", "scheme", "setting"]])
+
+
+def relatives(store: Store) -> pd.DataFrame:
+    """Nets of the profile ``contest_relatives``, stopped.
+
+    ``contender`` is a loss and its weight to second order, "joint, 25".
+    """
+    records = store.select(profiles.profile("contest_relatives").runs())
+    nets = tables.frame(records.values(), (LOWEST_NLL,))
+    weights = [dict(run.options).get("kl_weight", dict(run.options).get("weight")) for run in records]
+    twice = nets["loss"].eq("z_loss") + 1
+    nets["contender"] = nets["loss"].str.replace("_", "-") + [f", {weight:g}" for weight in weights * twice]
+    return nets
+
+
+def read(store: Store) -> pd.DataFrame:
+    """Nets by ``dataset``, ``contender``, ``scheme`` and ``seed``: metrics and ``kl_weight``.
+
+    Stopped ones have what ``ensembles.measures`` found of their logits, too. "three joint" are as many joint
+    nets together, with the seed of the first.
+    """
+    nets = pd.concat(
+        [*(on(store, name)[-1] for name in ("cifar10_1000", "fashion_mnist_1000")), relatives(store)]
+    )
+    measured = pd.read_csv(store.published / "ensembles_contest.csv")
+    measured["key"] = measured["keys"].str.split("+").str[0]
+    own = measured.columns.difference([*nets, "keys", "size", "code"]).tolist()
+    alone = measured["size"] == 1
+    level = ["dataset", "contender", "scheme", "seed"]
+    together = measured[~alone].merge(nets[["key", *level]])
+    together["contender"] = "three " + together["contender"]
+    nets = nets.merge(measured.loc[alone, ["key", "scheme", *own]], how="left")
+    return pd.concat([nets, together]).set_index(level).sort_index()
+
+
+def of(nets: pd.DataFrame, metric: str, who: str, scheme: str = LOWEST_NLL) -> pd.Series:
+    """By data set and seed a metric of one contender."""
+    return nets.xs((who, scheme), level=("contender", "scheme"))[metric]
+
+
+def better(
+    nets: pd.DataFrame, metric: str, who: str, than: str = STANDARD, scheme: str = LOWEST_NLL
+) -> pd.Series:
+    """By how much one contender is better than another."""
+    return (1 if metric in UP else -1) * (of(nets, metric, who, scheme) - of(nets, metric, than, scheme))
+
+
+def _stopped_alike(nets: pd.DataFrame) -> Measured | None:
+    parts = [
+        in_all(better(nets, metric, who), f"{NEEDS[metric]}, {who} ahead of standard", -most, most)
+        for who in OURS
+        for metric, most in (("test_accuracy", 0.01), ("nll", 0.02))
+    ]
+    parts += [
+        in_all(better(nets, metric, DROPOUT, who), f"{NEEDS[metric]}, dropout ahead of {who}", low=0)
+        for metric in ("test_accuracy", "nll")
+        for who in (STANDARD, *OTHERS, *OURS)
+        if who != DROPOUT
+    ]
+    return all_of(parts)
+
+
+def _two_thirds_at_the_end(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(
+            of(nets, metric, who, "long") / of(nets, metric, STANDARD, "long"),
+            f"of the standard {NEEDS[metric]}, {who}",
+            high=2 / 3,
+        )
+        for who in (*OURS, SMOOTHING)
+        for metric in ("nll", "ece")
+    )
+
+
+def _weights_above_one(nets: pd.DataFrame) -> Measured:
+    weights = pd.concat([of(nets, "kl_weight", who, "long").groupby("dataset").first() for who in OURS])
+    return exactly((weights > 1).sum(), f"of {len(weights)} weights", low=len(weights) - 0.5)
+
+
+def _alike_after_scaling(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(better(nets, "scaled_nll", who), f"NLL after T, {who} ahead of standard", -0.03, 0.03)
+        for who in (*OTHERS, *OURS)
+        if who != DROPOUT
+    )
+
+
+def _three_beat_one(nets: pd.DataFrame) -> Measured | None:
+    parts = []
+    for metric, sign in (("test_accuracy", 1), ("scaled_nll", -1)):
+        three = of(nets, metric, f"three {STANDARD}")
+        firsts = three.index.get_level_values("seed").unique()
+        for who in contest.CONTENDERS:
+            single = of(nets, metric, who)
+            group = firsts[firsts.searchsorted(single.index.get_level_values("seed"), "right") - 1]
+            of_group = single.groupby([single.index.get_level_values("dataset"), group]).mean()
+            ahead = sign * (three - of_group.rename_axis(["dataset", "seed"]))
+            parts.append(in_all(ahead, f"{NEEDS[metric]}, three standard ahead of one {who}", low=0))
+    return all_of(parts)
+
+
+def _detection_alike(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(better(nets, "auroc_max_softmax", who), f"AUROC, {who} ahead of standard", -0.05, 0.05)
+        for who in (*OTHERS, *OURS)
+    )
+
+
+def _no_need_for_ours(nets: pd.DataFrame) -> Measured | None:
+    stopped = [
+        in_all(better(nets, metric, who), f"{title}, {who} ahead of standard", high=0)
+        for who in OURS
+        for metric, title in NEEDS.items()
+    ]
+    at_end = [
+        in_all(
+            better(nets, metric, who, scheme="long"),
+            f"{NEEDS[metric]} at the end, {who} ahead of standard",
+            0,
+        )
+        for who in OURS
+        for metric in ("nll", "ece")
+    ]
+    beaten = any_of(
+        all_of(
+            in_all(better(nets, "ece", rival, who, "long"), f"ECE at the end, {rival} ahead of {who}", low=0)
+            for who in OURS
+        )
+        for rival in (SMOOTHING, "LogitNorm")
+    )
+    return all_of([*stopped, *at_end, beaten])
+
+
+def _form_does_not_matter(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(
+            better(nets, metric, f"{one}, {weight}", f"{other}, {weight}"),
+            f"{NEEDS[metric]}, {one} ahead of {other}, {weight}",
+            -most,
+            most,
+        )
+        for one, other in ALIKE
+        for weight in WEIGHTS
+        for metric, most in (("test_accuracy", 0.015), ("nll", 0.03))
+    )
+
+
+def _all_five_win(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        any_of(
+            all_of(
+                in_all(
+                    better(nets, metric, f"{loss}, {weight}").dropna(),  # on CIFAR-10 alone
+                    f"{NEEDS[metric]}, {loss} {weight} ahead of standard",
+                    low=least,
+                )
+                for metric, least in (("test_accuracy", 0.03), ("nll", 0.1))
+            )
+            for weight in WEIGHTS
+        )
+        for loss in dict.fromkeys(loss for pair in ALIKE for loss in pair)
+    )
+
+
+def _not_run_yet(nets: pd.DataFrame) -> None:
+    """The contest on 10,000 images."""
+
+
+def _matrix_leaves_the_lead(nets: pd.DataFrame) -> Measured | None:
+    matrix = "recalibrated_nll"
+    lead = better(nets, matrix, JOINT) - 2 / 3 * better(nets, "scaled_nll", JOINT)
+    rivals = [
+        any_of(
+            in_all(better(nets, matrix, ours, who), f"NLL after the matrix, {ours} ahead of {who}", low=0)
+            for ours in OURS
+        )
+        for who in (STANDARD, *OTHERS)
+    ]
+    return all_of([in_all(lead, "NLL after the matrix, lead beyond two thirds", low=0), *rivals])
+
+
+def _matrix_is_no_better(nets: pd.DataFrame) -> Measured:
+    gain = {
+        who: (of(nets, "scaled_nll", who) - of(nets, "recalibrated_nll", who)).groupby("dataset").mean()
+        for who in contest.CONTENDERS
+    }
+    count = (pd.DataFrame(gain) < 0.02).sum(axis=1).min()
+    return exactly(count, f"of {len(gain)} gain less than .02", low=6.5)
+
+
+def _rank_correlation(nets, metric, others):
+    """The lowest over data sets and ``others``, of means over seeds of the nine."""
+    means = (
+        nets.xs(LOWEST_NLL, level="scheme").groupby(level=["dataset", "contender"])[[metric, *others]].mean()
+    )
+    means = means.loc[:, [*contest.CONTENDERS], :]
+    return min(
+        part[metric].corr(part[other], method="spearman")
+        for _, part in means.groupby(level="dataset")
+        for other in others
+    )
+
+
+def _measures_agree(nets: pd.DataFrame) -> Measured:
+    worst = _rank_correlation(nets, "ece", ["smooth_ece", "ece_uniform15", "ece_quantile10"])
+    return exactly(worst, "the lowest rank correlation", low=0.9)
+
+
+def _risk_agrees(nets: pd.DataFrame) -> Measured | None:
+    parts = [in_all(better(nets, metric, JOINT), metric.upper(), low=0) for metric in ("aurc", "augrc")]
+    worst = _rank_correlation(nets, "aurc", ["augrc"])
+    return all_of([*parts, exactly(worst, "rank correlation", low=0.9)])
+
+
+PREDICTIONS = [
+    Prediction(
+        "Stopped, the joint and the self-normalised loss are within .01 (accuracy) and .02 (NLL) of the"
+        " standard one. Dropout is the best single way in both.",
+        _stopped_alike,
+    ),
+    Prediction(
+        "Trained to the end they have less than two thirds of the standard NLL and ECE, and so has label"
+        " smoothing.",
+        _two_thirds_at_the_end,
+    ),
+    Prediction("To the end, weights above 1 are chosen for both, on both data sets.", _weights_above_one),
+    Prediction(
+        "After a temperature, stopped, no way but dropout differs from the standard one by more than .03.",
+        _alike_after_scaling,
+    ),
+    Prediction(
+        "Three standard nets together, stopped, beat every single way in accuracy and in NLL after a"
+        " temperature.",
+        _three_beat_one,
+    ),
+    Prediction("No loss differs from the standard one by more than .05 in AUROC, stopped.", _detection_alike),
+    Prediction(
+        "So stopped, our losses win no need; to the end they beat the standard loss in NLL and ECE, but label"
+        " smoothing or LogitNorm beats them in ECE.",
+        _no_need_for_ours,
+    ),
+    Prediction(
+        "At the same weight the joint loss and the variance are within .015 (accuracy) and .03 (NLL), and so"
+        " are the self-normalised loss, the squared distance and the z-loss.",
+        _form_does_not_matter,
+    ),
+    Prediction(
+        "All five beat the standard loss by more than .03 in accuracy and .1 in NLL, at the better of two"
+        " weights.",
+        _all_five_win,
+    ),
+    Prediction(
+        "On 10,000 images of CIFAR-10 ours still beat the standard loss in NLL after scaling, by less than"
+        " .06; in accuracy by less than .02.",
+        _not_run_yet,
+    ),
+    Prediction("Dropout is the best single way there in NLL after scaling.", _not_run_yet),
+    Prediction("The weights that are chosen for ours there are 25 at most.", _not_run_yet),
+    Prediction(
+        "On 10,000 images of Fashion-MNIST no way, dropout apart, gains .01 of accuracy or .02 of NLL after"
+        " scaling.",
+        _not_run_yet,
+    ),
+    Prediction(
+        "After structured matrix scaling one of ours has the lowest NLL on both data sets, and the joint loss"
+        " at least two thirds of its lead after a temperature.",
+        _matrix_leaves_the_lead,
+    ),
+    Prediction("The matrix is worth less than .02 to at least seven of the nine.", _matrix_is_no_better),
+    Prediction(
+        "SmoothECE, ECE with 15 bins and with bins of equal mass order the nine as ECE does (rank"
+        " correlation of .9 or more).",
+        _measures_agree,
+    ),
+    Prediction(
+        "The joint net has a lower AURC and a lower AUGRC than the standard one, and the two order the nine"
+        " alike.",
+        _risk_agrees,
+    ),
+]
