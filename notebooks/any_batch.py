@@ -594,8 +594,8 @@ display(
         f" CIFAR-10 at 2,048 it differs by {words.with_interval(last, 1)}. On average its NLL after a"
         " temperature is lower on Fashion-MNIST at every batch size and on CIFAR-10 up to 512; at 1,024 it"
         f" is level, and at 2,048 higher by {-finer['cifar10_10000', 2048]:.3f}.\n\nIn {mixed} of"
-        f" {len(machines)} groups of paired nets one was trained on another kind of processor than the others.\n\n"
-        + claims.predictions(scored)
+        f" {len(machines)} groups of paired nets one was trained on another kind of processor than the"
+        " others.\n\n" + claims.predictions(scored)
     )
 )
 

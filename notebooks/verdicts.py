@@ -271,12 +271,12 @@ came = pd.DataFrame(
     }
 ).T.reindex(columns=predictions.CAME.values())
 came = came.fillna(0).astype(int)
-known = came.drop(columns="no data")
+known = came.drop(columns="no runs yet")
 total, right, wrong = known.sum().sum(), known["came true"].sum(), known["failed"].sum()
 display(
     Markdown(
         words.markdown_table(
-            ["group", "came true", "failed", "open", "no runs yet"],
+            ["group", *came],
             [[f"[{title}]({CHAPTERS[title]}.ipynb)", *map(str, row)] for title, row in came.T.items()],
         )
         + f"\n\n**Of {total} predictions that have their runs {right} came true and {wrong} failed;"

@@ -278,7 +278,7 @@ def test_predictions_of_closing_the_gap_are_scored():
     mirror = predictions.score(gap.PREDICTIONS, wrong)["came"]
     assert set(mirror[[2, 6, 7]]) == {"failed"}
     right.iloc[0] = np.nan
-    assert "no data" in set(predictions.score(gap.PREDICTIONS, right)["came"])
+    assert "no runs yet" in set(predictions.score(gap.PREDICTIONS, right)["came"])
 
 
 @pytest.mark.parametrize("group", predictions.GROUPS)
@@ -287,7 +287,7 @@ def test_every_prediction_of_the_page_is_scored(group):
     page = Path("book/predictions.md").read_text().split(f"\n## {group}\n")[1].split("\n## ")[0]
     found = predictions.scored(predictions.GROUPS[group], Store("results"))
     assert len(found) == len(re.findall(r"^\d{1,2}\. ", page, re.MULTILINE))
-    assert (found["note"][found["came"] != "no data"] != "").all()
+    assert (found["note"][found["came"] != "no runs yet"] != "").all()
 
 
 @pytest.mark.parametrize(

@@ -41,14 +41,14 @@ def short(table: pd.DataFrame) -> str:
 
 
 def predictions(table: pd.DataFrame) -> str:
-    """Of ``predictions.score``: what was predicted, what came, and the effect of the part that decides."""
+    """Of ``predictions.score``: what was predicted, what came, and of the part that decides the effect."""
     return _table(
         "predicted",
         (
             (
                 f"**{row.Index}** {row.statement}",
                 f"**{row.came}**",
-                "" if np.isnan(row.effect) else f"{_interval(row)} {words.escape(row.note)}",
+                "" if np.isnan(row.effect) else f"{_interval(row)} {words.escape(row.note)}; {_region(row)}",
             )
             for row in table.itertuples()
         ),
@@ -93,8 +93,16 @@ def _effect(row):
 def _interval(row):
     """An effect and, where it varies, its interval."""
     if np.isnan(row.low) or row.low == row.high:
-        return _rounded(row.effect)
+        return f"{row.effect:g}" if row.effect % 1 == 0 else _rounded(row.effect)
     return f"{_rounded(row.effect)} [{_rounded(row.low)}, {_rounded(row.high)}]"
+
+
+def _region(row):
+    """Where the effect was said to lie."""
+    if np.isinf(row.below):
+        return f"said: above {row.above:.2g}"
+    low = "below" if np.isinf(row.above) else f"{row.above:.2g} to"
+    return f"said: {low} {row.below:.2g}"
 
 
 def _seeds(row):

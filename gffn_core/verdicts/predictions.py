@@ -23,7 +23,12 @@ GROUPS: dict[str, ModuleType] = {
     "Would you use it?": contest,
     "Closing the generalisation gap": gap,
 }
-CAME = {"reproduced": "came true", "not reproduced": "failed", "inconclusive": "open", "no data": "no data"}
+CAME = {
+    "reproduced": "came true",
+    "not reproduced": "failed",
+    "inconclusive": "open",
+    "no data": "no runs yet",
+}
 
 
 def scored(group: ModuleType, store: Store) -> pd.DataFrame:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from gffn_core.evaluation.scores import SCORES
 from gffn_core.experiments import tables
 from gffn_core.experiments.profiles import THESIS_DATASETS
 from gffn_core.training.course import SCHEMES
@@ -19,27 +18,7 @@ from gffn_core.verdicts.rules import Measured, all_of, everywhere, positive
 
 NETS = ("conditional", "joint")  # of a pair of the thesis
 LUCK = 0.01  # of an area under the ROC curve, with the images
-METRICS = (
-    "key",
-    "title",
-    "official",
-    "margin",
-    "train_accuracy",
-    "test_accuracy",
-    "overconfidence",
-    "ece",
-    "ece_uniform15",
-    "ece_quantile10",
-    "scaled_ece",
-    "nll",
-    "scaled_nll",
-    "miscalibration",
-    "brier",
-    "aurc",
-    "train_spread",
-    "bins",
-    *(f"auroc_{score}" for score in SCORES),
-)
+METRICS = [name for name in tables.COLUMNS if name not in (*PAIR, "loss", "scheme")] + ["bins", "margin"]
 
 
 def pairs_of(records: Iterable[dict], losses: Sequence[str] = NETS) -> pd.DataFrame:
