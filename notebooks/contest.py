@@ -668,8 +668,8 @@ display(
 # ## What had we expected?
 #
 # [Our predictions](../book/predictions.md) (the group *Would you use it?*) were written before a net was
-# trained, 8 and 9 after validation images had shown who led, 14 to 17 before the measures in question; 10 to
-# 13 await their runs.
+# trained, 8 and 9 after validation images had shown who led, 14 to 17 before the measures in question. 10 to
+# 13 and 18 to 21 await their runs.
 
 # %% tags=["hide-input"]
 outcome = predictions.scored(predicted, store)

@@ -28,9 +28,11 @@ def test_every_contender_has_as_many_settings(values, rates):
         assert {contest.contender_of(run) for run in runs} == {name}
 
 
-def test_the_profile_is_the_contest():
-    runs = profile("contest_tuning").runs(["cifar10_1000"])
-    assert pd.Series(map(contest.contender_of, runs)).value_counts().eq(12).all()
+@pytest.mark.parametrize("name, among", (("contest", contest.CONTENDERS), ("combined", contest.COMBINED)))
+def test_the_profile_is_the_contest(name, among):
+    runs = profile(f"{name}_tuning").runs(["cifar10_1000"])
+    count = pd.Series(map(contest.contender_of, runs)).value_counts()
+    assert count.eq(12).all() and set(count.index) == set(among) and len(set(runs)) == len(runs)
 
 
 def test_the_lowest_nll_on_validation_images_is_chosen_for_each_scheme(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
 from gffn_core.training.course import LOWEST_NLL
@@ -26,6 +27,14 @@ CONTENDERS = {
     "joint": ("joint", {"kl_weight": (1.0, 5.0, 25.0, 125.0)}),
     "self-normalised": ("self_normalised", {"kl_weight": (1.0, 5.0, 25.0, 125.0)}),
 }
+# Several at once, with as many settings again.
+_MOVED = {"augmentation": ("flip+shift",)}
+COMBINED = {
+    "augmentation": ("conditional", _MOVED),
+    "dropout, augmentation": ("conditional", CONTENDERS["dropout"][1] | _MOVED),
+    "joint, augmentation": ("joint", CONTENDERS["joint"][1] | _MOVED),
+    "joint, weight decay": ("joint", {"kl_weight": (25.0, 125.0), "weight_decay": (0.5, 2.0)}),
+}
 STANDARD, OURS = "standard", ("joint", "self-normalised")
 RATES = (1e-3, 3e-4, 3e-3, 6e-4, 1.5e-3, 2e-4, 2e-3, 1e-4, 6e-3, 4e-4, 2.5e-4, 1.4e-4)
 SCHEMES = (LOWEST_NLL, "long")
@@ -34,11 +43,11 @@ SCHEMES = (LOWEST_NLL, "long")
 def settings(contender: str, values: int = 4, rates: int = 3) -> list[dict]:
     """What is tried of a contender, as fields of ``Run``: ``values`` times ``rates`` settings.
 
-    The one that tunes nothing else has as many learning rates instead.
+    So one that tunes nothing else has as many learning rates.
     """
-    loss, tuned = CONTENDERS[contender]
-    axes = {"learning_rate": RATES[: rates if tuned else values * rates]}
-    axes |= {name: among[:values] for name, among in tuned.items()}
+    loss, tuned = (CONTENDERS | COMBINED)[contender]
+    axes = {name: among[:values] for name, among in tuned.items()}
+    axes = {"learning_rate": RATES[: values * rates // prod(map(len, axes.values()))]} | axes
     options = options_of(loss).keys() & tuned
     return [
         {"loss": loss, "options": {name: point.pop(name) for name in options}} | point
@@ -48,10 +57,10 @@ def settings(contender: str, values: int = 4, rates: int = 3) -> list[dict]:
 
 def contender_of(run: Run) -> str:
     """The contender whose setting the run has."""
-    beside = {field for field in ("weight_decay", "dropout") if getattr(run, field)}
+    beside = {field for field in ("weight_decay", "dropout", "augmentation") if getattr(run, field)}
     (name,) = [
         name
-        for name, (loss, tuned) in CONTENDERS.items()
+        for name, (loss, tuned) in (CONTENDERS | COMBINED).items()
         if loss == run.loss and beside == set(tuned) - set(options_of(loss))
     ]
     return name
@@ -67,7 +76,8 @@ def frame(records: Iterable[dict], schemes: Iterable[str] = SCHEMES) -> pd.DataF
     for record in records:
         run, row = Run.of(record["run"]), tables.frame([record], tuple(schemes))
         name, options = contender_of(run), options_of(run.loss) | run.settings()
-        tuned = ("learning_rate", *CONTENDERS[name][1])
+        among = (CONTENDERS | COMBINED)[name][1]
+        tuned = ("learning_rate", *(field for field in among if len(among[field]) > 1))
         row["contender"] = name
         row["setting"] = ", ".join(f"{field.replace('_', ' ')} {options[field]:g}" for field in tuned)
         row["val_nll"] = [record["curves"]["val_nll"][epoch - 1] for epoch in row["epoch"]]

@@ -310,6 +310,17 @@ PROFILES = {
             seeds=(1, 2, 3, 4, 5, 6),
             **_named({"dataset": name} | one for name, chosen in _CHOSEN.items() for one in chosen),
         ),
+        # Twice the epochs where images change.
+        Profile(
+            "combined_tuning",
+            ("cifar10_1000",),
+            epochs={64: 60},
+            **_named(
+                one | ({"epochs": 120} if "augmentation" in one else {})
+                for name in contest.COMBINED
+                for one in contest.settings(name)
+            ),
+        ),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
         Profile(
             "contest_relatives",
