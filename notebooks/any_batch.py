@@ -601,7 +601,8 @@ display(
 
 # %% [markdown]
 # The table scores the predictions by the same rule as [the thesis's claims](verdicts.ipynb), corrected for
-# eight. Its last column says what decides.
+# eight. A prediction has to hold on both data sets; the last column says which part
+# decides, or comes nearest to failing.
 #
 # **Why at small batches?** The joint loss of a batch of two lacks most of its gradient (the figure above),
 # and that of 16 little. What is left there is small beside the noise of a batch, which all losses share.

@@ -362,9 +362,10 @@ display(
     Markdown(
         claims.predictions(scored)
         + "\n\nFrom [the page of predictions](../book/predictions.md), by [the rule of the"
-        " verdicts](verdicts.ipynb), corrected for six; shown is the part that decides. LogitNorm leaves the"
-        " length of the logits free, so its raw NLL and ECE mean little; without it the fourth fails, too, by"
-        " the confidence penalty. The weights of the second are above 1 on CIFAR-10 and 1 on Fashion-MNIST."
+        " verdicts](verdicts.ipynb), corrected for six; shown is the part that decides, or comes nearest to"
+        " failing. LogitNorm leaves the length of the logits free, so its raw NLL and ECE mean little;"
+        " without it the fourth fails, too, by the confidence penalty. The weights of the second are above"
+        " 1 on CIFAR-10 and 1 on Fashion-MNIST."
     )
 )
 

@@ -457,13 +457,14 @@ display(
 
 # %% tags=["hide-input"]
 outcome = predictions.scored(repair, store)
-assert list(outcome["came"]) == ["came true", "failed", "came true", "failed"]
+assert list(outcome["came"]) == ["came true", "failed", "open", "failed"]
 display(
     Markdown(
         claims.predictions(outcome)
         + "\n\nFrom [the page of predictions](../book/predictions.md), by [the rule of the"
-        " verdicts](verdicts.ipynb), corrected for four; shown is the part that decides. The second failed in"
-        " its first half: outlier exposure is behind on noise and shuffled patches, too."
+        " verdicts](verdicts.ipynb), corrected for four; shown is the part that decides, or comes nearest"
+        " to failing. The second failed in its first half: outlier exposure is behind on noise and shuffled"
+        " patches, too."
     )
 )
 

@@ -262,7 +262,8 @@ def test_predictions_of_closing_the_gap_are_scored():
             gap.DECAY: 0.005,
             gap.TOGETHER: 0.06,
         }
-        columns = pd.MultiIndex.from_product([gap.TITLES, [gap.PLAIN, gap.LONG, *gains]])
+        ways = dict.fromkeys([gap.PLAIN, gap.LONG, *gains, *gap.bases().values()])
+        columns = pd.MultiIndex.from_product([gap.TITLES, ways])
         nets = pd.DataFrame(index=gap.read(Store("nowhere")).index, columns=columns, dtype=float)
         for (net, size, _), way in itertools.product(nets.index, columns.unique(level=1)):
             ours, large = net == gap.OURS, size == gap.LARGE
@@ -311,6 +312,20 @@ def test_a_prediction_holds_in_all_cells_or_fails_in_one(means, came):
         assert found["p"] < 0.05 and "MNIST" in found["note"]
         alone = predictions.score([one], both.droplevel("dataset")).loc[1]  # seeds of a single cell
         assert (alone["effect"], alone["low"]) == (found["effect"], found["low"])
+
+
+def test_a_jackknife_of_a_mean_is_the_t_test():
+    y = pd.Series(np.random.default_rng(0).standard_normal(6))
+    found = intervals.jackknife((y.sum() - y) / 5)
+    assert found.effect == pytest.approx(y.mean()) and found.error == pytest.approx(y.sem()) and found.df == 5
+
+
+def test_two_seeds_give_no_interval_and_a_missing_one_no_verdict():
+    two = pd.Series([0.3, 0.30001], pd.Index([1, 2], name="seed"))
+    assert rules.in_all(two, "", low=0).p == 1
+    assert rules.in_all(two.reindex([1, 2, 3]).rename_axis("seed"), "", low=0) is None
+    with pytest.raises(ValueError, match="no region"):
+        rules.fails(rules.between(intervals.Estimate(0.0, 1.0, 5), -1, 1))
 
 
 def test_what_is_counted_has_no_interval_and_what_is_missing_no_verdict():

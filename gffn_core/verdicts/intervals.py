@@ -103,6 +103,15 @@ def estimate(values: pd.DataFrame, weights: Callable = evenly) -> Estimate | Non
     return Estimate(effect.mean(), error, float(_degrees(total, df)), terms)
 
 
+def jackknife(without: pd.Series) -> Estimate:
+    """Of what was measured without each of the seeds in turn, as of ensembles that share nets.
+
+    For a mean over seeds this is its standard error.
+    """
+    n = len(without)
+    return Estimate(without.mean(), (n - 1) * without.sem(), n - 1)
+
+
 # Of one data set: values (..., n), cell and seed of each (n,), weights of the cells -> effect, variance
 # and degrees of freedom (...)
 

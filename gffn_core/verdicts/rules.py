@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from gffn_core.data.datasets import SUBSETS, TITLES
+from gffn_core.experiments.tables import SEEDS
 from gffn_core.losses import LABEL_SPACES
 from gffn_core.verdicts.intervals import DOUBLINGS, Estimate, estimate, evenly, holm, per_doubling
 
@@ -153,23 +154,22 @@ def in_all(values: pd.Series, what: str, low: float = -np.inf, high: float = np.
     """In every cell of ``values``, one a seed, the mean lies above ``low`` and below ``high``.
 
     The index has the level ``seed``; its others tell cells. what: is measured, for the note. None where a
-    value is missing.
+    value is missing; of fewer seeds than ``SEEDS`` there is no interval.
     """
     if values.isna().any():
         return None
     cells = [name for name in values.index.names if name != "seed"]
     groups = values.groupby(level=cells) if cells else [((), values)]
     return all_of(
-        named(
-            between(estimate(_by_seed(part)), low, high), ", ".join(filter(None, (what, named_cell(index))))
-        )
+        named(between(_over_seeds(part), low, high), ", ".join(filter(None, (what, named_cell(index)))))
         for index, part in groups
     )
 
 
-def _by_seed(values):
+def _over_seeds(values):
     seeds = pd.MultiIndex.from_arrays([values.index.get_level_values("seed")], names=["seed"])
-    return pd.DataFrame({"value": values.to_numpy(), "margin": 0.0}, seeds)
+    found = estimate(pd.DataFrame({"value": values.to_numpy(), "margin": 0.0}, seeds))
+    return found._replace(error=np.nan) if found and len(values) < SEEDS else found
 
 
 def named(measured: Measured | None, what: str) -> Measured | None:
@@ -189,9 +189,11 @@ def any_of(parts: Iterable[Measured | None]) -> Measured | None:
 
 
 def fails(measured: Measured | None) -> Measured | None:
-    """The claim that another one, with a single boundary, is wrong."""
+    """The claim that another one, with a single boundary, is wrong; ValueError for one with two."""
     if measured is None:
         return None
+    if np.isfinite([measured.low, measured.high]).all():
+        raise ValueError("the opposite of an effect between two boundaries is no region; split it in two")
     low, high = (-np.inf, measured.low) if np.isinf(measured.high) else (measured.high, np.inf)
     return replace(measured, low=low, high=high, inside=measured.outside, outside=measured.inside)
 

