@@ -43,19 +43,17 @@ from gffn_core.verdicts.claims.relatives import EVENING, RELATED, WEIGHT_DECAY
 
 store = Store(RESULTS)
 records = store.select(profiles.profile("mechanism").runs(batch_sizes=[128])).values()
-nets = relatives.read(store)
-centred, nets = nets[nets["centred"]], nets[~nets["centred"]]
+every = relatives.read(store)
+nets = every[~every["centred"]]
 assert nets["seed"].nunique() >= 6
 chosen = nets[nets["chosen"]]
 TITLES = {"cifar10_10000": "CIFAR-10", "fashion_mnist_10000": "Fashion-MNIST"}
 CIFAR, FASHION = TITLES
 
 
-def of(part, dataset, way, metric, scheme="long", weight=None):
-    """By seed the metric of a way's nets."""
-    part = part[(part["dataset"] == dataset) & (part["way"] == way) & (part["scheme"] == scheme)]
-    part = part if weight is None else part[part["weight"] == weight]
-    return part.set_index("seed")[metric].sort_index()
+def of(dataset, way, metric, **which):
+    """By seed the metric of a way's nets, at the weight that was chosen where ``which`` names none."""
+    return relatives.of(every, way, metric, **which)[dataset]
 
 
 # %% [markdown]
@@ -109,9 +107,7 @@ with plt.rc_context(style.STYLE):
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
 gain = {
-    (dataset, metric): over_seeds(
-        of(chosen, dataset, "joint", metric) - of(chosen, dataset, "standard", metric)
-    )
+    (dataset, metric): over_seeds(of(dataset, "joint", metric) - of(dataset, "standard", metric))
     for dataset in TITLES
     for metric in ("scaled_nll", "test_accuracy")
 }
@@ -123,14 +119,12 @@ for dataset in TITLES:
 fit = means["train_nll"].xs("long", level="scheme")
 assert fit[FASHION][EVENING].max() < fit[FASHION]["standard"] + 0.02  # there they fit as well
 stopped = over_seeds(
-    of(chosen, CIFAR, "joint", "scaled_nll", LOWEST_NLL)
-    - of(chosen, CIFAR, WEIGHT_DECAY, "scaled_nll", LOWEST_NLL)
+    of(CIFAR, "joint", "scaled_nll", scheme=LOWEST_NLL)
+    - of(CIFAR, WEIGHT_DECAY, "scaled_nll", scheme=LOWEST_NLL)
 )
 assert stopped["low"] < 0 < stopped["high"]
 level = {
-    dataset: over_seeds(
-        of(chosen, dataset, "joint", "test_accuracy") - of(chosen, dataset, "logit penalty", "test_accuracy")
-    )
+    dataset: over_seeds(of(dataset, "joint", "test_accuracy") - of(dataset, "logit penalty", "test_accuracy"))
     for dataset in TITLES
 }
 assert all(one["low"] < 0 < one["high"] for one in level.values())
@@ -188,7 +182,7 @@ standard = nets[nets["way"] == "standard"].sort_values("train_nll").groupby(["da
 
 def at_same_fit(dataset, way, weight):
     """By seed the scaled NLL at the end minus the standard net's: on the line, and at its lower end."""
-    ends = [of(nets, dataset, way, metric, weight=weight) for metric in ("train_nll", "scaled_nll")]
+    ends = [of(dataset, way, metric, weight=weight) for metric in ("train_nll", "scaled_nll")]
     found = {}
     for seed in ends[0].index:
         fits, left = standard.get_group((dataset, seed))[["train_nll", "scaled_nll"]].to_numpy().T
@@ -250,14 +244,11 @@ for dataset, title in TITLES.items():
     for way in ["standard", *EVENING]:
         part = chosen[chosen["way"] == way]
         weight = "" if way == "standard" else f"{part.loc[part['dataset'] == dataset, 'weight'].iloc[0]:g}"
-        cells = [
-            of(chosen, dataset, way, metric).mean()
-            for metric in ("test_accuracy", "ece", "nll", "scaled_nll")
-        ]
+        cells = [of(dataset, way, metric).mean() for metric in ("test_accuracy", "ece", "nll", "scaled_nll")]
         rows.append([title, way, weight, *(f"{one:.3f}" for one in cells)])
 apart = {
     (pair, dataset, metric): over_seeds(
-        of(nets, dataset, pair[0], metric, weight=1.0) - of(nets, dataset, pair[1], metric, weight=1.0)
+        of(dataset, pair[0], metric, weight=1.0) - of(dataset, pair[1], metric, weight=1.0)
     )
     for pair in RELATED
     for dataset in TITLES
@@ -267,17 +258,15 @@ assert all(
     -relatives.LEVEL[m] < one["low"] and one["high"] < relatives.LEVEL[m] for (_, _, m), one in apart.items()
 )
 most = max(abs(one["mean"]) for (_, _, m), one in apart.items() if m == "scaled_nll")
-joint_of = {weight: of(nets, CIFAR, "joint", "scaled_nll", weight=weight) for weight in (1.0, 25.0)}
+joint_of = {weight: of(CIFAR, "joint", "scaled_nll", weight=weight) for weight in (1.0, 25.0)}
 heavier = over_seeds(joint_of[25.0] - joint_of[1.0])
 z_less, z_gain = (
-    over_seeds(of(chosen, CIFAR, "z-loss", "scaled_nll") - of(chosen, CIFAR, way, "scaled_nll"))
+    over_seeds(of(CIFAR, "z-loss", "scaled_nll") - of(CIFAR, way, "scaled_nll"))
     for way in ("joint", "standard")
 )
-z_ece = over_seeds(of(chosen, FASHION, "z-loss", "ece") - of(chosen, FASHION, "joint", "ece"))
+z_ece = over_seeds(of(FASHION, "z-loss", "ece") - of(FASHION, "joint", "ece"))
 pinned = {
-    dataset: over_seeds(
-        of(chosen, dataset, "squared", "scaled_nll") - of(chosen, dataset, "joint", "scaled_nll")
-    )
+    dataset: over_seeds(of(dataset, "squared", "scaled_nll") - of(dataset, "joint", "scaled_nll"))
     for dataset in TITLES
 }
 assert heavier["high"] < 0 and z_ece["low"] > 0
@@ -323,15 +312,15 @@ rows, at_one = [], {}
 for way in WAYS:
     cells = []
     for metric in ("test_accuracy", "ece", "scaled_nll"):
-        without = of(centred, CIFAR, way, metric)
-        free = of(nets, CIFAR, way, metric, weight=1.0)
+        without = of(CIFAR, way, metric, weight=1.0, centred=True)
+        free = of(CIFAR, way, metric, weight=1.0)
         cells += [f"{free.mean():.3f}", f"{without.mean():.3f}"]
         at_one[way, metric] = over_seeds(without - free)
     rows.append([way, *cells])
 assert all(at_one[way, "ece"]["high"] < 0 for way in ("joint", "variance"))
 assert all(at_one[way, "ece"]["low"] > 0 for way in ("self-normalised", "squared"))
 assert all(at_one[way, "scaled_nll"]["low"] > 0 for way in WAYS[1:])
-standard = of(centred, CIFAR, "joint", "scaled_nll") - of(nets, CIFAR, "standard", "scaled_nll")
+standard = of(CIFAR, "joint", "scaled_nll", weight=1.0, centred=True) - of(CIFAR, "standard", "scaled_nll")
 assert over_seeds(standard)["high"] > 0  # the gain is gone
 display(
     Markdown(

@@ -252,8 +252,8 @@ display(
 # ## How often were we right?
 #
 # For the experiments beyond the thesis we wrote down [what we expected](../book/predictions.md), before the
-# runs in question. The same rule scores that, each group a family of its own. **Before you look:** we knew
-# the theory and had seen first tries. How often were we right?
+# runs in question. The same rule scores that, each group a family of its own. What names no data set has to
+# hold on each. **Before you look:** we knew the theory and had seen first tries. How often were we right?
 
 # %% tags=["hide-input"]
 CHAPTERS = {
