@@ -611,9 +611,9 @@ display(
 # the training images are fitted (hollow): 200 epochs of 2,048 images are 800 steps, and a loss that also has
 # $\ln Z$ to keep even is then the further from its end.
 #
-# Which weight validation images choose, [the contest](contest.ipynb) says for 1,000 images. Open are
-# whether the answer holds on all of CIFAR-10, and whether the gain of small batches can be had at large
-# ones by other means (learning rate, more epochs, regularisation).
+# Which weight validation images choose, [the contest](contest.ipynb) says for 1,000 images; what other means
+# gain, and what the loss adds to them, [the next chapter](gap.ipynb). Open is whether the answer holds on all
+# of CIFAR-10.
 #
 # ## Recipe
 #

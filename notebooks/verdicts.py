@@ -262,7 +262,7 @@ CHAPTERS = {
     "References": "repair",
     "Explanations as scores": "detection",
     "Would you use it?": "contest",
-    "Closing the generalisation gap": "any_batch",
+    "Closing the generalisation gap": "gap",
 }
 came = pd.DataFrame(
     {

@@ -32,11 +32,11 @@ CIFAR, FASHION = DATASETS = ("cifar10_1000", "fashion_mnist_1000")
 AGAIN = "stopped, trained again"
 
 
-def on(store: Store, dataset: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def on(store: Store, dataset: str, profile: str = "contest") -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """As ``contest.frame``: all that was tried, what was chosen of it, and the seeds that are reported."""
     tuned, reported = (
         contest.frame(store.select(profiles.profile(name).runs([dataset])).values())
-        for name in ("contest_tuning", "contest")
+        for name in (f"{profile}_tuning", profile)
     )
     best = contest.chosen(tuned)
     return tuned, best, reported.merge(best[["contender", "scheme", "setting"]])
