@@ -15,6 +15,7 @@ from gffn_core.experiments import contest, ensembles
 from gffn_core.experiments.profiles import PROFILES, Profile, profile
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import sweep
+from gffn_core.training.course import LOWEST_NLL
 from gffn_core.training.run import Run
 
 
@@ -97,3 +98,14 @@ def test_the_contest_has_the_settings_that_validation_images_chose():
     of_key = {record["key"]: run for run, record in tuned.items()}
     best = {of_key[key] for key in contest.chosen(contest.frame(tuned.values()))["key"]}
     assert {replace(run, seed=0) for run in profile("contest").runs()} == best
+
+
+def test_combinations_have_the_settings_that_validation_images_chose():
+    """Of the published tuning, for nets that stop."""
+    store = Store(Path(__file__).resolve().parents[1] / "results")
+    tuned = store.select(profile("combined_tuning").runs())
+    of_key = {record["key"]: run for run, record in tuned.items()}
+    best = contest.chosen(contest.frame(tuned.values(), [LOWEST_NLL]))
+    assert {replace(run, seed=0) for run in profile("combined").runs()} == {
+        of_key[key] for key in best["key"]
+    }

@@ -145,6 +145,14 @@ _CHOSEN = {
         {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 5.0}},
     ],
 }
+# What it chose of ``combined_tuning`` for nets that stop. Twice the epochs where images change.
+_MOVED = {"epochs": 120, "augmentation": "flip+shift"}
+_COMBINED = [
+    {"loss": "conditional", "learning_rate": 3e-4} | _MOVED,
+    {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7} | _MOVED,
+    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}} | _MOVED,
+    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}, "weight_decay": 0.5},
+]
 _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # Other seeds than those of the choice; at the other batch sizes the epochs of the profile cpu.
 _FINAL = {"epochs": {8: 12, 128: 20, 2048: 200}, "seeds": (2, 3, 4, 5, 6, 7)}
@@ -310,16 +318,18 @@ PROFILES = {
             seeds=(1, 2, 3, 4, 5, 6),
             **_named({"dataset": name} | one for name, chosen in _CHOSEN.items() for one in chosen),
         ),
-        # Twice the epochs where images change.
         Profile(
             "combined_tuning",
             ("cifar10_1000",),
             epochs={64: 60},
             **_named(
-                one | ({"epochs": 120} if "augmentation" in one else {})
+                one | (_MOVED if "augmentation" in one else {})
                 for name in contest.COMBINED
                 for one in contest.settings(name)
             ),
+        ),
+        Profile(
+            "combined", ("cifar10_1000",), epochs={64: 60}, seeds=(1, 2, 3, 4, 5, 6), **_named(_COMBINED)
         ),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
         Profile(

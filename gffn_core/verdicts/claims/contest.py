@@ -32,7 +32,9 @@ CIFAR, FASHION = DATASETS = ("cifar10_1000", "fashion_mnist_1000")
 AGAIN = "stopped, trained again"
 
 
-def on(store: Store, dataset: str, profile: str = "contest") -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def on(
+    store: Store, dataset: str, profile: str = "contest"
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """As ``contest.frame``: all that was tried, what was chosen of it, and the seeds that are reported."""
     tuned, reported = (
         contest.frame(store.select(profiles.profile(name).runs([dataset])).values())
