@@ -537,8 +537,8 @@ for (dataset, title), part in table.groupby(["dataset", "title"], sort=False):
             for size, *row in part.pivot_table(index="batch_size", columns="loss", values="ece").itertuples()
         )
         + ".",
-        caption=f"{title}. From a batch of two on both new losses even ln Z and calibrate; on average"
-        " they are also more accurate, most of all at 8.",
+        caption=f"{title}. From a batch of two on both new losses even ln Z and calibrate; averaged over"
+        " batch sizes they are also more accurate, most of all at 8.",
         basis=words.basis(complete, "any_batch"),
     )
 scored = predictions.scored(any_batch, store)
@@ -607,9 +607,10 @@ display(
 # **Why at small batches?** The joint loss of a batch of two lacks most of its gradient (the figure above),
 # and that of 16 little. What is left there is small beside the noise of a batch, which all losses share.
 #
-# **Limits.** A narrow net and 10,000 images. At the smallest and the largest batches the budget ends before
-# the training images are fitted (hollow): 200 epochs of 2,048 images are 800 steps, and a loss that also has
-# $\ln Z$ to keep even is then the further from its end.
+# **Limits.** A narrow net and 10,000 images. In most cells the budget ends before all training images are
+# fitted (hollow), furthest from it at the smallest and the largest batches: 200 epochs of 2,048 images are
+# 800 steps, and a loss that also has $\ln Z$ to keep even is then the further from its end. So part of the
+# gain in ECE may be a difference in fit; [another chapter](relatives.ipynb) compares at the same one.
 #
 # Which weight validation images choose, [the contest](contest.ipynb) says for 1,000 images; what other means
 # gain, and what the loss adds to them, [the next chapter](gap.ipynb). Open is whether the answer holds on all

@@ -41,19 +41,18 @@ def short(table: pd.DataFrame) -> str:
 
 
 def predictions(table: pd.DataFrame) -> str:
-    """Of ``predictions.score``: what was predicted, what came, and of the part that decides the effect."""
-    return _table(
-        "predicted",
-        (
-            (
-                f"**{row.Index}** {row.statement}",
-                f"**{row.came}**",
-                "" if np.isnan(row.effect) else f"{_interval(row)} {words.escape(row.note)}; {_region(row)}",
-            )
-            for row in table.itertuples()
-        ),
-        "what came",
+    """Of ``predictions.score`` what was predicted, what came, and the part that is furthest from true.
+
+    Those that await their runs stand below the table, by number.
+    """
+    known = table["effect"].notna()
+    rows = (
+        (f"**{row.Index}** {row.statement}", f"**{row.came}**", f"{_interval(row)} {_part(row)}")
+        for row in table[known].itertuples()
     )
+    text = _table("predicted", rows, "what came")
+    waiting = ", ".join(map(str, table.index[~known]))
+    return f"{text}\n\nNot run yet: {waiting}." if waiting else text
 
 
 def _table(first, rows, verdict="verdict"):
@@ -97,12 +96,15 @@ def _interval(row):
     return f"{_rounded(row.effect)} [{_rounded(row.low)}, {_rounded(row.high)}]"
 
 
-def _region(row):
-    """Where the effect was said to lie."""
+def _part(row):
+    """What the effect is of, and, of what has an interval, where it was predicted to lie."""
+    note = words.escape(row.note)
+    if row.low == row.high:
+        return note
     if np.isinf(row.below):
-        return f"said: above {row.above:.2g}"
+        return f"{note}; predicted: above {row.above:.2g}"
     low = "below" if np.isinf(row.above) else f"{row.above:.2g} to"
-    return f"said: {low} {row.below:.2g}"
+    return f"{note}; predicted: {low} {row.below:.2g}"
 
 
 def _seeds(row):

@@ -47,11 +47,13 @@ class Claim:
 class Prediction:
     """A line of ``book/predictions.md`` and its test.
 
-    measure: the nets of its group -> what was measured; None where some are missing.
+    measure: the nets of its group -> what was measured; None where some are missing. time: that it was
+    written down, counted within the group; those of one time are a family.
     """
 
     statement: str
     measure: Callable[[pd.DataFrame], Measured | None]
+    time: int = 1
 
 
 # What claims are about

@@ -39,11 +39,12 @@ def scored(group: ModuleType, store: Store) -> pd.DataFrame:
 def score(predictions: Sequence[Prediction], nets: pd.DataFrame) -> pd.DataFrame:
     """A row each, numbered from 1: the ``statement``, what ``came``, and the columns of ``rules.decided``.
 
-    Predictions that were made together are a family. ``note`` says what the effect is of: where a prediction
-    has several parts, the one that decides.
+    ``note`` says what the effect is of: where a prediction has several parts, the one that decides, or comes
+    nearest to failing.
     """
-    measured = [one.measure(nets) for one in predictions]
-    table = decided(measured)
+    measured = pd.Series([one.measure(nets) for one in predictions], dtype=object)
+    families = measured.groupby([one.time for one in predictions])
+    table = pd.concat([decided(list(family)).set_index(family.index) for _, family in families])
     table.insert(0, "statement", [one.statement for one in predictions])
     table.insert(1, "came", table["verdict"].map(CAME))
     return table.assign(note=[one.note if one else "" for one in measured]).set_axis(
