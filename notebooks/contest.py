@@ -13,7 +13,8 @@
 # image before the end. The images are few, 1,000 to train on and 250 to choose by: where a loss can matter.
 #
 # **In short.** With about a thousand images: yes, with a weight of 5 to 125, stopped at the lowest validation
-# NLL. For calibration alone: no, a temperature is free. For finding unfamiliar images: no.
+# NLL, and with changed images even so. For calibration alone: no, a temperature is free. For finding
+# unfamiliar images: no.
 #
 # **After this chapter you can**
 #
@@ -729,7 +730,7 @@ display(
 # python examples/own_data.py mine.npz    # or a folder with a folder a class
 # ```
 #
-# **Limits.** Two data sets, 1,000 images of each, one small net without normalisation or augmentation, one
+# **Limits.** Two data sets, 1,000 images of each, one small net without normalisation, one
 # batch size, constant learning rates. Nine settings were tried first, and three more of each after validation
 # images had shown who led; the chosen weight of 125 and dropout of 0.7 are still at the edge of their grids.
 # 250 validation images choose with some luck; every contender had the same. On 10,000 images the same contest
