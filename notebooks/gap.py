@@ -124,8 +124,8 @@ publish.show(
     )
     + ".",
     caption="Whatever is added, the self-normalised net is the better one on average. Augmentation alone"
-    " gains most (with *together*, 40 epochs instead of 20); all together are behind it. Mean and 95 %"
-    " interval over six seeds.",
+    " gains most (like all together, with 40 epochs instead of 20); together they are behind it. Mean and"
+    " 95 % interval over six seeds.",
     basis=BASIS,
 )
 gain = {
