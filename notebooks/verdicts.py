@@ -239,6 +239,7 @@ rows = [
     [
         f"**{row.number}** {row.statement}",
         f"{row.effect:.2g} {row.unit}",
+        f"{min(row.above, row.below, key=lambda bound: abs(row.effect - bound)):.2g}",
         "over 100" if np.isinf(row.seeds) else f"{row.seeds:.0f}",
     ]
     for row in undecided.itertuples()
@@ -246,7 +247,7 @@ rows = [
 hard = (undecided["seeds"] > 30).sum()
 display(
     Markdown(
-        words.markdown_table(["inconclusive claim", "effect", "seeds needed"], rows)
+        words.markdown_table(["inconclusive claim", "effect", "boundary", "seeds needed"], rows)
         + f"\n\n**{len(undecided)} of the {tested} claims that seeds can decide are open. {hard} of them need"
         " more than 30 seeds**, if effect and spread stay as they are: the effect lies near a boundary, or"
         " the spread is large. Most are about a trend or about each single cell, where the thesis reads"
