@@ -222,7 +222,7 @@ _CLOSING = [
 # The losses that it is tried with: of the joint ones the better, at the weight of ``_MECHANISM``.
 _RIVALS = [*_options("conditional"), *_options("self_normalised", kl_weight=(5.0,))]
 # By loss what ``choice.by_val_nll`` and ``choice.together`` find in ``gap_tuning`` by ``min``, without those
-# of ``_NAMED``; batch size 2048 is to be filled in once that is trained.
+# of ``_NAMED``.
 _GAP = {
     loss: [
         {"batch_size": 32, "norm": "ghost"},
@@ -231,8 +231,17 @@ _GAP = {
         {"batch_size": 32, "epochs": 40} | _AUGMENTED,
         {"batch_size": 32, "epochs": 40, "norm": "ghost", "dropout": dropout, "weight_decay": 0.3}
         | _AUGMENTED,
+        _LOWER_RATE,
+        _RATE | {"norm": "ghost"},
+        _LOWER_RATE | {"dropout": dropout},
+        _LOWER_RATE | {"weight_decay": 0.5},
+        _LOWER_RATE | _AUGMENTED | {"epochs": 120},
+        _LOWER_RATE | _AUGMENTED | {"epochs": 120, "dropout": dropout} | others,
     ]
-    for loss, dropout in (("conditional", 0.7), ("self_normalised", 0.4))
+    for loss, dropout, others in (
+        ("conditional", 0.7, {"norm": "ghost", "weight_decay": 0.5}),
+        ("self_normalised", 0.4, {}),
+    )
 }
 # What the predictions name whatever was chosen: plain nets; 200 epochs of 2048 images at the small rate are
 # an eighth of the steps of batch size 32, and as many steps would be 1,560 epochs.
