@@ -70,7 +70,10 @@ def gains(rows, standard):
     return pd.concat(found, names=["need"])
 
 
-def draw(found, name, alt, caption, against, basis=BASIS):
+STOPPED = "the standard net, all stopped at their lowest validation NLL"
+
+
+def draw(found, name, alt, caption, against=STOPPED, basis=BASIS):
     """A panel a need: the differences with their intervals, better to the right."""
     colour = style.loss_styles(("conditional", "joint"))["joint"]["color"]
     rows = [row for row in dict.fromkeys(found.index.get_level_values(1)) if row != STANDARD]
@@ -165,7 +168,6 @@ def says(found, need, who):
 draw(
     stopped,
     name="contest-stopped",
-    against="the standard net, all stopped at their lowest validation NLL",
     alt="Eight ways to train against the standard net, all stopped in time. The joint and the"
     f" self-normalised loss are furthest to the right in accuracy ({says(stopped, 'test_accuracy', 'joint')},"
     f" {says(stopped, 'test_accuracy', 'self-normalised')}) and in NLL, raw and after T. In AUROC no interval"
@@ -218,7 +220,6 @@ assert (
 draw(
     elsewhere.drop("LogitNorm", level=1),
     name="contest-fashion",
-    against="the standard net, all stopped at their lowest validation NLL",
     alt="Seven of the eight ways on Fashion-MNIST. The joint, the self-normalised and the z-loss are"
     f" furthest to the right in NLL ({says(elsewhere, 'nll', 'joint')} for the joint loss) and in NLL after"
     " T.",
@@ -293,7 +294,6 @@ form = gains(relatives, of(LOWEST_NLL, STANDARD))
 draw(
     form,
     name="contest-relatives",
-    against="the standard net, all stopped at their lowest validation NLL",
     alt="Five ways to even ln Z at two weights each, against the standard net. The joint loss, the variance,"
     " the self-normalised loss and the squared distance gain alike; the z-loss is far to the left in"
     " accuracy.",
@@ -347,23 +347,17 @@ beside = gains(combined, of(LOWEST_NLL, STANDARD))
 draw(
     beside,
     name="contest-combined",
-    against="the standard net, all stopped at their lowest validation NLL",
     alt="Four combinations and the joint loss against the standard net. Accuracy gained: "
     + ", ".join(f"{who} {says(beside, 'test_accuracy', who)}" for who in (*contest.COMBINED, "joint"))
     + ". In AUROC all of them lose on average.",
     caption="The joint loss with augmentation is furthest to the right in accuracy and NLL, dropout with"
     " augmentation close to it; in AUROC both lose.",
 )
-needs = ("test_accuracy", "scaled_nll")
+needs, nets = ("test_accuracy", "scaled_nll"), predicted.read(store)
+on_cifar = predicted.on_cifar(nets)
 over = {
     (who, than): {
-        need: tables.over_seeds(
-            (1 if need in UP else -1)
-            * (
-                combined[combined["contender"] == who].set_index("seed")[need]
-                - combined[combined["contender"] == than].set_index("seed")[need]
-            )
-        )
+        need: tables.over_seeds(predicted.better(on_cifar, need, who, than).droplevel("dataset"))
         for need in needs
     }
     for who, than in ((BOTH, MOVED), (BOTH, DROPPED), (DECAYED, "joint"))
@@ -743,7 +737,7 @@ display(
 # 13 await their runs; 18 to 21, on combinations, came before theirs.
 
 # %% tags=["hide-input"]
-outcome = predictions.scored(predicted, store)
+outcome = predictions.score(predicted.PREDICTIONS, nets)
 first, later = outcome.loc[:9, "came"], outcome.loc[14:17, "came"]
 assert list(first[first == "came true"].index) == [3] and (first == "failed").sum() == 6
 assert list(later) == ["open", "came true", "came true", "came true"]

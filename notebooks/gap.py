@@ -128,22 +128,17 @@ publish.show(
     " 95 % interval over six seeds.",
     basis=BASIS,
 )
-gain = {
-    net: by_way(
-        lambda metric, way: (
-            gap.BETTER[metric] * (nets.loc[net, (metric, way)] - nets.loc[net, (metric, PLAIN)])
-        )
-    )
-    for net in LOOKS
-}
+
+
+def ahead(metric, net, way, than):
+    """By seed how much better a net is than another, which is named by net and way."""
+    other, base = than
+    return gap.BETTER[metric] * (nets.loc[net, (metric, way)] - nets.loc[other, (metric, base)])
+
+
+gain = {net: by_way(lambda metric, way: ahead(metric, net, way, (net, PLAIN))) for net in LOOKS}
 back = {
-    net: by_way(
-        lambda metric, way: (
-            gap.BETTER[metric] * (nets.loc[net, (metric, way)] - nets.loc[net, (metric, AUGMENTED)])
-        ),
-        [TOGETHER],
-    )
-    for net in LOOKS
+    net: by_way(lambda metric, way: ahead(metric, net, way, (net, AUGMENTED)), [TOGETHER]) for net in LOOKS
 }
 
 
@@ -198,11 +193,7 @@ display(
 # beside augmentation?
 
 # %% tags=["hide-input"]
-lead = by_way(
-    lambda metric, way: (
-        gap.BETTER[metric] * (nets.loc[OURS, (metric, way)] - nets.loc[STANDARD, (metric, way)])
-    )
-)
+lead = by_way(lambda metric, way: ahead(metric, OURS, way, (STANDARD, way)))
 display(
     Markdown(
         words.markdown_table(

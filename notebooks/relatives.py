@@ -343,7 +343,7 @@ display(
 # ## What came of the predictions?
 
 # %% tags=["hide-input"]
-scored = predictions.score(relatives.PREDICTIONS, relatives.read(store))
+scored = predictions.score(relatives.PREDICTIONS, every)
 without = relatives.calibrate_but_do_not_refine(nets, ("confidence penalty",))
 assert scored["came"][4] == "failed" and without.outside < 0.05 / len(scored)
 assert list(scored["came"]) == ["came true", "failed", "open", "failed", "failed", "open"]

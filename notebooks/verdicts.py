@@ -264,20 +264,14 @@ display(
 # right?
 
 # %% tags=["hide-input"]
-CHAPTERS = {
-    "Any batch size": "any_batch",
-    "What evens ln Z, and what curbs confidence": "relatives",
-    "References": "repair",
-    "Explanations as scores": "detection",
-    "Would you use it?": "contest",
-    "Closing the generalisation gap": "gap",
-}
 if PROFILE != "cpu":
     display(Markdown("The predictions are about runs of other profiles, which are published."))
 else:
     came = pd.DataFrame(
-        {
-            title: predictions.scored(group, chapter.store)["came"].value_counts()
+        {  # a group's module is called as its chapter
+            f"[{title}]({group.__name__.rpartition('.')[2]}.ipynb)": predictions.scored(group, chapter.store)[
+                "came"
+            ].value_counts()
             for title, group in predictions.GROUPS.items()
         }
     ).T.reindex(columns=predictions.CAME.values())
@@ -286,10 +280,7 @@ else:
     total, right, wrong = known.sum().sum(), known["came true"].sum(), known["failed"].sum()
     display(
         Markdown(
-            words.markdown_table(
-                ["group", *came],
-                [[f"[{title}]({CHAPTERS[title]}.ipynb)", *map(str, row)] for title, row in came.T.items()],
-            )
+            words.markdown_table(["group", *came], [[title, *map(str, row)] for title, row in came.T.items()])
             + f"\n\n**Of {total} predictions that have their runs {right} came true and {wrong} failed;"
             f" {total - right - wrong} are open.** A prediction often has several parts, and one that fails"
             " is enough."

@@ -145,8 +145,9 @@ _CHOSEN = {
         {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 5.0}},
     ],
 }
+_AUGMENTED = {"augmentation": "flip+shift"}
 # What it chose of ``combined_tuning`` for nets that stop. Twice the epochs where images change.
-_MOVED = {"epochs": 120, "augmentation": "flip+shift"}
+_MOVED = {"epochs": 120} | _AUGMENTED
 _COMBINED = [
     {"loss": "conditional", "learning_rate": 3e-4} | _MOVED,
     {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7} | _MOVED,
@@ -204,7 +205,6 @@ _REPAIRED = [
 # more.
 _RATE = {"batch_size": 2048, "learning_rate": 8e-3, "epochs": 40}
 _LOWER_RATE = {"batch_size": 2048, "learning_rate": 2.8e-3}
-_AUGMENTED = {"augmentation": "flip+shift"}
 _CLOSING = [
     {"batch_size": 32},
     {"batch_size": 32, "norm": "ghost"},

@@ -74,7 +74,8 @@ def _of(nets, metric, way, net=None, size=None):
 
 def _gain(nets, metric, way, than=None, sizes=(SMALL, LARGE)):
     """By how much a way is better than another, or (None) than its plain net."""
-    plain = {size: bases().get((size, way), PLAIN) for size in sizes}
+    base = bases()
+    plain = {size: base.get((size, way), PLAIN) for size in sizes}
     gains = {
         size: _of(nets, metric, way, size=size) - _of(nets, metric, than or plain[size], size=size)
         for size in sizes
