@@ -302,6 +302,19 @@ PROFILES = {
             seeds=(0, 1, 2, 3, 4, 5),
             losses=("conditional", "joint", "self_normalised"),
         ),
+        # At the weight of ``_MECHANISM``: is it as good at other batch sizes, and on all images?
+        Profile(
+            "weighted",
+            ("cifar10_10000", "cifar10"),
+            epochs={1: 8, 2: 9} | CPU_EPOCHS,
+            seeds=(0, 1, 2, 3, 4, 5),
+            **_named(
+                {"dataset": dataset, "batch_size": size} | one
+                for dataset, sizes in (("cifar10_10000", (1, 2, *CPU_EPOCHS)), ("cifar10", (16, 256, 2048)))
+                for size in sizes
+                for one in _options("self_normalised", kl_weight=(5.0,))
+            ),
+        ),
         Profile(
             "mechanism_tuning",
             ("cifar10_10000", "fashion_mnist_10000"),
