@@ -3,8 +3,8 @@
 #
 # ```{margin}
 # **Notation.** $B$ batch size; $f(x)$ the logits of an image, $\langle y, f\rangle$ that of its label, $Z(x)$
-# the sum of $e^{f_k(x)}$ over classes; $b$ an *intercept*, a number to set $\ln Z(x)$ against.
-# [All symbols](../book/glossary.md).
+# the sum of $e^{f_k(x)}$ over classes; $b$ an *intercept*, a number to set $\ln Z(x)$ against. NLL after T:
+# that of test labels with the logits divided by a temperature. [All symbols](../book/glossary.md).
 # ```
 #
 # The thesis ends on a dilemma. Its joint loss stands for a sum over all images and has only a batch, so it
@@ -508,7 +508,7 @@ METRICS = {
     "test_accuracy": "test accuracy",
     "ece": "ECE",
     "nll": "NLL",
-    "scaled_nll": "NLL after temperature scaling",
+    "scaled_nll": "NLL after T",
     "train_spread": "sd of ln Z, training images",
 }
 store = Store(RESULTS)

@@ -3,7 +3,7 @@
 #
 # ```{margin}
 # **Notation.** $Z(x) = \sum_k e^{f_k(x)}$ of the logits $f(x)$. NLL: mean negative log-likelihood of the
-# labels, in nats; *scaled*: with the logits divided by a temperature that validation images choose. ECE with
+# labels, in nats; *after T*: with the logits divided by a temperature that validation images choose. ECE with
 # ten bins, test images. [All symbols](../book/glossary.md).
 # ```
 #
@@ -60,8 +60,8 @@ def of(dataset, way, metric, **which):
 # ## Does any of them leave a better net behind?
 #
 # A net that has fitted its training images less is less overconfident, whatever its loss. So compare at the
-# same fit. The figure has the fit from left to right, and upwards what a temperature cannot mend, the scaled
-# NLL of test images. Each way goes from the epoch with the lowest validation NLL (hollow) to the
+# same fit. The figure has the fit from left to right, and upwards what a temperature cannot mend, the NLL
+# after T of test images. Each way goes from the epoch with the lowest validation NLL (hollow) to the
 # last one (filled).
 #
 # **Before you look:** all ways add something to the same loss. Which will lie below the standard net's line:
@@ -96,7 +96,7 @@ with plt.rc_context(style.STYLE):
             )
         axis.set(title=title, xlabel="NLL of training images (right: fitted less)")
         low, high = axis.get_xlim()
-        axis.set(xlim=(low - 0.5 * (high - low), high), ylabel="scaled NLL of test images")
+        axis.set(xlim=(low - 0.5 * (high - low), high), ylabel="NLL after T of test images")
     handles = [
         plt.Line2D([], [], color=colour, linewidth=2, label=label)
         for label, colour in {
@@ -132,7 +132,7 @@ publish.show(
     figure,
     name="fit-and-refinement",
     data=means.reset_index(),
-    alt="Training NLL against scaled test NLL of ten ways to train, on CIFAR-10 and Fashion-MNIST. At the"
+    alt="Training NLL against NLL after T of ten ways to train, on CIFAR-10 and Fashion-MNIST. At the"
     " end: "
     + "; ".join(
         f"{title}: " + ", ".join(f"{way} {ends[dataset][way]:.3f}" for way in DRAWN)
@@ -147,30 +147,30 @@ publish.show(
 display(
     Markdown(
         "**Yes: what evens $\\ln Z$ leaves a better net behind at the end, also after a temperature.** The"
-        " joint loss, at the weight that was chosen, has a scaled NLL that differs from the standard net's"
+        " joint loss, at the weight that was chosen, has a NLL after T that differs from the standard net's"
         f" by {with_interval(gain[CIFAR, 'scaled_nll'])} on CIFAR-10 and"
         f" {with_interval(gain[FASHION, 'scaled_nll'])} on Fashion-MNIST, and an accuracy that differs by"
         f" {with_interval(gain[CIFAR, 'test_accuracy'])} and {with_interval(gain[FASHION, 'test_accuracy'])}."
         " On Fashion-MNIST its net is fitted as well as the standard one; on CIFAR-10, with a large weight,"
         " less. It is not alone: in accuracy the logit penalty is level, and stopped in time on CIFAR-10"
-        f" weight decay cannot be told from it ({with_interval(stopped)} in scaled NLL)."
+        f" weight decay cannot be told from it ({with_interval(stopped)} in NLL after T)."
     )
 )
 
 # %% [markdown]
 # **Why.** A penalty on confidence pulls on every answer, the right ones too. An even $\ln Z$ leaves a net as
 # confident as it likes, if it pays by a shift of all logits. Take the shift away, [as below](#centred), and
-# the gain in scaled NLL is gone.
+# the gain in NLL after T is gone.
 #
 # On [200 digits and a small net](mechanism.ipynb) it was the other way round: label smoothing and the logit
-# penalty had the lower scaled NLL. So the ranking depends on the data; that evening $\ln Z$ calibrates does
+# penalty had the lower NLL after T. So the ranking depends on the data; that evening $\ln Z$ calibrates does
 # not.
 #
 # ## And at the same fit?
 #
 # The chosen nets do not end at one training NLL. So set each against the standard net of its seed where
 # that had the *same* training NLL. A run keeps three epochs (early, long, and that of the lowest validation
-# NLL). What the standard net's scaled NLL was between two of them is not known: on the straight line
+# NLL). What the standard net's NLL after T was between two of them is not known: on the straight line
 # between them, or lower, as in a dip. So compare with the line, and with the lower of its two ends. A net
 # that fits less, or more, than the standard net at all three has no partner.
 #
@@ -181,7 +181,7 @@ standard = nets[nets["way"] == "standard"].sort_values("train_nll").groupby(["da
 
 
 def at_same_fit(dataset, way, weight):
-    """By seed the scaled NLL at the end minus the standard net's: on the line, and at its lower end."""
+    """By seed the NLL after T at the end minus the standard net's: on the line, and at its lower end."""
     ends = [of(dataset, way, metric, weight=weight) for metric in ("train_nll", "scaled_nll")]
     found = {}
     for seed in ends[0].index:
@@ -216,10 +216,10 @@ assert len(curbed) == 4 and all(one["low"] > 0 for by in curbed for one in by)
 display(
     Markdown(
         words.markdown_table(
-            ["data set", "way", "weight", "scaled NLL, from the line", "from the lower end"], rows
+            ["data set", "way", "weight", "NLL after T, from the line", "from the lower end"], rows
         )
-        + "\n\n**On Fashion-MNIST what evens $\\ln Z$ does more than fit less: at the same fit its scaled NLL"
-        " is lower, however one interpolates. On CIFAR-10 only the squared distance surely is;** the others"
+        + "\n\n**On Fashion-MNIST what evens $\\ln Z$ does more than fit less: at the same fit its NLL after"
+        " T is lower, however one interpolates. On CIFAR-10 only the squared distance surely is;** the others"
         " are on average below the line, but not below its lower end. Label smoothing and the logit penalty"
         " are above both, on both data sets. Without a partner: " + ", ".join(alone) + "."
     )
@@ -275,17 +275,17 @@ assert all(one["low"] > -0.02 and one["high"] < 0.02 for one in pinned.values())
 display(
     Markdown(
         words.markdown_table(
-            ["data set", "loss", "weight chosen", "accuracy", "ECE", "NLL", "scaled NLL"], rows
+            ["data set", "loss", "weight chosen", "accuracy", "ECE", "NLL", "NLL after T"], rows
         )
         + "\n\n**In one sentence: the joint loss is a z-loss that has no level to get wrong.** At weight 1"
         " the variance trains the same net as the joint loss, and the squared distance the same as the"
-        f" self-normalised one (scaled NLL within {most:.3f}). At the weights that were chosen the squared"
+        f" self-normalised one (NLL after T within {most:.3f}). At the weights that were chosen the squared"
         " distance, which pins $\\ln Z$ to $\\ln K$, is as good as the joint loss"
         f" ({with_interval(pinned[CIFAR])} and {with_interval(pinned[FASHION])}). Whether pinning it to 0 is"
         " as good, these nets leave open: on CIFAR-10 the z-loss is told neither from the joint loss"
         f" ({with_interval(z_less)}) nor from the standard one ({with_interval(z_gain)}), and on"
         f" Fashion-MNIST its ECE is higher by {z_ece['mean']:.3f}. What counts more is the weight: from 1 to"
-        f" 25 the joint loss's scaled NLL changes by {with_interval(heavier)} on CIFAR-10."
+        f" 25 the joint loss's NLL after T changes by {with_interval(heavier)} on CIFAR-10."
     )
 )
 
@@ -325,11 +325,12 @@ assert over_seeds(standard)["high"] > 0  # the gain is gone
 display(
     Markdown(
         words.markdown_table(
-            ["loss", "accuracy, free", "centred", "ECE, free", "centred", "scaled NLL, free", "centred"], rows
+            ["loss", "accuracy, free", "centred", "ECE, free", "centred", "NLL after T, free", "centred"],
+            rows,
         )
-        + "\n\n**Without a shift the joint loss calibrates almost completely, and its gain in scaled NLL is"
+        + "\n\n**Without a shift the joint loss calibrates almost completely, and its gain in NLL after T is"
         " gone; with a fixed level confidence is driven too low.** The joint loss's ECE changes by"
-        f" {with_interval(at_one['joint', 'ece'])}, its scaled NLL by"
+        f" {with_interval(at_one['joint', 'ece'])}, its NLL after T by"
         f" {with_interval(at_one['joint', 'scaled_nll'])}. All weights are 1."
     )
 )
@@ -378,6 +379,6 @@ display(
 #
 # ```{admonition} Solution
 # :class: dropdown
-# The training NLL of both nets, the scaled NLL, and the ECE of the standard net when it stops at its lowest
+# The training NLL of both nets, the NLL after T, and the ECE of the standard net when it stops at its lowest
 # validation NLL. Any loss that fits less has a lower ECE, and a temperature is free.
 # ```

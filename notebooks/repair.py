@@ -3,7 +3,7 @@
 #
 # ```{margin}
 # **Notation.** $Z(x) = \sum_k e^{f_k(x)}$ of the logits $f(x)$. *References*: inputs that stand in the sum
-# $Z$ beside the batch and have no label. AUROC: 1 tells all apart, .5 is chance. NLL, *scaled*: with the
+# $Z$ beside the batch and have no label. AUROC: 1 tells all apart, .5 is chance. NLL *after T*: with the
 # logits divided by a temperature. [All symbols](../book/glossary.md).
 # ```
 #
@@ -409,7 +409,7 @@ display(
 # %% tags=["hide-input"]
 nets = tables.frame(records.values(), ("long",)).set_index("key")
 nets["setting"] = {record["key"]: choice.in_words(run) for run, record in records.items()}
-METRICS = {"test_accuracy": "accuracy", "ece": "ECE", "scaled_nll": "scaled NLL"}
+METRICS = {"test_accuracy": "accuracy", "ece": "ECE", "scaled_nll": "NLL after T"}
 by_seed = nets.set_index(["loss", "setting", "seed"]).sort_index()
 AUGMENTED = ("labelled", "references blur")
 HEAVY = ("joint", f"kl_weight 10.0, references {FOUR}")
@@ -448,7 +448,7 @@ display(
         " net. As augmentation, with their labels and half of the weight, they lose:"
         f" {with_interval(labels)}. The ECE is lower by {-calmer['mean']:.3f}, as that of [any net that is"
         f" fitted less](relatives.ipynb); after a temperature nothing is left of it ({with_interval(scaled)}"
-        " in scaled NLL)."
+        " in NLL after T)."
     )
 )
 

@@ -35,6 +35,7 @@ from gffn_core.pages import publish, words
 from gffn_core.pages.chapter import open_chapter
 from gffn_core.pages.style import STYLE, batch_axis, label_axes, literal
 from gffn_core.verdicts import intervals, predictions, values
+from gffn_core.verdicts.claims import weighted
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
 pairs = values.pairs_of(chapter.records)
@@ -267,11 +268,12 @@ display(
 if PROFILE != "cpu":
     display(Markdown("The predictions are about runs of other profiles, which are published."))
 else:
+    CHAPTERS = {weighted: "any_batch"}  # other groups' modules are called as their chapters
     came = pd.DataFrame(
-        {  # a group's module is called as its chapter
-            f"[{title}]({group.__name__.rpartition('.')[2]}.ipynb)": predictions.scored(group, chapter.store)[
-                "came"
-            ].value_counts()
+        {
+            f"[{title}]({CHAPTERS.get(group, group.__name__.rpartition('.')[2])}.ipynb)": predictions.scored(
+                group, chapter.store
+            )["came"].value_counts()
             for title, group in predictions.GROUPS.items()
         }
     ).T.reindex(columns=predictions.CAME.values())

@@ -25,7 +25,7 @@ WAYS = {  # loss: what it is called
 }
 EVENING, WEIGHT_DECAY = list(WAYS.values())[1:6], "weight decay"
 RELATED = (("variance", "joint"), ("squared", "self-normalised"))  # to second order the same
-METRICS = {"test_accuracy": "accuracy", "ece": "ECE", "scaled_nll": "scaled NLL"}
+METRICS = {"test_accuracy": "accuracy", "ece": "ECE", "scaled_nll": "NLL after T"}
 LEVEL = {"test_accuracy": 0.01, "ece": 0.02, "scaled_nll": 0.02}  # within it two nets count as the same
 
 
@@ -113,7 +113,7 @@ def calibrate_but_do_not_refine(
                 any_of(
                     in_all(
                         of(here, way, "scaled_nll") - of(here, best, "scaled_nll"),
-                        f"scaled NLL, {way} minus {best}",
+                        f"NLL after T, {way} minus {best}",
                         low=0,
                     )
                     for best in EVENING
@@ -153,13 +153,13 @@ PREDICTIONS = [
         "The chosen weight of the joint and of the self-normalised loss is above 1.", chosen_above_one
     ),
     Prediction(
-        "At its chosen weight the z-loss is within .005 (accuracy) and .02 (scaled NLL) of the joint loss at"
+        "At its chosen weight the z-loss is within .005 (accuracy) and .02 (NLL after T) of the joint loss at"
         " its own.",
         no_more_than_a_z_loss,
     ),
     Prediction(
         "Label smoothing, confidence penalty and LogitNorm calibrate at least as well as the joint loss at"
-        " weight 1, and none has a lower scaled NLL than the best loss that evens ln Z.",
+        " weight 1, and none has a lower NLL after T than the best loss that evens ln Z.",
         calibrate_but_do_not_refine,
     ),
     Prediction("Weight decay moves the ECE least of all.", decay_moves_least),
