@@ -511,6 +511,7 @@ METRICS = {
     "scaled_nll": "NLL after T",
     "train_spread": "sd of ln Z, training images",
 }
+SHIFTS = style.side_by_side(LOOK)
 store = Store(RESULTS)
 complete = any_batch.complete(store)
 table = tables.frame(complete, ["long"])
@@ -519,7 +520,7 @@ for (dataset, title), part in table.groupby(["dataset", "title"], sort=False):
         figure, axes = style.panels(METRICS.values())
         for metric, label in METRICS.items():
             for name, line in tables.summary(part, metric).groupby("loss", sort=False):
-                style.draw_line(axes[label], line, LOOK[name])
+                style.draw_line(axes[label], line, LOOK[name], SHIFTS[name])
             style.batch_axis(axes[label], part["batch_size"])
         uneven = axes[METRICS["train_spread"]]
         uneven.set_yscale("log")

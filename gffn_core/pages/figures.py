@@ -22,6 +22,7 @@ from gffn_core.pages.style import (
     line,
     literal,
     panels,
+    side_by_side,
 )
 
 CHANCE = {"color": INK, "linewidth": 1, "linestyle": (0, (1, 3))}  # where a score tells nothing
@@ -35,8 +36,9 @@ def by_batch_size(table: pd.DataFrame, metric: str, label: str) -> plt.Figure:
     """
     cells = tables.summary(table, metric)
     figure, axes = panels(cells["title"].unique())
+    shifts = side_by_side(sorted(cells["loss"].unique()))
     for (title, loss), part in cells.groupby(["title", "loss"]):
-        draw_line(axes[title], part, LOSS_STYLE[loss])
+        draw_line(axes[title], part, LOSS_STYLE[loss], shifts[loss])
     for axis in axes.values():
         batch_axis(axis, cells["batch_size"])
         if metric.endswith("ece"):  # an error, whose distance from zero is what counts

@@ -74,9 +74,14 @@ def line(style):
     return {name: style[name] for name in ("color", "linestyle")}
 
 
-def draw_line(axis, cells, style):
-    """Mean with interval; hollow markers where underfit."""
-    cells = cells.sort_values("batch_size")
+def side_by_side(lines):
+    """By line the factor that moves it along the axis of batch sizes, so that no bar hides another."""
+    return {name: 2 ** (0.14 * (place - (len(lines) - 1) / 2)) for place, name in enumerate(lines)}
+
+
+def draw_line(axis, cells, style, shift=1.0):
+    """Mean with interval; hollow markers where underfit. shift: see ``side_by_side``."""
+    cells = cells.sort_values("batch_size").assign(batch_size=lambda table: table["batch_size"] * shift)
     bars = {"linewidth": 1.6, "elinewidth": 1.2, "capsize": 3}
     axis.errorbar(cells["batch_size"], cells["mean"], cells["half"].fillna(0), **line(style), **bars)
     hollow = cells["underfit"]
