@@ -94,7 +94,7 @@ def slightly_more_accurate(pairs: pd.DataFrame) -> Measured | None:
             mean,
             in_all(
                 beside.droplevel(["label_space", "dataset"]),
-                "accuracy, joint minus self-normalised, B =",
+                "accuracy, joint minus self-normalised",
                 -0.005,
                 0.005,
             ),

@@ -48,11 +48,11 @@ def _mean(values):
 
 def finer_than_weight_one(nets: pd.DataFrame) -> Measured | None:
     saved = _between(_less(nets, NLL, CHOSEN, ONE), 4, 512)
-    return all_of([in_all(saved, "NLL saved, B =", low=0), in_all(_mean(saved), "NLL saved, mean", low=0.02)])
+    return all_of([in_all(saved, "NLL saved", low=0), in_all(_mean(saved), "NLL saved, mean", low=0.02)])
 
 
 def coarser_at_the_largest(nets: pd.DataFrame) -> Measured | None:
-    return in_all(_between(_less(nets, NLL, CHOSEN, ONE), 2048, 2048), "NLL saved, B =", high=0)
+    return in_all(_between(_less(nets, NLL, CHOSEN, ONE), 2048, 2048), "NLL saved", high=0)
 
 
 def halves_the_ece_again(nets: pd.DataFrame) -> Measured | None:
@@ -60,7 +60,7 @@ def halves_the_ece_again(nets: pd.DataFrame) -> Measured | None:
     left = _between(left[ECE, CHOSEN] / left[ECE, ONE], 2, 2048)
     return all_of(
         [
-            in_all(left, "of the ECE of weight 1, B =", high=1),
+            in_all(left, "of the ECE of weight 1", high=1),
             in_all(_mean(left), "of the ECE of weight 1, mean", high=0.5),
         ]
     )
@@ -80,7 +80,7 @@ def widens_the_gap(nets: pd.DataFrame) -> Measured | None:
 def _on_all_images(nets, metric, least, sign):
     """Better than the standard net by more than ``least`` at 16 and at 256, worse at 2048."""
     gain = sign * _less(nets, metric, CHOSEN, STANDARD, ALL)
-    what = f"{METRICS[metric]} gained, B ="
+    what = f"{METRICS[metric]} gained"
     return all_of(
         [in_all(_between(gain, 16, 256), what, low=least), in_all(_between(gain, 2048, 2048), what, high=0)]
     )
@@ -97,7 +97,7 @@ def finer_on_all_images(nets: pd.DataFrame) -> Measured | None:
 def below_the_joint_ece_on_all_images(nets: pd.DataFrame) -> Measured | None:
     left = nets.loc[ALL]
     left = left[ECE, CHOSEN] / left[ECE, JOINT]
-    what = "of the joint net's ECE, B ="
+    what = "of the joint net's ECE"
     return all_of([in_all(_between(left, 16, 256), what, high=0.5), in_all(left, what, high=1)])
 
 
