@@ -614,10 +614,10 @@ display(
         " temperature is lower on Fashion-MNIST at every batch size and on CIFAR-10 up to 512; at 1,024 it"
         f" is level, and at 2,048 higher by {-finer['cifar10_10000', 2048]:.3f}.\n\n**Beside the joint net"
         f" it gains accuracy at batches of one and two**, on average {over_joint.iloc[0, 0]:.1f} and"
-        f" {over_joint.iloc[1, 0]:.1f} points on CIFAR-10. Then the two are level; from 64 on the joint net is"
-        f" ahead, on average by {-large.max(axis=None):.1f} to {-large.min(axis=None):.1f} points.\n\nIn {mixed} of"
-        f" {len(machines)} groups of paired nets one was trained on another kind of processor than the"
-        " others."
+        f" {over_joint.iloc[1, 0]:.1f} points on CIFAR-10. Then the two are level; from 64 on the joint net"
+        f" is ahead, on average by {-large.max(axis=None):.1f} to {-large.min(axis=None):.1f} points.\n\nIn"
+        f" {mixed} of {len(machines)} groups of paired nets one was trained on another kind of processor"
+        " than the others."
     )
 )
 lost = {
