@@ -55,9 +55,9 @@ def main(store="results"):
     nets = {}
     for loss, run in RUNS.items():
         record = store.select([run], {"mnist": dataset.sha256})[run]
-        state = store.weights(record)["long"]
         net = initial_model(run, dataset)
-        net.load_state_dict(state)
+        store.load_into(net, record)
+        state = {name: value.clone() for name, value in net.state_dict().items()}
         before = predict(net, dataset.test_x, prepare)
         layers = []
         for name in sorted(name.removesuffix(".weight") for name in state if name.endswith(".weight")):

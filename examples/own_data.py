@@ -44,7 +44,7 @@ def trained(runs, data, args, unfamiliar=None):
         found = []
         for run, scheme in zip(table["run"], table["scheme"]):
             net = initial_model(run, data)
-            net.load_state_dict(store.weights(records[run])[scheme])
+            store.load_into(net, records[run], scheme)
             scores = [metrics.max_softmax(predict(net, x, prepare)) for x in (data.test_x, unfamiliar)]
             found.append(metrics.auroc(*scores))
         table["auroc"] = found
@@ -76,12 +76,15 @@ def report(table):
 
 
 def compete(args):
+    if args.out:
+        tables.check_writable(args.out)  # not after hours of training
     values, steps, seeds = (2, 500, args.seeds or 3) if args.quick else (3, 1500, args.seeds or 6)
     data = load_own(args.data, args.root, args.size, mode="L" if args.grey else "RGB")
     unfamiliar = images_like(data, args.unfamiliar) if args.unfamiliar else None
-    run = Run(data.name, "conditional", args.batch_size, args.epochs or 1)
+    run = Run(data.name, "conditional", args.batch_size, 1 if args.epochs is None else args.epochs)
     per_epoch = Course(run, data).steps
-    run = replace(run, epochs=args.epochs or ceil(steps / per_epoch))
+    if args.epochs is None:
+        run = replace(run, epochs=ceil(steps / per_epoch))
     tuning = [replace(run, **one) for name in CONTENDERS for one in contest.settings(name, values, rates=2)]
     count = len(tuning) + seeds * (len(CONTENDERS) + 1)
     with settled("cpu"):

@@ -24,7 +24,7 @@ numbers on the host, which would stall a GPU at every step and is impossible und
 
 import math
 import warnings
-from numbers import Integral
+from numbers import Integral, Real
 
 import torch
 import torch.distributed as dist
@@ -96,7 +96,7 @@ def joint_nll(
     """
     check_weight(kl_weight)
     ln_z, score = terms(logits, target, label_space, validate)
-    reference = reference_partition(reference_logits, ln_z, label_space)
+    reference = reference_partition(reference_logits, logits.shape, label_space, validate)
     if reference is not None and group is not None:
         raise ValueError("reference_logits are not supported with a group; leave one of them out")
     return _joint(ln_z, score, None, kl_weight, group, validate, reference)
@@ -125,16 +125,19 @@ def _joint(ln_z, score, keep, kl_weight, group, validate, reference=None):
     return kl_weight * (total - summed.log()) - score / n
 
 
-def reference_partition(logits, ln_z, label_space):
-    """ln Z of reference logits (..., M, K) -> (..., M); None for none."""
+def reference_partition(logits, logits_shape, label_space, validate=False):
+    """ln Z of reference logits (..., M, K), beside logits of that shape -> (..., M); None for none."""
     if logits is None:
         return None
     reference = log_partition(logits, label_space=label_space)
-    if reference.ndim != ln_z.ndim or reference.shape[:-1] != ln_z.shape[:-1] or reference.shape[-1] == 0:
+    rows = logits.shape[-2:-1]
+    if logits.shape != (*logits_shape[:-2], *rows, logits_shape[-1]) or not rows or rows[0] == 0:
         raise ValueError(
-            f"reference_logits have shape {tuple(logits.shape)}; they take (..., M, K) with M of at least 1 "
-            f"and the leading dimensions {tuple(ln_z.shape[:-1])} of the logits"
+            f"reference_logits have shape {tuple(logits.shape)}; they take (..., M, K) with M of at least 1, "
+            f"beside logits of shape {tuple(logits_shape)}"
         )
+    if validate:
+        _check_finite("reference_logits", logits)
     return reference
 
 
@@ -171,8 +174,10 @@ def self_normalised_nll(
     ln_z, score = terms(logits, target, label_space, validate)
     check_not_empty(ln_z)
     b = log_normaliser_of(log_normaliser, logits, label_space)[..., None]
+    if validate:
+        _check_finite("log_normaliser", b)
     t = ln_z - b
-    reference = reference_partition(reference_logits, ln_z, label_space)
+    reference = reference_partition(reference_logits, logits.shape, label_space, validate)
     summed = t if reference is None else torch.cat([t, reference - b], -1)
     return (ln_z - score).mean(-1) + kl_weight * (_expm1(summed).mean(-1) - t.mean(-1))
 
@@ -191,11 +196,21 @@ def log_normaliser_of(value, logits, label_space):
     if value is None:
         classes = logits.shape[-1]
         value = math.log(classes) if label_space == "categorical" else classes * math.log(2)
-    if not isinstance(value, Tensor) and not math.isfinite(value):
-        raise ValueError(f"log_normaliser={value} must be finite")
+    if not isinstance(value, Tensor):
+        _check_finite_number("log_normaliser", value)
+    elif value.shape not in ((), logits.shape[:-2]):
+        raise ValueError(
+            f"log_normaliser has shape {tuple(value.shape)}; beside logits of shape {tuple(logits.shape)} it "
+            f"is one number, or one a model, {tuple(logits.shape[:-2])}"
+        )
     f = accumulate(logits)
     # Not from the host's memory, which a CUDA graph cannot read.
     return value.to(f) if isinstance(value, Tensor) else f.new_full((), value)
+
+
+def _check_finite_number(name, value):
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name}={value!r} must be a finite number")
 
 
 class _CrossEntropyLoss(torch.nn.Module):
@@ -203,8 +218,8 @@ class _CrossEntropyLoss(torch.nn.Module):
 
     def __init__(self, ignore_index, reduction, label_smoothing, label_space, kl_weight, validate):
         super().__init__()
-        if not 0.0 <= label_smoothing <= 1.0:
-            raise ValueError(f"label_smoothing={label_smoothing} must lie in [0, 1]")
+        if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing={label_smoothing!r} must be a number in [0, 1]")
         if not isinstance(ignore_index, Integral):
             raise ValueError(
                 f"ignore_index={ignore_index!r} must be an integer; leave it out to ignore no class"
@@ -281,7 +296,7 @@ class JointCrossEntropyLoss(_CrossEntropyLoss):
     reduction: "mean", or "sum" (mean times the number of positions). "none" and class weights are
         refused: the loss couples the batch, so it is no sum of per-example terms.
     validate: raise ValueError for labels out of range, class probabilities that do not sum to 1,
-        non-finite logits and a batch in which all is ignored. One device synchronisation a call;
+        non-finite logits and a batch in which all is ignored (for a mean). One device synchronisation a call;
         switch it off in a GPU training loop. Skipped while ``torch.compile`` or ``torch.export``
         traces. Without it the loss of a batch in which all is ignored is NaN, its gradient zero.
     group: processes over whose batches together Z is summed, see ``joint_nll``; with None each
@@ -359,8 +374,10 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
             raise ValueError(
                 "weight needs classes that exclude each other; leave it out with label_space='binary'"
             )
-        if log_normaliser is not None and not math.isfinite(log_normaliser):
-            raise ValueError(f"log_normaliser={log_normaliser} must be finite")
+        if weight is not None and (not isinstance(weight, Tensor) or weight.ndim != 1):
+            raise ValueError(f"weight must be a tensor of a number a class, (K,), got {weight!r:.60}")
+        if log_normaliser is not None:
+            _check_finite_number("log_normaliser", log_normaliser)
         if learn and log_normaliser is None:
             raise ValueError(
                 "learn=True needs a log_normaliser to start from, such as math.log(number of classes)"
@@ -373,8 +390,15 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         logits, labels, keep = self._positions(input, target)
+        if self.reduction == "mean":
+            check_not_empty(keep, keep if self._validates else None)
         share, count = 1, keep.sum()
         if self.weight is not None:
+            if self.weight.shape != logits.shape[-1:]:
+                raise ValueError(
+                    f"weight has shape {tuple(self.weight.shape)}; {logits.shape[-1]} classes take "
+                    f"{tuple(logits.shape[-1:])}"
+                )
             # As in torch, whose mean is weighed by the labels' own weights.
             if not target.is_floating_point():
                 count = self.weight[torch.where(keep, target.reshape(-1).long(), 0)][keep].sum()
@@ -462,9 +486,9 @@ def _check_label_space(label_space):
 
 
 def check_weight(value, name="kl_weight"):
-    """ValueError for a weight of a term that is negative or not finite."""
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name}={value} must be finite and not negative")
+    """ValueError for a weight of a term that is no number, negative or not finite."""
+    if not isinstance(value, (Real, Tensor)) or not 0 <= value < math.inf:
+        raise ValueError(f"{name}={value!r} must be a number, finite and not negative")
 
 
 def _check_tensor(name, value):
@@ -482,9 +506,9 @@ def check_logits(logits, label_space):
         raise ValueError(f"logits need at least one class, got shape {tuple(logits.shape)}")
 
 
-def check_not_empty(ln_z, keep=None):
-    """ValueError for a batch without examples, or of which ``keep`` leaves none."""
-    if ln_z.shape[-1] == 0 or (keep is not None and not keep.any()):
+def check_not_empty(examples, keep=None):
+    """ValueError for a batch (..., N) without examples, or of which ``keep`` leaves none."""
+    if examples.shape[-1] == 0 or (keep is not None and not keep.any()):
         raise ValueError("empty batch: there is no example, or every position has the ignored label")
 
 
@@ -501,12 +525,16 @@ def _check_target(logits, target):
         raise ValueError(f"class indices must be int64 or uint8, got {target.dtype}")
 
 
+def _check_finite(name, values):
+    if not torch.isfinite(values).all():
+        bad = values[~torch.isfinite(values)].flatten()[0].item()
+        raise ValueError(f"{name} hold a non-finite value ({bad}); did training diverge?")
+
+
 def _check_values(logits, target, label_space):
     if logits.numel() == 0:
         return
-    if not torch.isfinite(logits).all():
-        bad = logits[~torch.isfinite(logits)].flatten()[0].item()
-        raise ValueError(f"logits hold a non-finite value ({bad}); did training diverge?")
+    _check_finite("logits", logits)
     if target.shape == logits.shape:
         low, high = target.min().item(), target.max().item()
         if not (low >= 0 and high <= 1):

@@ -187,12 +187,12 @@ def test_environment_names_the_folder(arrays, tmp_path, monkeypatch):
     (
         ({"train_x": np.zeros((40, 8, 8), np.float32)}, "train_x must be uint8.*got float32.*astype"),
         ({"train_x": np.zeros((40, 64), np.uint8)}, "train_x must be uint8"),
-        ({"test_x": np.zeros((0, 8, 8), np.uint8)}, "test_x must be uint8"),
+        ({"test_x": np.zeros((0, 8, 8), np.uint8)}, "test_x holds no image"),
         ({"train_x": np.zeros((40, 8, 6), np.uint8)}, "square"),
         ({"train_x": np.zeros((40, 2, 8, 8), np.uint8)}, "1 or 3 channels"),
         ({"test_x": np.zeros((10, 6, 6), np.uint8)}, "image shape"),
         ({"train_y": np.arange(39) % 2}, "40 integer labels"),
-        ({"train_y": np.arange(40) % 2 * 1.0}, "integer labels, got float64"),
+        ({"train_y": np.arange(40) % 2 * 1.0}, "integer labels, got float64.*numpy.unique"),
         ({"train_y": np.arange(40) % 2 * 2}, r"\[0, 2\]"),
         ({"train_y": np.arange(40) % 2 + 1}, r"\[1, 2\]; number them by numpy.unique"),
         ({"train_y": np.zeros(40, int), "test_y": np.zeros(10, int)}, "label 0 alone"),
@@ -219,7 +219,7 @@ def test_damaged_file(save, arrays, tmp_path):
     size = len(intact)  # the last 300 bytes are the zip's directory
     for position in (*range(0, size - 300, 31), *range(size - 300, size, 5)):
         path.write_bytes(intact[:position])
-        with pytest.raises(ValueError, match=f"{path} is damaged"):
+        with pytest.raises(ValueError, match=f"{path} cannot be read .*delete it to fetch it again"):
             load_dataset("mnist", root=tmp_path)
         for mask in (0x01, 0x80):
             changed = bytearray(intact)
@@ -450,6 +450,16 @@ def test_a_folder_of_images_is_a_data_set(photos, tmp_path):
     assert own.load_own(path, kept, 4, mode="L").test_x.shape == (10, 1, 4, 4)
 
 
+def test_a_folder_never_takes_the_place_of_somebodys_file(photos, arrays, tmp_path):
+    path = photos("pets", {name: np.zeros((10, 8, 8), np.uint8) for name in "ab"})
+    for write in (lambda file: np.savez(file, **arrays), lambda file: file.write_bytes(b"notes")):
+        write(tmp_path / "pets.npz")
+        before = (tmp_path / "pets.npz").read_bytes()
+        with pytest.raises(ValueError, match="pets.npz would be overwritten; move it away"):
+            own.load_own(path, tmp_path, 8)
+        assert (tmp_path / "pets.npz").read_bytes() == before
+
+
 def test_a_folder_may_have_parts_for_training_and_testing(photos, tmp_path):
     rng = np.random.default_rng(0)
     classes = {name: rng.integers(0, 256, (10, 8, 8), dtype=np.uint8) for name in "ab"}
@@ -499,6 +509,20 @@ def test_unfamiliar_images_take_the_form_of_the_data_set(arrays, photos, tmp_pat
         ValueError, match=r"small.npz has images of shape \(1, 6, 6\), mine of shape \(1, 8, 8\)"
     ):
         own.images_like(data, tmp_path / "small.npz")
+    (tmp_path / "more.txt").write_text("none")
+    for name in ("more", "more.txt", "nowhere.npz"):  # not the images of more.npz
+        with pytest.raises(ValueError, match=f"{name} is not there, or neither an .npz file nor a folder"):
+            own.images_like(data, tmp_path / name)
+    np.savez(tmp_path / "digits.npz", **arrays)
+    with pytest.raises(ValueError, match="'digits' is a data set of the book"):
+        own.images_like(data, tmp_path / "digits.npz")
+
+
+def test_nobody_is_told_to_delete_a_file_of_their_own(arrays, tmp_path):
+    np.savez(tmp_path / "mine.npz", **(arrays | {"train_y": np.array(["a", None] * 20)}))
+    with pytest.raises(ValueError, match="mine.npz cannot be read .*; write .* integer labels") as refused:
+        load_dataset("mine", root=tmp_path)
+    assert "delete it" not in str(refused.value)
 
 
 def test_unknown_name_and_source(tmp_path):

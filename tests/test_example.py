@@ -200,7 +200,9 @@ def test_own_data_names_winners_and_where_ours_lose(capsys):
         (["mine.npz", "--batch-size", "64"], "batch_size=64 exceeds the 54 training images"),
         (["mine.npz", "--seeds", "2"], "invalid choice: 2 (choose from 3, 4"),
         (["mine", "--size", "9", "--batch-size", "16"], "image_size=9 must be a positive even number"),
-        (["mine.npz", "--unfamiliar", "others"], "others"),
+        (["mine.npz", "--unfamiliar", "others"], "others is not there, or neither"),
+        (["mine.npz", "--batch-size", "16", "--epochs", "0"], "epochs=0 must be"),
+        (["mine.npz", "--out", "nets.txt"], "nets.txt: the file's name must end in .csv or .parquet"),
         (["mine/train/dark"], "class folder in"),
     ),
 )

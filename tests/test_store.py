@@ -22,7 +22,7 @@ from gffn_core.data.files import check_writable, remove_orphans, sha256_of, writ
 from gffn_core.experiments import sweep
 from gffn_core.experiments.store import Store
 from gffn_core.training.loop import train
-from gffn_core.training.run import Run, record_key
+from gffn_core.training.run import Run, initial_model, record_key
 
 
 @pytest.fixture(scope="module")
@@ -399,6 +399,23 @@ def test_a_damaged_checkpoint_is_a_warning_and_none(begun, damage, place, bit, b
 def test_keys_stay_what_they_are():
     """A changed default or a renamed field would orphan every stored result."""
     assert record_key(Run("mnist", "joint", 64, 30), "0") == "f34745cd6f24dab7"
+
+
+def test_a_net_is_loaded_only_if_it_is_the_one_that_was_measured(result, store, tiny):
+    record = store.save(result)
+    model = initial_model(result.run, tiny)
+    store.load_into(model, record)
+    for name, value in result.weights["long"].items():
+        torch.testing.assert_close(model.state_dict()[name], value, rtol=0, atol=0)
+    path = store.runs / f"{record['key']}.safetensors"
+    intact = path.read_bytes()
+    path.write_bytes(intact[:-3] + bytes([intact[-3] ^ 1]) + intact[-2:])
+    with pytest.raises(ValueError, match="other weights of '.*' than those that were measured.*SHA-256"):
+        for scheme in record["evaluations"]:
+            store.load_into(model, record, scheme)
+    path.with_suffix(".npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"npz is damaged .*`gffn evaluate` makes it anew"):
+        store.logits(record)
 
 
 def test_what_was_not_trained_here_is_named(result, store):

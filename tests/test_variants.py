@@ -157,7 +157,12 @@ def test_a_learned_intercept_finds_ln_mean_z_and_a_forgotten_one_is_noticed():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"log_normaliser": math.inf}, "log_normaliser=inf must be finite"),
+        ({"log_normaliser": math.inf}, "log_normaliser=inf must be a finite number"),
+        ({"log_normaliser": "1"}, "log_normaliser='1' must be a finite number"),
+        ({"kl_weight": "1"}, "kl_weight='1' must be a number"),
+        ({"label_smoothing": None}, "label_smoothing=None must be a number"),
+        ({"weight": [1.0, 1.0]}, r"weight must be a tensor .*got \[1.0, 1.0\]"),
+        ({"weight": torch.tensor(2.0)}, r"weight must be a tensor .*\(K,\)"),
         ({"learn": True}, "needs a log_normaliser to start from"),
         ({"reduction": "max"}, "reduction='max' is unknown"),
         ({"kl_weight": -1.0}, "kl_weight=-1.0"),
@@ -184,10 +189,34 @@ def test_references_enter_the_sum_over_all_inputs(seed, space, weight):
 
 
 @pytest.mark.parametrize("loss", [joint_nll, self_normalised_nll])
-@pytest.mark.parametrize("shape", [(0, 4), (4,), (2, 5, 4)])
+@pytest.mark.parametrize("shape", [(0, 4), (4,), (2, 5, 4), (5, 3), (5, 1)])
 def test_references_of_another_shape_are_refused(loss, shape):
     with pytest.raises(ValueError, match="reference_logits have shape"):
         loss(*batch(0), reference_logits=torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"reference_logits hold a non-finite value \(nan\)"):
+        loss(*batch(0), reference_logits=torch.full((5, 4), math.nan), validate=True)
+
+
+def test_an_intercept_is_one_number_or_one_a_model():
+    logits, target = batch(0, leading=(2,))
+    assert self_normalised_nll(logits, target, log_normaliser=torch.zeros(2)).shape == (2,)
+    for shape in ((1,), (7,), (2, 1)):
+        with pytest.raises(ValueError, match="log_normaliser has shape"):
+            self_normalised_nll(logits, target, log_normaliser=torch.zeros(shape))
+    with pytest.raises(ValueError, match="log_normaliser hold a non-finite value"):
+        self_normalised_nll(logits, target, log_normaliser=torch.tensor(math.nan), validate=True)
+
+
+def test_class_weights_are_one_a_class_and_a_mean_has_something_to_average():
+    logits, target = batch(0)
+    for count in (1, 2, 5):
+        with pytest.raises(ValueError, match=rf"weight has shape \({count},\); 4 classes take \(4,\)"):
+            SelfNormalisedCrossEntropyLoss(torch.ones(count))(logits, target)
+    ignored = torch.full_like(target, -100)
+    for x, y in ((logits, ignored), (logits[:0], target[:0])):
+        with pytest.raises(ValueError, match="empty batch"):
+            SelfNormalisedCrossEntropyLoss()(x, y)
+        assert SelfNormalisedCrossEntropyLoss(reduction="sum")(x, y) == 0
 
 
 class Sharp(nn.Module):
@@ -349,7 +378,10 @@ def test_relatives_refuse_what_the_conditional_loss_refuses(loss):
 @pytest.mark.parametrize(
     "loss, options, message",
     [
-        *((loss, {"weight": -1.0}, "weight=-1.0 must be finite and not negative") for loss in WEIGHED),
+        *(
+            (loss, {"weight": -1.0}, "weight=-1.0 must be a number, finite and not negative")
+            for loss in WEIGHED
+        ),
         (penalties.label_smoothing, {"smoothing": 1.5}, "smoothing=1.5"),
         (penalties.logit_norm, {"temperature": 0.0}, "temperature=0.0"),
         (penalties.squared, {"log_normaliser": math.nan}, "log_normaliser=nan"),

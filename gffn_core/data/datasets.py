@@ -226,7 +226,10 @@ def _load_npz(name, path):
         with np.load(path, allow_pickle=False) as file:
             stored = {key: file[key] for key in file.files}
     except Exception as error:  # a damaged archive can raise almost anything
-        raise ValueError(f"{path} is damaged ({error}); delete it to fetch it again") from error
+        remedy = "delete it to fetch it again"
+        if name not in DATASETS:
+            remedy = "write uint8 images and integer labels with numpy.savez"
+        raise ValueError(f"{path} cannot be read ({error}); {remedy}") from error
     missing = [key for key in _ARRAYS if key not in stored]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}")
@@ -255,7 +258,11 @@ def _canonical(arrays, where):
     out = {}
     for part in ("train", "test"):
         x, y = np.asarray(arrays[f"{part}_x"]), np.asarray(arrays[f"{part}_y"])
-        if x.dtype != np.uint8 or x.ndim not in (3, 4) or len(x) == 0:
+        if len(x) == 0:
+            raise ValueError(
+                f"{where}: {part}_x holds no image; of a folder a fifth is set aside for testing"
+            )
+        if x.dtype != np.uint8 or x.ndim not in (3, 4):
             raise ValueError(
                 f"{where}: {part}_x must be uint8 images, got {x.dtype} {x.shape}; values from 0 to 1 become "
                 "so by (255 * x).round().astype('uint8')"
@@ -267,7 +274,10 @@ def _canonical(arrays, where):
         if x.shape[1] not in (1, 3) or x.shape[2] != x.shape[3]:
             raise ValueError(f"{where}: {part}_x must be square with 1 or 3 channels, got {x.shape}")
         if not np.issubdtype(y.dtype, np.integer) or y.shape != x.shape[:1]:
-            raise ValueError(f"{where}: {part}_y must be {len(x)} integer labels, got {y.dtype} {y.shape}")
+            raise ValueError(
+                f"{where}: {part}_y must be {len(x)} integer labels, got {y.dtype} {y.shape}; "
+                "numpy.unique(labels, return_inverse=True)[1] numbers them"
+            )
         out[f"{part}_x"], out[f"{part}_y"] = np.require(x, requirements="CW"), y.astype(np.int64)
     classes = np.unique(out["train_y"])
     if classes[0] != 0 or classes[-1] != len(classes) - 1:
@@ -295,7 +305,9 @@ def _canonical(arrays, where):
 def _split(name, arrays, origin, official, digest):
     val = _validation_mask(arrays["train_y"], arrays.get("train_image"))
     if not val.any():
-        raise ValueError(f"{origin}: {len(val)} training images are too few to set a tenth aside")
+        raise ValueError(
+            f"{origin}: {len(val)} training images are too few, or from too few photos, to set a tenth aside"
+        )
     train_x, train_y, test_x, test_y = (torch.from_numpy(arrays[key]) for key in _ARRAYS)
     mask = torch.from_numpy(val)
     title = TITLES.get(name, name)

@@ -16,23 +16,43 @@ def load_own(path: Path, root: Path, size: int = 32, *, mode: str = "RGB") -> Da
     """The data set ``path``, which is ``<root>/<name>.npz`` from then on.
 
     path: that file, see ``load_dataset``, or a folder, see ``split_folder``. Errors: those of the two, and
-    ValueError for a path that is neither and for the name of a data set of the book.
+    ValueError for a path that is neither, for the name of a data set of the book, and for a folder whose file
+    would take the place of one that was not made so.
     """
+    _check_own(path)
+    if path.is_dir():
+        kept = root / f"{path.stem}.npz"
+        if kept.exists() and not _made_of_a_folder(kept):
+            raise ValueError(
+                f"{kept} would be overwritten; move it away, or choose another folder of results"
+            )
+        arrays = split_folder(path, size, mode=mode)
+        write_atomically(kept, lambda file: np.savez(file, folder=path.name, **arrays))
+    return load_dataset(path.stem, root=root)
+
+
+def _made_of_a_folder(path):
+    """Whether ``load_own`` wrote the file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return "folder" in file.files
+    except Exception:  # a damaged archive can raise almost anything
+        return False
+
+
+def _check_own(path):
     if not path.is_dir() and (path.suffix != ".npz" or not path.exists()):
         raise ValueError(f"{path} is not there, or neither an .npz file nor a folder of images")
     if path.stem in DATASETS:
         raise ValueError(f"{path}: {path.stem!r} is a data set of the book; give yours another name")
-    if path.is_dir():
-        arrays = split_folder(path, size, mode=mode)
-        write_atomically(root / f"{path.stem}.npz", lambda file: np.savez(file, **arrays))
-    return load_dataset(path.stem, root=root)
 
 
 def images_like(dataset: Dataset, path: Path) -> Tensor:
     """Images (N, C, H, W) of the form of a data set's: a folder's, made so, or the test images of a file.
 
-    ValueError for a file with images of another shape.
+    ValueError for a path that is neither, the name of a data set of the book, and images of another shape.
     """
+    _check_own(path)
     _, channels, size, _ = dataset.test_x.shape
     if path.is_dir():
         return torch.from_numpy(read_folder(path, size, mode="L" if channels == 1 else "RGB")[0])
@@ -71,6 +91,9 @@ def read_folder(path: Path, size: int, *, mode: str = "RGB") -> tuple[np.ndarray
     ValueError for a file that is no image of 8 bits, FileNotFoundError for a folder without classes and for
     a class without images.
     """
+
+    if size < 1:
+        raise ValueError(f"size={size} must be at least 1 pixel")
 
     def square(file):
         try:

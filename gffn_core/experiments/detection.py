@@ -209,9 +209,7 @@ def table(
     """
     rows, loaded, nets, made = [], {}, {}, {"code": code_version()}
     for run, record in store.select(list(runs)).items():
-        try:
-            weights = store.weights(record)["long"]
-        except FileNotFoundError:
+        if not store.has_weights(record):
             continue
         if run.dataset not in loaded:
             dataset = load_dataset(run.dataset, root=root)
@@ -219,7 +217,7 @@ def table(
             loaded[run.dataset] = dataset, sets(dataset, root), prepare
         dataset, images, prepare = loaded[run.dataset]
         model = initial_model(run, dataset).to(memory_format=torch.channels_last)
-        model.load_state_dict(weights)
+        store.load_into(model, record)
         net = examine(model, run.label_space, dataset, images, prepare, field)
         rows += [_named(run) | made | row for row in measure(net)]
         nets[run] = net._replace(scores={side: {"log_px": of["log_px"]} for side, of in net.scores.items()})

@@ -21,6 +21,7 @@ import torch
 
 from gffn_core.data.files import packed, sha256_of, unpacked, write_atomically
 from gffn_core.training.course import Result
+from gffn_core.training.provenance import weights_sha256
 from gffn_core.training.run import Run, record_key
 
 FORMAT = 2
@@ -136,8 +137,13 @@ class Store:
     def logits(self, record: dict) -> dict[str, np.ndarray]:
         """float16 logits ``{scheme}_{val,test,ood}`` of a record trained on this machine."""
         path = self._beside(record, "logits", ".npz")
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return {key: file[key] for key in file.files}
+        except Exception as error:  # a damaged archive can raise almost anything
+            raise ValueError(
+                f"{path} is damaged ({error}); `gffn evaluate` makes it anew from the weights"
+            ) from error
 
     def weights(self, record: dict) -> dict[str, dict[str, torch.Tensor]]:
         """By scheme the net of a record trained on this machine, ready for ``load_state_dict``."""
@@ -153,6 +159,19 @@ class Store:
             scheme, name = name.split(".", 1)
             weights[scheme][name] = value
         return weights
+
+    def has_weights(self, record: dict) -> bool:
+        """Whether a record's nets are here; they are not published."""
+        return (self.runs / f"{record['key']}.safetensors").exists()
+
+    def load_into(self, model: torch.nn.Module, record: dict, scheme: str = "long") -> None:
+        """Give a model the ``weights`` of a scheme. ValueError if they are not those that were measured."""
+        model.load_state_dict(self.weights(record)[scheme])
+        if weights_sha256(model) != record["provenance"]["weights_sha256"][scheme]:
+            raise ValueError(
+                f"{self.runs / record['key']}.safetensors holds other weights of {scheme!r} than those that "
+                "were measured (their SHA-256 differs); delete it and the record to train the run again"
+            )
 
     def _beside(self, record, what, suffix):
         path = self.runs / f"{record['key']}{suffix}"

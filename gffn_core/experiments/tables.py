@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from gffn_core.data import files
 from gffn_core.data.files import write_atomically
 from gffn_core.evaluation.scores import HISTOGRAM_BINS, ROC_POINTS, SCORES
 from gffn_core.training.course import FITTED, SCHEMES
@@ -101,16 +102,22 @@ COLUMNS = {
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, by the suffix of ``path``; ValueError for another, or where pyarrow
-    is missing."""
+    """Write a table as CSV or Parquet, by the suffix of ``path``; errors of ``check_writable``."""
+    check_writable(path)
     if path.suffix == ".csv":
         write_atomically(path, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
-    elif path.suffix != ".parquet":
-        raise ValueError(f"{path}: the file's name must end in .csv or .parquet")
-    elif find_spec("pyarrow") is None:
-        raise ValueError(f"{path}: Parquet needs pyarrow; pip install 'gffn-core[parquet]', or write .csv")
     else:
         write_atomically(path, lambda file: table.to_parquet(file, index=False))
+
+
+def check_writable(path: Path) -> None:
+    """ValueError for a suffix that ``write`` does not know, or where pyarrow is missing; OSError for a folder
+    that cannot be written to."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"{path}: the file's name must end in .csv or .parquet")
+    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise ValueError(f"{path}: Parquet needs pyarrow; pip install 'gffn-core[parquet]', or write .csv")
+    files.check_writable(path.parent)
 
 
 def frame(records: Iterable[dict], schemes: Sequence[str] = SCHEMES) -> pd.DataFrame:

@@ -110,7 +110,7 @@ def outlier_exposure(
     reference_logits: ``(..., M, K)``. Other shapes and errors as ``losses.conditional_nll``; likewise below.
     """
     nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight, validate)
-    reference = reference_partition(reference_logits, ln_z, label_space)
+    reference = reference_partition(reference_logits, logits.shape, label_space, validate)
     return nll + weight * (reference - uniform_score(reference_logits, label_space)).mean(-1)
 
 
@@ -130,7 +130,7 @@ def energy_margin(
     The energy of Liu et al. (2020) is -ln Z; weight and margins are those of their code.
     """
     nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight, validate)
-    reference = reference_partition(reference_logits, ln_z, label_space)
+    reference = reference_partition(reference_logits, logits.shape, label_space, validate)
     low, high = (inside - ln_z).relu(), (reference - outside).relu()
     return nll + weight * (low.square().mean(-1) + high.square().mean(-1))
 
