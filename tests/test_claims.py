@@ -261,6 +261,8 @@ def test_predictions_of_closing_the_gap_are_scored():
             gap.GHOST: 0.02,
             gap.DECAY: 0.005,
             gap.TOGETHER: 0.06,
+            gap.TOGETHER + gap.LONGER: 0.085,
+            gap.AUGMENTED + gap.LONGER: 0.052,
         }
         ways = dict.fromkeys([gap.PLAIN, gap.LONG, *gains, *gap.bases().values()])
         columns = pd.MultiIndex.from_product([gap.TITLES, ways])

@@ -402,6 +402,19 @@ PROFILES = {
             seeds=_FINAL["seeds"],
             **_named(loss | one for loss in _RIVALS for one in _NAMED + _GAP[loss["loss"]]),
         ),
+        # At 32 what changes images for as many epochs as it has at 2048.
+        Profile(
+            "gap_longer",
+            ("cifar10_10000",),
+            epochs={32: 120},
+            seeds=_FINAL["seeds"],
+            **_named(
+                loss | one | {"epochs": 120}
+                for loss in _RIVALS
+                for one in _GAP[loss["loss"]]
+                if one["batch_size"] == 32 and "augmentation" in one
+            ),
+        ),
     )
 }
 

@@ -21,6 +21,7 @@ ACCURACY, NLL = "test_accuracy", "scaled_nll"
 BETTER = {ACCURACY: 1, NLL: -1}  # the direction
 TITLES = {ACCURACY: "accuracy", NLL: "NLL"}
 RATE = 8e-3  # of thesis (5.1) at the large batch
+LONGER = ", 120 epochs"  # at the small batch, as at the large one where images change
 
 
 def way_of(run: Run) -> str:
@@ -33,19 +34,20 @@ def way_of(run: Run) -> str:
     }
     names = [name for name, is_used in used.items() if is_used]
     if names:
-        return names[0] if len(names) == 1 else TOGETHER
+        longer = LONGER if run.batch_size == SMALL and run.epochs == 120 else ""
+        return (names[0] if len(names) == 1 else TOGETHER) + longer
     if run.batch_size == LARGE and run.learning_rate < RATE:
         return LONG if run.learning_rate == Run.learning_rate else f"{PLAIN}, rate {run.learning_rate:g}"
     return PLAIN
 
 
 def read(store: Store) -> pd.DataFrame:
-    """Nets of the profile ``gap`` at the epoch with the lowest validation NLL.
+    """Nets of the profiles ``gap`` and ``gap_longer`` at the epoch with the lowest validation NLL.
 
     Rows ``net`` (of ``NETS``), ``batch_size``, ``seed``; columns ``metric``, ``way``. NaN where a run is
     missing.
     """
-    runs = profiles.profile("gap").runs()
+    runs = [run for name in ("gap", "gap_longer") for run in profiles.profile(name).runs()]
     records = [record for record in store.select(runs).values() if not record["diverged"]]
     nets = tables.frame(records, (LOWEST_NLL,))
     nets["way"] = [way_of(Run.of(record["run"])) for record in records]
@@ -188,6 +190,45 @@ def half_is_left_beside_others(nets: pd.DataFrame) -> Measured | None:
     return all_of(parts)
 
 
+def longer_is_better(nets: pd.DataFrame) -> Measured | None:
+    gain = _of(nets, ACCURACY, TOGETHER + LONGER, size=SMALL) - _of(nets, ACCURACY, TOGETHER, size=SMALL)
+    return in_all(gain, "accuracy gained", low=0.02)
+
+
+def small_is_ahead_after_all(nets: pd.DataFrame) -> Measured | None:
+    longer, large = (
+        _of(nets, ACCURACY, TOGETHER + LONGER, size=SMALL),
+        _of(nets, ACCURACY, TOGETHER, size=LARGE),
+    )
+    return in_all(longer - large, "accuracy, 32 minus 2048", low=0.005)
+
+
+def augmentation_alone_has_had_enough(nets: pd.DataFrame) -> Measured | None:
+    levels = {ACCURACY: 0.01, NLL: 0.02}
+    return all_of(
+        in_all(
+            _of(nets, metric, AUGMENTED + LONGER, size=SMALL) - _of(nets, metric, AUGMENTED, size=SMALL),
+            TITLES[metric],
+            -level,
+            level,
+        )
+        for metric, level in levels.items()
+    )
+
+
+def nothing_is_left_for_the_loss(nets: pd.DataFrame) -> Measured | None:
+    levels = {ACCURACY: 0.01, NLL: 0.02}
+    return all_of(
+        in_all(
+            _lead(nets, metric, TOGETHER + LONGER).xs(SMALL, level="batch_size"),
+            TITLES[metric],
+            -level,
+            level,
+        )
+        for metric, level in levels.items()
+    )
+
+
 PREDICTIONS = [
     Prediction(
         "For both losses the rate of .008 takes away at least half of what the NLL at 2048, 200 epochs at"
@@ -222,5 +263,27 @@ PREDICTIONS = [
         "Beside augmentation alone, and beside dropout alone, the self-normalised loss still gains in NLL at"
         " 32, by less than half of what it gains on the plain net.",
         half_is_left_beside_others,
+    ),
+    Prediction(
+        "At 32 the nets with everything gain more than .02 of accuracy from 120 epochs instead of 40.",
+        longer_is_better,
+        time=2,
+    ),
+    Prediction(
+        "With 120 epochs at both, everything at 32 is more accurate than everything at 2048 by more than"
+        " .005, for both losses.",
+        small_is_ahead_after_all,
+        time=2,
+    ),
+    Prediction(
+        "Augmentation alone at 32 changes by less than .01 in accuracy and .02 in NLL with 120 epochs.",
+        augmentation_alone_has_had_enough,
+        time=2,
+    ),
+    Prediction(
+        "With everything and 120 epochs at 32 the two losses differ by less than .01 in accuracy and .02 in"
+        " NLL.",
+        nothing_is_left_for_the_loss,
+        time=2,
     ),
 ]
