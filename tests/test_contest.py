@@ -84,6 +84,10 @@ def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch, capsys):
     assert three.nll == pytest.approx(-mean.gather(1, digits.test_y[:, None]).log().mean().item(), abs=1e-4)
     np.save(tmp_path / "others.npy", answers.roll(1, 1).numpy())
     assert ensembles.people(tmp_path / "others.npy", digits) is None
+    (tmp_path / "text.npy").write_text("0.1 0.9")
+    for options, message in ((["--size", "0"], "size=0"), (["--people", tmp_path / "text.npy"], "text.npy")):
+        assert cli.main([*map(str, ["ensembles", "four", *file, *options])]) == 1
+        assert message in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "probmetrics", None)  # as where it is not installed
     assert cli.main(["ensembles", "four", "--recalibrate", *file]) == 1
     assert "pip install --no-deps probmetrics" in capsys.readouterr().err

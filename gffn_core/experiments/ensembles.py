@@ -26,10 +26,13 @@ def pooled(logits: list[Tensor]) -> Tensor:
 def people(path: Path, dataset: Dataset) -> Tensor | None:
     """What people answer to each test image: probabilities (N, K) from a ``.npy`` file, such as CIFAR-10H's.
 
-    None where most answers contradict the labels: then they are about other images. ValueError for another
-    shape, or for rows that do not sum to one.
+    None where most answers contradict the labels: then they are about other images. ValueError for a file
+    that cannot be read, for another shape, or for rows that do not sum to one.
     """
-    answers = torch.from_numpy(np.load(path, allow_pickle=False)).double()
+    try:
+        answers = torch.from_numpy(np.load(path, allow_pickle=False)).double()
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as a .npy file of numbers ({error})") from error
     wanted = (len(dataset.test_y), dataset.num_classes)
     if answers.shape != wanted or not torch.allclose(answers.sum(-1), torch.ones(()).double(), atol=1e-3):
         raise ValueError(
@@ -103,7 +106,13 @@ def table(
     recalibrate: bool,
     schemes: Collection[str],
 ) -> pd.DataFrame:
-    """A row per scheme and ensemble of ``size`` nets with seeds in a row; what is not kept is left out."""
+    """A row per scheme and ensemble of ``size`` nets with seeds in a row; what is not kept is left out.
+
+    ValueError for a size below 1.
+    """
+    sizes = sorted(set(sizes))
+    if sizes[0] < 1:
+        raise ValueError(f"size={sizes[0]} must be at least 1 net")
     groups: dict[Run, dict[str, dict]] = {}
     for run, record in store.select(list(runs)).items():
         try:
