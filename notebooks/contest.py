@@ -389,7 +389,8 @@ display(
 )
 
 # %% [markdown]
-# **Where it ends.** On ten times as many images, at batch size 32, [less is left](gap.ipynb): a third.
+# **Where it ends.** On ten times as many images [less is left](gap.ipynb): a third at batch size 32, and
+# nothing at 2,048.
 #
 # ## With ten times as many images?
 #
