@@ -89,6 +89,13 @@ def by_way(of, ways=WAYS):
     return {(metric, way): over_seeds(of(metric, way)) for metric in PANELS for way in ways}
 
 
+def mark(look, size=None):
+    """A net's entry of the legend, hollow at the large batch."""
+    label = look["label"] if size is None else f"{look['label']}, {size:,}"
+    face = style.PAPER if size == LARGE else look["color"]
+    return plt.Line2D([], [], **look | {"linestyle": "none", "label": label, "markerfacecolor": face})
+
+
 value = {net: by_way(lambda metric, way: nets.loc[net, (metric, way)]) for net in LOOKS}
 with plt.rc_context(style.STYLE):
     figure, axes = plt.subplots(1, len(PANELS), figsize=(9, 3.4), layout="constrained", sharey=True)
@@ -102,14 +109,13 @@ with plt.rc_context(style.STYLE):
                     xerr=one["high"] - one["mean"],
                     fmt=look["marker"],
                     color=look["color"],
-                    label=look["label"] if place == 0 else None,
                 )
         axis.set_title(title)
         axis.set_xlabel("better →", fontsize=9)
         if gap.BETTER[metric] < 0:
             axis.invert_xaxis()
     axes[0].set_yticks(range(len(WAYS)), WAYS)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    figure.legend(handles=[mark(look) for look in LOOKS.values()], loc="outside upper center", ncols=2)
 publish.show(
     figure,
     name="what-else",
@@ -360,7 +366,6 @@ with plt.rc_context(style.STYLE):
                         fmt=look["marker"],
                         color=color,
                         markerfacecolor=color if size == SMALL else style.PAPER,
-                        label=f"{look['label']}, {size:,}" if place == 0 else None,
                     )
                 ends = [one["mean"] for one in both.values()]
                 axis.plot(ends, [height] * len(ends), color=color, linewidth=1, linestyle=":", zorder=0)
@@ -369,7 +374,8 @@ with plt.rc_context(style.STYLE):
         if gap.BETTER[metric] < 0:
             axis.invert_xaxis()
     axes[0].set_yticks(range(len(WAYS)), WAYS)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    handles = [mark(look, size) for look in LOOKS.values() for size in sizes]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
 publish.show(
     figure,
     name="two-batch-sizes",
