@@ -51,9 +51,9 @@ from gffn_core.verdicts.claims.gap import (
 
 store = Store(RESULTS)
 records = store.select(profiles.profile("gap").runs(batch_sizes=[SMALL])).values()
-nets = gap.read(store).xs(SMALL, level="batch_size").dropna(axis=1, how="all")
 WAYS = [PLAIN, DECAY, DROPOUT, GHOST, AUGMENTED, TOGETHER]
-assert set(nets.columns.get_level_values("way")) == set(WAYS) and not nets.isna().any(axis=None)
+nets = gap.read(store).xs(SMALL, level="batch_size").loc[:, (slice(None), WAYS)]
+assert not nets.isna().any(axis=None)
 BASIS = words.basis(records, "gap")
 
 # %% tags=["remove-cell"]
@@ -449,7 +449,8 @@ display(
 # shift of all logits, was not tried here.
 #
 # **Where it ends.** Where images change, 2,048 had 120 epochs and 32 had 40. At 32 the nets with everything
-# fitted least, so they may have stopped too soon; 120 epochs there are predicted and not run yet. The weight
+# fitted least, so they may have stopped too soon; 120 epochs there are predicted and being
+# trained. The weight
 # of the self-normalised loss, 5, was chosen at batch size 128.
 #
 # ## What came of our predictions?
