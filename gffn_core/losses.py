@@ -296,7 +296,7 @@ class JointCrossEntropyLoss(_CrossEntropyLoss):
     reduction: "mean", or "sum" (mean times the number of positions). "none" and class weights are
         refused: the loss couples the batch, so it is no sum of per-example terms.
     validate: raise ValueError for labels out of range, class probabilities that do not sum to 1,
-        non-finite logits and a batch in which all is ignored (for a mean). One device synchronisation a call;
+        non-finite logits and a batch in which all is ignored. One device synchronisation a call;
         switch it off in a GPU training loop. Skipped while ``torch.compile`` or ``torch.export``
         traces. Without it the loss of a batch in which all is ignored is NaN, its gradient zero.
     group: processes over whose batches together Z is summed, see ``joint_nll``; with None each
@@ -351,7 +351,8 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
         parameter, which starts there; hand it to the optimiser with the net's own, ``[*net.parameters(),
         *loss.parameters()]``: a RuntimeWarning says so where a hundred training steps have left it as it
         was.
-    kl_weight, label_space, label_smoothing, ignore_index, validate: as in JointCrossEntropyLoss.
+    kl_weight, label_space, label_smoothing, ignore_index, validate: as in JointCrossEntropyLoss; a batch in
+        which all is ignored is refused for "mean" alone.
     """
 
     def __init__(

@@ -74,8 +74,8 @@ torch.set_num_threads(1)
 # - One for **each batch**: $b = \ln\operatorname{mean}_l Z(x^l)$, and $L$ is the *joint* loss, (theory.11).
 # - **One for all data**: the batch plays no part, and $L$ is the *self-normalised* loss. Its least value over
 #   $b$ is $\ln\mathbb E Z(x) - \mathbb E\langle y, f\rangle$: the joint loss with all training images as one
-# batch, the best that a batch can stand for. (The sum over all images that are conceivable stays out of
-# reach.)
+#   batch, the best that a batch can stand for. (The sum over all images that are conceivable stays out of
+#   reach.)
 #
 # **Before you look:** put the three in order. Which is the smallest on the same logits?
 

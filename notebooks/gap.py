@@ -138,7 +138,7 @@ publish.show(
 )
 
 
-def ahead(metric, net, way, than):
+def ahead(metric, net, way, than, nets=nets):
     """By seed how much better a net is than another, which is named by net and way."""
     other, base = than
     return gap.BETTER[metric] * (nets.loc[net, (metric, way)] - nets.loc[other, (metric, base)])
@@ -277,11 +277,6 @@ def behind(metric, net, way, than=PLAIN):
     return gap.BETTER[metric] * (nets.loc[net, (metric, than)] - large.loc[net, (metric, way)])
 
 
-def ahead_at_large(metric, way):
-    """By seed how much better the self-normalised net is than the standard one, at 2,048."""
-    return gap.BETTER[metric] * (large.loc[OURS, (metric, way)] - large.loc[STANDARD, (metric, way)])
-
-
 lost = {net: by_way(lambda metric, way: behind(metric, net, way), [*RATES]) for net in LOOKS}
 fast, long, third = ({net: lost[net][gap.ACCURACY, way] for net in LOOKS} for way in (PLAIN, gap.LONG, LOWER))
 assert third[STANDARD]["mean"] < 0.01 and third[STANDARD]["low"] < 0 < fast[STANDARD]["low"]
@@ -295,7 +290,9 @@ assert {(run.loss, gap.way_of(run)) for run in elsewhere} == {("conditional", ga
     elsewhere
 ) == 4
 here = {
-    (metric, way): over_seeds(ahead_at_large(metric, way)) for metric in PANELS for way in (gap.LONG, LOWER)
+    (metric, way): over_seeds(ahead(metric, OURS, way, (STANDARD, way), large))
+    for metric in PANELS
+    for way in (gap.LONG, LOWER)
 }
 assert all(
     here[metric, gap.LONG]["low"] > 0 and here[metric, gap.LONG]["mean"] < 0.3 * lead[metric, PLAIN]["mean"]
@@ -347,14 +344,7 @@ assert chosen == {
 AT_LARGE = {way: LOWER if way == PLAIN else way for way in WAYS}
 sizes = {
     SMALL: value,
-    LARGE: {
-        net: {
-            (metric, way): over_seeds(large.loc[net, (metric, there)])
-            for metric in PANELS
-            for way, there in AT_LARGE.items()
-        }
-        for net in LOOKS
-    },
+    LARGE: {net: by_way(lambda metric, way: large.loc[net, (metric, AT_LARGE[way])]) for net in LOOKS},
 }
 LOST = (OURS, GHOST)  # which does not learn at 2,048
 with plt.rc_context(style.STYLE):
@@ -412,7 +402,7 @@ won = {
     metric: over_seeds(gap.BETTER[metric] * (best_large[metric, TOGETHER] - best_small[metric, AUGMENTED]))
     for metric in PANELS
 }
-led = {metric: {way: over_seeds(ahead_at_large(metric, AT_LARGE[way])) for way in WAYS} for metric in PANELS}
+led = by_way(lambda m, way: ahead(m, OURS, AT_LARGE[way], (STANDARD, AT_LARGE[way]), large))
 at_large = sizes[LARGE][STANDARD]
 assert won[gap.ACCURACY]["low"] < 0 < won[gap.ACCURACY]["high"] < 0.01 and won[gap.NLL]["low"] > 0
 assert all(  # the caption
@@ -421,8 +411,8 @@ assert all(  # the caption
     for net in LOOKS
     for way in WAYS
 )
-assert all(led[metric][way]["high"] < 0 for metric in PANELS for way in (AUGMENTED, DECAY, TOGETHER))
-assert led[gap.NLL][DROPOUT]["high"] < 0 and sizes[LARGE][OURS][gap.ACCURACY, GHOST]["mean"] < 0.3
+assert all(led[metric, way]["high"] < 0 for metric in PANELS for way in (AUGMENTED, DECAY, TOGETHER))
+assert led[gap.NLL, DROPOUT]["high"] < 0 and sizes[LARGE][OURS][gap.ACCURACY, GHOST]["mean"] < 0.3
 display(
     Markdown(
         "**Yes, and it takes no joint loss: the standard net with everything has an accuracy of"
@@ -440,11 +430,11 @@ display(
     Markdown(
         words.markdown_table(
             ["at 2,048, beside", "accuracy gained by our loss", "NLL after T saved"],
-            [[way, *(with_interval(led[metric][way]) for metric in PANELS)] for way in WAYS],
+            [[way, *(with_interval(led[metric, way]) for metric in PANELS)] for way in WAYS],
         )
         + "\n\n**Beside other means the self-normalised loss costs more than it gains at 2,048:** beside"
-        f" augmentation and weight decay it is {-100 * led[gap.ACCURACY][AUGMENTED]['mean']:.1f} and"
-        f" {-100 * led[gap.ACCURACY][DECAY]['mean']:.1f} points behind the standard net, and more than that"
+        f" augmentation and weight decay it is {-100 * led[gap.ACCURACY, AUGMENTED]['mean']:.1f} and"
+        f" {-100 * led[gap.ACCURACY, DECAY]['mean']:.1f} points behind the standard net, and more than that"
         " in what validation images joined for each. With ghost batch norm at the rate of .008 it does not"
         f" learn: accuracy {sizes[LARGE][OURS][gap.ACCURACY, GHOST]['mean']:.2f}."
     )

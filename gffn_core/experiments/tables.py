@@ -10,7 +10,6 @@ import pandas as pd
 from scipy import stats
 
 from gffn_core.data import files
-from gffn_core.data.files import write_atomically
 from gffn_core.evaluation.scores import HISTOGRAM_BINS, ROC_POINTS, SCORES
 from gffn_core.training.course import FITTED, SCHEMES
 from gffn_core.training.run import Run
@@ -105,9 +104,9 @@ def write(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV or Parquet, by the suffix of ``path``; errors of ``check_writable``."""
     check_writable(path)
     if path.suffix == ".csv":
-        write_atomically(path, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
+        files.write_atomically(path, lambda file: table.to_csv(file, index=False, lineterminator="\n"))
     else:
-        write_atomically(path, lambda file: table.to_parquet(file, index=False))
+        files.write_atomically(path, lambda file: table.to_parquet(file, index=False))
 
 
 def check_writable(path: Path) -> None:
