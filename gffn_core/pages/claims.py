@@ -6,7 +6,6 @@ import pandas as pd
 from gffn_core.pages import words
 from gffn_core.verdicts.ledger import UNTESTABLE
 
-WITHOUT_RUNS = {UNTESTABLE: "needs the whole data set", "no data": "needs runs that are not there yet"}
 VERDICTS = ["reproduced", "not reproduced", "inconclusive", UNTESTABLE, "no data"]
 
 
@@ -81,7 +80,7 @@ def text(table: pd.DataFrame) -> str:
         p += "" if np.isnan(row.seeds) or row.verdict != "inconclusive" else f", decided by {_seeds(row)}"
         lines += ["", f"{row.number:>4}  {row.verdict.upper()}  {_effect(row)} ({_runs(row)}{p})"]
         lines += [f"      [{row.section}] {row.statement}", f"      Test: {row.test}"]
-        lines += [f"      Note: {note}" for note in (row.note, row.other_methods) if note]
+        lines += [f"      Note: {note}" for note in (row.note, getattr(row, "other_methods", "")) if note]
     return "\n".join(lines)
 
 
@@ -112,8 +111,8 @@ def _seeds(row):
 
 
 def _runs(row):
-    if row.verdict in WITHOUT_RUNS:
-        return WITHOUT_RUNS[row.verdict]
+    if row.verdict == "no data":
+        return "needs runs that are not there yet"
     return f"{row.runs} {'run' if row.runs == 1 else 'runs'}" if row.runs else "no training"
 
 

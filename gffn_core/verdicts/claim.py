@@ -23,8 +23,6 @@ class Claim:
     pairs of ``datasets`` (none named: all that are no part of another) at the batch size nearest to
     ``batch_size`` (None: all), if that is within a factor of four.
     fitted: only pairs whose nets both fit their training images in the long scheme.
-    whole: data sets that the statement hangs on; where our store has only a part of one, the claim is not
-    testable here.
     nets: the losses whose nets are measured; none where the measurement needs no runs, and gets the
     step ratios instead of a table.
     """
@@ -39,7 +37,6 @@ class Claim:
     datasets: tuple[str, ...] = ()
     batch_size: int | None = None
     fitted: bool = False
-    whole: tuple[str, ...] = ()
     nets: tuple[str, ...] = NETS
 
 
@@ -79,12 +76,6 @@ def rows_of(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     return used
 
 
-def lacking(used: pd.DataFrame, claim: Claim) -> set[str]:
-    """Of the data sets that the claim hangs on, those of which the store has only a part."""
-    part = ~used["official"].astype(bool).all(axis=1)
-    return set(used.index.get_level_values("dataset")[part]) & set(claim.whole)
-
-
 def notes(used, claim):
     """What the reader of a verdict has to know of the runs under it."""
     if not claim.nets:
@@ -95,7 +86,7 @@ def notes(used, claim):
     about = used.xs((claim.nets[0], "long"), axis=1, level=(1, 2))
     partial = about.loc[~about["official"].astype(bool), "title"]
     yield from sorted(partial.map(tables.short_title).unique())
-    if claim.chapter == "calibration" and not claim.fitted:
+    if claim.chapter in ("accuracy", "calibration") and not claim.fitted:
         underfit = sum((used["train_accuracy", loss, "long"] < FITTED).sum() for loss in claim.nets)
         if underfit:
             yield f"{underfit} of {len(used) * len(claim.nets)} nets underfit"

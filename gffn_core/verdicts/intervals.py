@@ -20,8 +20,8 @@ PAIR = ["label_space", "dataset", "batch_size", "seed"]
 class Estimate(NamedTuple):
     """An effect, its standard error and degrees of freedom; NaN where the seeds give none.
 
-    ``terms`` has a row per value: ``value``, the ``weight`` of its cell, and which ``part`` (strata that
-    share no seeds: data sets), ``cell`` and ``seed`` it belongs to.
+    ``terms`` has a row per value: ``value``, the ``weight`` of its cell, and which ``part`` (a data set),
+    ``cell`` and ``seed`` it belongs to.
     """
 
     effect: float
@@ -69,29 +69,25 @@ def inner_minus(end: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray
 def estimate(values: pd.DataFrame, weights: Callable = evenly) -> Estimate | None:
     """The weighted sum of the cells' means, averaged over data sets; None where no weights exist.
 
-    Where the weights of a data set sum to zero (trends, contrasts), what a seed does alike to all
-    cells cancels. Cell and seed effects are fitted, each cell has the variance of its residuals (the
-    spread depends on the batch size, so none is pooled), and the degrees of freedom are Welch's. In a
-    mean it does not cancel, so there the seeds are the unit: each contributes the weighted sum of its
-    deviations, and the degrees of freedom are their number minus one. Data sets are independent of each
-    other, with Satterthwaite's degrees of freedom for the sum.
+    Seeds are the unit, in trends as in means: each contributes the weighted sum of its deviations from
+    the cells' means, whatever its nets have in common, and the degrees of freedom are the number of seeds
+    minus one. Data sets are independent of each other, with Satterthwaite's degrees of freedom for the sum.
     """
     index = values.index
     codes = [code for name, code in zip(index.names, index.codes) if name not in ("batch_size", "seed")]
     strata = np.unique(codes or [index.codes[0] * 0], axis=1, return_inverse=True)[1].ravel()
     sizes = index.get_level_values("batch_size") if "batch_size" in index.names else np.ones(len(index))
-    table = np.array([values["value"], sizes, index.get_level_values("seed")], dtype=float)
+    seeds = np.unique(index.get_level_values("seed"), return_inverse=True)[1]
     parts = []
     for stratum in range(strata.max(initial=-1) + 1):
-        y, size, seed = table[:, strata == stratum]
-        size, cell = np.unique(size, return_inverse=True)
-        weight = weights(size)
+        rows = strata == stratum
+        size, cell = np.unique(np.asarray(sizes)[rows], return_inverse=True)
+        weight = weights(size.astype(float))
         if weight is not None and weight.any():  # a difference from itself is no value
-            parts.append((y, cell, np.unique(seed, return_inverse=True)[1], weight))
+            parts.append((values["value"].to_numpy(float)[rows], cell, seeds[rows], weight))
     if not parts:
         return None
-    found = [(_contrast if abs(part[3].sum()) < 1e-9 else _mean)(*part) for part in parts]
-    effect, variance, df = np.array(found).T
+    effect, variance, df = np.array([_weighted_sum(*part) for part in parts]).T
     y, cell, seed = np.hstack([part[:3] for part in parts])
     part = np.repeat(range(len(parts)), [len(part[0]) for part in parts])
     share = np.concatenate([weight[cell] for _, cell, _, weight in parts]) / len(parts)
@@ -112,43 +108,29 @@ def jackknife(without: pd.Series) -> Estimate:
     return Estimate(without.mean(), (n - 1) * without.sem(), n - 1)
 
 
-# Of one data set: values (..., n), cell and seed of each (n,), weights of the cells -> effect, variance
-# and degrees of freedom (...)
+def _weighted_sum(y, cell, seed, weight):
+    """Of one data set: values (..., n), cell and seed of each (n,), weights of the cells -> effect, variance
+    and degrees of freedom (...).
 
-
-def _mean(y, cell, seed, weight):
-    """With the seeds as the unit (robust to all they share)."""
+    Seeds may share anything, so it is their sums of residuals that are squared; the degrees of freedom are
+    those of Bell and McCaffrey (2002), which are one less than there are seeds where none is missing.
+    """
     cells, seeds = np.eye(len(weight))[cell], np.eye(seed.max() + 1)[seed]
-    count = cells.sum(0)
-    center = y @ cells / count
-    a = (weight / count)[cell]
-    share = a**2 @ seeds
-    known = (a**2 * (1 - 1 / count[cell])).sum()
-    if not known:
-        return center @ weight, np.nan, np.nan
-    sums = (a * (y - center[..., cell])) @ seeds
-    variance = np.square(sums).sum(-1) * share.sum() / known
-    return center @ weight, variance, share.sum() ** 2 / np.square(share).sum() - 1
-
-
-def _contrast(y, cell, seed, weight):
-    """Where seed effects cancel: two-way fit, a variance per cell, Welch's degrees of freedom."""
-    cells = np.eye(len(weight))[cell]
-    design = np.hstack([cells, np.eye(seed.max() + 1)[seed]])
+    design = cells
+    if abs(weight.sum()) < 1e-9:  # what a seed does alike to all cells cancels, where cells share seeds
+        both = np.hstack([cells, seeds])
+        a = weight @ np.linalg.pinv(both)[: len(weight)]
+        if np.allclose(a @ both, [*weight, *np.zeros(seeds.shape[1])]):
+            design = both
     solve = np.linalg.pinv(design)
     a = weight @ solve[: len(weight)]
-    if not np.allclose(a @ design, [*weight, *np.zeros(seed.max() + 1)]):
-        return _mean(y, cell, seed, weight)  # cells that share no seeds, so nothing cancels
-    fit = design @ solve
-    free = ((1 - np.diag(fit)) @ cells).round(9)
-    if not free.sum():
+    by_seed = (np.eye(len(a)) - design @ solve) @ (a[:, None] * seeds)
+    noise = by_seed.T @ by_seed  # covariance of the seeds' sums under unit noise
+    known = np.trace(noise)
+    if known < 1e-9 * (a @ a):
         return y @ a, np.nan, np.nan
-    squares = np.square(y - y @ fit) @ cells
-    # A cell that knows nothing of its own spread, having one seed, takes that of the others.
-    own = free > 0
-    pooled = squares.sum(-1, keepdims=True) / free.sum()
-    variance = np.where(own, squares / np.where(own, free, 1), pooled) * (a**2 @ cells)
-    return y @ a, variance.sum(-1), _degrees(variance, np.where(own, free, free.sum()))
+    variance = np.square(y @ by_seed).sum(-1) * (a @ a) / known
+    return y @ a, variance, known**2 / np.square(noise).sum()
 
 
 def _degrees(variance, df):

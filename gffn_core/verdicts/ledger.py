@@ -14,6 +14,9 @@ grows, is constant or falls names one of three regions, and only one of them can
 
 Verdicts. One rule, see ``rules``. The interval is corrected (Holm) for the family: the thesis's claims are
 confirmatory, our own (``BEYOND``) exploratory, and each family keeps its chance of any wrong decision at 5 %.
+
+What is not testable here. Of SVHN we may have a part. A claim has no verdict where that verdict is another
+one without this part.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +24,9 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from gffn_core.verdicts import opinion
-from gffn_core.verdicts.claim import BEYOND, lacking, notes, rows_of
+from gffn_core.verdicts.claim import BEYOND, notes, rows_of
 from gffn_core.verdicts.claims import accuracy, calibration, ood, theory
-from gffn_core.verdicts.rules import decided
+from gffn_core.verdicts.rules import Measured, decided
 from gffn_core.verdicts.values import pairs_of
 
 CLAIMS = [*theory.CLAIMS, *accuracy.CLAIMS, *calibration.CLAIMS, *ood.CLAIMS]
@@ -39,17 +42,43 @@ def ledger(
     interval ``low`` to ``high``, corrected for the family, are in ``unit``; ``above`` and ``below`` are the
     boundaries of what is claimed; ``runs`` counts the nets used; ``seeds`` is the number that would decide,
     see ``opinion.seeds_needed``. step_ratios: times of a step, joint over conditional, which
-    ``tables.step_ratios`` reads. second_opinion: ``other_methods`` says where they disagree (some 20 s).
+    ``tables.step_ratios`` reads. second_opinion: the p-values ``student``, ``sign_flip`` and
+    ``mixed_model``, before correction (some 20 s), and ``other_methods``, where they disagree.
     """
     table = pairs_of(records)
-    rows, measured, untestable = [], [], []
+    out, measured = _judged(table, step_ratios)
+    official = table["official"].astype(bool).all(axis=1)
+    if not official.all():
+        without, _ = _judged(table[official], step_ratios)
+        hangs = out["verdict"] != without["verdict"]
+        hanging = "hangs on it: " + out["verdict"] + " with it, " + without["verdict"] + " without"
+        out.loc[hangs, "note"] = (out["note"] + "; " + hanging)[hangs].str.removeprefix("; ")
+        out.loc[hangs, "verdict"] = UNTESTABLE
+    level = out.pop("level")
+    known = {
+        i: one
+        for i, one in enumerate(measured)
+        if one and one.estimate.terms is not None and one.estimate.error > 0
+    }
+    needed = {i: opinion.seeds_needed(one, level[i]) for i, one in known.items()}
+    out["seeds"] = pd.Series(needed, out.index, float)
+    if second_opinion:
+        for name in ("student", "sign_flip", "mixed_model"):
+            found = {i: getattr(opinion, name)(one) for i, one in known.items()}
+            out[name] = pd.Series(found, out.index, float)
+        out["other_methods"] = out.apply(opinion.disagreement, axis=1)
+    return out
+
+
+def _judged(table: pd.DataFrame, step_ratios: Sequence[float]) -> tuple[pd.DataFrame, list[Measured | None]]:
+    """The ledger of a table of pairs, with the ``level`` of each test, and what was measured."""
+    rows, measured = [], []
     for claim in CLAIMS:
         used = rows_of(table, claim) if claim.nets else table[:0]
-        partial = lacking(used, claim)
         found = None
         if not claim.nets:
             found = claim.measure(step_ratios)
-        elif len(used) and not partial:
+        elif len(used):
             found = claim.measure(used)
         row = {
             key: getattr(claim, key) for key in ("number", "chapter", "section", "statement", "test", "unit")
@@ -59,23 +88,9 @@ def ledger(
         row["note"] = "; ".join(filter(None, (found.note, *notes(used, claim)))) if found else ""
         rows.append(row)
         measured.append(found)
-        untestable.append(bool(partial))
     out = pd.DataFrame(rows)
     found = [
         decided([measured[i] for i in family.index]).set_index(family.index)
         for _, family in out.groupby("family")
     ]
-    out = out.join(pd.concat(found))
-    out.loc[untestable, "verdict"] = UNTESTABLE
-    level = out.pop("level")
-    known = [
-        i
-        for i, one in enumerate(measured)
-        if one and one.estimate.terms is not None and one.estimate.error > 0
-    ]
-    out["seeds"] = pd.Series({i: opinion.seeds_needed(measured[i], level[i]) for i in known}, dtype=float)
-    asked = known if second_opinion else []
-    out["other_methods"] = pd.Series(
-        {i: opinion.disagreement(measured[i]) for i in asked}, out.index, str
-    ).fillna("")
-    return out
+    return out.join(pd.concat(found)), measured

@@ -29,19 +29,13 @@ def student(measured: Measured) -> float:
 def sign_flip(measured: Measured) -> float:
     """The same with every seed's distance from the boundary given either sign.
 
-    A seed counts where it has all cells of its data set; NaN where a data set has no such seed, or all have
-    fewer than six: n seeds cannot give less than 2 / 2**n. All flips of up to twelve seeds, else draws.
+    A seed counts where it has all cells of all data sets; NaN of fewer than six: n seeds cannot give less
+    than 2 / 2**n. All flips of up to twelve seeds, else draws.
     """
     terms = measured.estimate.terms
-    parts = terms["part"].nunique()
-    distances = []
-    for _, part in terms.groupby("part"):
-        sums = (part["weight"] * part["value"]).groupby(part["seed"]).sum()
-        whole = part.groupby("seed")["cell"].nunique() == part["cell"].nunique()
-        if not whole.any():
-            return np.nan
-        distances.append((sums[whole] - boundary(measured) / parts) / whole.sum())
-    distances = np.concatenate(distances)
+    by_seed = (terms["weight"] * terms["value"]).groupby(terms["seed"]).agg(["sum", "size"])
+    whole = by_seed["size"] == len(terms[["part", "cell"]].drop_duplicates())
+    distances = by_seed.loc[whole, "sum"].to_numpy() - boundary(measured)
     if len(distances) < 6:
         return np.nan
     if len(distances) <= 12:
@@ -92,12 +86,12 @@ def seeds_needed(measured: Measured, alpha: float) -> float:
     return n[enough.argmax()] if enough.any() else np.inf
 
 
-def disagreement(measured: Measured) -> str:
-    """Which of the other methods decides where the first does not, or the other way round, at 5 %,
-    uncorrected."""
-    first = student(measured)
-    others = {"sign flips": sign_flip(measured), "a mixed model": mixed_model(measured)}
+def disagreement(row: pd.Series) -> str:
+    """Of a row of the ledger, which p-values lie on the other side of 5 % than that of the first method."""
+    others = {"sign flips": row["sign_flip"], "a mixed model": row["mixed_model"]}
     said = [
-        f"{name} (p {p:.2g})" for name, p in others.items() if np.isfinite(p) and (p < 0.05) != (first < 0.05)
+        f"{name} (p {p:.2g})"
+        for name, p in others.items()
+        if np.isfinite(p) and (p < 0.05) != (row["student"] < 0.05)
     ]
-    return f"p {first:.2g} before correction, against {' and '.join(said)}" if said else ""
+    return f"p {row['student']:.2g} before correction, against {' and '.join(said)}" if said else ""

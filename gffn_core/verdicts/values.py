@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from gffn_core.experiments import tables
-from gffn_core.experiments.profiles import THESIS_DATASETS
 from gffn_core.training.course import SCHEMES
 from gffn_core.verdicts.intervals import PAIR, SMALL, minus
 from gffn_core.verdicts.rules import Measured, all_of, everywhere, positive
@@ -91,12 +90,13 @@ def by_dataset(pairs: pd.DataFrame, measure: Callable[[pd.DataFrame], Measured |
 def stands_out(
     pairs: pd.DataFrame, values: Callable[[pd.DataFrame], pd.DataFrame], dataset: str
 ) -> Measured | None:
-    """The mean of the data set exceeds that of each of the thesis's others.
+    """The mean of the data set exceeds that of each other one.
 
     Differences are paired by batch size and seed, because the data sets share their trends.
     """
     own = values(on(pairs, dataset)).droplevel("dataset")
-    others = [values(on(pairs, name)).droplevel("dataset") for name in THESIS_DATASETS if name != dataset]
+    names = pairs.index.get_level_values("dataset").unique().drop(dataset, errors="ignore")
+    others = [values(on(pairs, name)).droplevel("dataset") for name in names]
     return all_of(positive(minus(own, other)) for other in others)
 
 

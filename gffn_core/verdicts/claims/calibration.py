@@ -303,7 +303,6 @@ CLAIMS = [
         "minus the margin on each data set (the weakest is shown).",
         "ECE",
         lambda pairs: best_at_small(pairs, "ece", min),
-        whole=SVHN,
     ),
     Claim(
         "B1a",
