@@ -51,7 +51,7 @@ def quality(logits, target):
 def main(store="results"):
     torch.set_num_threads(1)
     dataset, store = load_dataset("mnist"), Store(store)
-    prepare = Normalise(dataset.train_x, torch.device("cpu"))
+    prepare = Normalise(dataset.train_x, "cpu")
     nets = {}
     for loss, run in RUNS.items():
         record = store.select([run], {"mnist": dataset.sha256})[run]

@@ -24,7 +24,7 @@ EDGES = torch.linspace(-5, 45, 101)  # of the bars of ln Z, in nats; the outermo
 
 def frames(run: Run, dataset: Dataset):
     """Logits (N, K) of the test images, before training and after each epoch."""
-    prepare = Normalise(dataset.train_x, torch.device("cpu"))
+    prepare = Normalise(dataset.train_x, "cpu")
     net = initial_model(run, dataset).to(memory_format=torch.channels_last)
     take_step = stepper(net, run, prepare)
     yield predict(net, dataset.test_x, prepare)

@@ -37,7 +37,6 @@ RESULTS = "../results"  # the store of results
 
 # %% tags=["remove-cell"]
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -60,16 +59,9 @@ NETS = {
 }
 rows = []
 for record in pair_near(chapter.records, "cifar10", 256):
-    evaluation = record["evaluations"]["long"]
-    histogram = evaluation["ood"]["scores"]["log_px"]["histogram"]
-    share = np.array(histogram["inside"]) / sum(histogram["inside"])
-    edges = np.linspace(histogram["low"], histogram["high"], len(share) + 1)
-    middle = (edges[1:] + edges[:-1]) / 2
-    rows.append(
-        pd.DataFrame(
-            {"panel": "ln Z", "net": record["run"]["loss"], "x": middle - share @ middle, "y": share}
-        )
-    )
+    bars = tables.score_points(record).query("panel == 'histogram' and series == 'inside'")
+    x, y = bars["x"] - bars["y"] @ bars["x"], bars["y"]
+    rows.append(pd.DataFrame({"panel": "ln Z", "net": record["run"]["loss"], "x": x, "y": y}))
 with plt.rc_context(style.STYLE):
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.1), layout="constrained")
     for one in rows:

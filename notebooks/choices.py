@@ -34,10 +34,6 @@ chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEV
 records, long = chapter.records, chapter.long
 
 
-def long_scheme(records):
-    return tables.frame(records).query("scheme == 'long'")
-
-
 # %% [markdown]
 # ## How much of the KL term?
 #
@@ -435,11 +431,11 @@ changed = {
     name: [r for r in found if r["run"]["dataset"].startswith("cifar10")] for name, found in changed.items()
 }
 changed = {name: found for name, found in changed.items() if found}
-choices = {VARIANTS[name]: in_pairs(long_scheme(found)) for name, found in changed.items()}
+choices = {VARIANTS[name]: in_pairs(tables.frame(found, ["long"])) for name, found in changed.items()}
 if choices:
     sizes = {batch for one in choices.values() for batch in one["batch_size"]}
     base = [r for r in records if r["run"]["dataset"] == "cifar10" and r["run"]["batch_size"] in sizes]
-    choices = {"as elsewhere": in_pairs(long_scheme(base))} | choices
+    choices = {"as elsewhere": in_pairs(tables.frame(base, ["long"]))} | choices
     drawn = pd.concat(one.assign(choice=label) for label, one in choices.items())
     sides = drawn.pivot_table(index=["choice", "batch_size"], columns="loss", values=[*METRICS])
     gains = pd.DataFrame(
@@ -550,7 +546,7 @@ else:
 # %% tags=["hide-input"]
 binary = chapter.variant("binary")
 if binary:
-    both_readings = pd.concat([long, long_scheme(binary)]).pivot_table(
+    both_readings = pd.concat([long, tables.frame(binary, ["long"])]).pivot_table(
         index=["title", "loss", "batch_size", "seed"], columns="label_space", values=["test_accuracy", "ece"]
     )
     both_readings = both_readings.dropna()

@@ -26,7 +26,6 @@ RESULTS = "../results"  # the store of results
 
 # %% tags=["hide-input"]
 from math import comb
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -75,7 +74,6 @@ STOPPED = "the standard net, all stopped at their lowest validation NLL"
 
 def draw(found, name, alt, caption, against=STOPPED, basis=BASIS):
     """A panel a need: the differences with their intervals, better to the right."""
-    colour = style.loss_styles(("conditional", "joint"))["joint"]["color"]
     rows = [row for row in dict.fromkeys(found.index.get_level_values(1)) if row != STANDARD]
     with plt.rc_context(style.STYLE):
         figure, axes = plt.subplots(
@@ -84,7 +82,7 @@ def draw(found, name, alt, caption, against=STOPPED, basis=BASIS):
         place = dict(zip(rows, range(len(rows), 0, -1)))
         for axis, (need, title) in zip(axes, NEEDS.items()):
             for row in found.loc[need].drop(STANDARD, errors="ignore").itertuples():
-                color = colour if row.Index.startswith(OURS) else style.INK
+                color = style.LOSS_STYLE["joint"]["color"] if row.Index.startswith(OURS) else style.INK
                 axis.errorbar(
                     row.mean,
                     place[row.Index],
@@ -354,12 +352,9 @@ draw(
     " augmentation close to it; in AUROC both lose.",
 )
 needs, nets = ("test_accuracy", "scaled_nll"), predicted.read(store)
-on_cifar = predicted.on_cifar(nets)
+on_cifar = nets.loc[predicted.CIFAR]
 over = {
-    (who, than): {
-        need: tables.over_seeds(predicted.better(on_cifar, need, who, than).droplevel("dataset"))
-        for need in needs
-    }
+    (who, than): {need: tables.over_seeds(predicted.better(on_cifar, need, who, than)) for need in needs}
     for who, than in ((BOTH, MOVED), (BOTH, DROPPED), (DECAYED, "joint"))
 }
 assert beside.loc["test_accuracy", MOVED]["mean"] > beside.loc["test_accuracy", "joint"]["mean"]
@@ -424,10 +419,7 @@ display(
         words.markdown_table(
             ["", *NEEDS.values()],
             [
-                [
-                    f"{loss.replace('_', '-')}, {name}",
-                    *(cell(untuned.loc[scheme, need, loss]) for need in NEEDS),
-                ]
+                [f"{words.net(loss)}, {name}", *(cell(untuned.loc[scheme, need, loss]) for need in NEEDS)]
                 for scheme, name in ((LOWEST_NLL, "stopped"), ("long", "to the end"))
                 for loss in ("joint", "self_normalised")
             ],
@@ -484,10 +476,7 @@ bills = pd.DataFrame(
     {who: bought(rows, "nll") for who, rows in tuning[tuning["scheme"] == LOWEST_NLL].groupby("contender")}
 )
 bills.index += 1
-LOOKS = {
-    STANDARD: style.loss_styles(("conditional",))["conditional"] | {"label": STANDARD},
-    "joint": style.loss_styles(("joint",))["joint"] | {"label": "joint"},
-}
+LOOKS = {STANDARD: style.LOSS_STYLE["conditional"], "joint": style.LOSS_STYLE["joint"] | {"label": "joint"}}
 with plt.rc_context(style.STYLE):
     figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
     shown = bills.drop(columns="LogitNorm")
@@ -531,7 +520,7 @@ display(
 # better than three standard ones?
 
 # %% tags=["hide-input"]
-measured = pd.read_csv(Path(RESULTS) / "published/ensembles_contest.csv")
+measured = pd.read_csv(store.published / "ensembles_contest.csv")
 measured["key"] = measured["keys"].str.split("+").str[0]
 together = measured.merge(of(LOWEST_NLL)[["key", "scheme", "contender"]])
 pooled = together.groupby(["contender", "size"])[["test_accuracy", "scaled_nll", "people"]].mean()

@@ -263,18 +263,17 @@ display(
 average = explanations.read(Store(RESULTS)).mean(axis=1)  # over the five sets, without each seed
 
 
-def more(loss, score, base):
-    """How much higher the average of a score is, with its interval over seeds."""
-    found = rules.between(intervals.jackknife(average[loss, score] - average[loss, base]))
+def more(net, than):
+    """How much higher the average of a loss and score is, with its interval over seeds."""
+    found = rules.between(intervals.jackknife(average[net] - average[than]))
     return pd.Series([found.estimate.effect, *found.interval()], ["mean", "low", "high"])
 
 
-gain, by_variance = more("joint", MEAN, NET), more("joint", WAIC, MEAN)
-beside = {score: more("joint", WAIC, score) for score in (FDBD, "ViM")}
-found = rules.between(intervals.jackknife(average["joint", WAIC] - average["conditional", "ViM"]))
-over_standard = pd.Series([found.estimate.effect, *found.interval()], ["mean", "low", "high"])
+gain, by_variance = (more(("joint", one), ("joint", than)) for one, than in ((MEAN, NET), (WAIC, MEAN)))
+beside = {score: more(("joint", WAIC), ("joint", score)) for score in (FDBD, "ViM")}
+over_standard = more(("joint", WAIC), ("conditional", "ViM"))
 joint, standard = of_score.loc["joint"], of_score.loc["conditional"]
-disagree = more("conditional", WAIC, MEAN)
+disagree = more(("conditional", WAIC), ("conditional", MEAN))
 ratio_gain = joint.loc[RATIO, "mean"] - joint.loc[NET, "mean"]
 assert gain["low"] > 0.03 > by_variance["high"] and all(one["low"] > 0 for one in beside.values())
 assert joint["mean"].idxmax() == WAIC and joint.loc[WAIC, "svhn"] < 0.4 < 0.9 < joint.loc[WAIC, "noise"]

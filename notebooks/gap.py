@@ -31,7 +31,6 @@ from gffn_core.experiments import profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.tables import over_seeds
 from gffn_core.pages import claims, publish, style, words
-from gffn_core.pages.words import with_interval
 from gffn_core.training.course import LOWEST_NLL
 from gffn_core.training.run import Run
 from gffn_core.verdicts import predictions
@@ -79,9 +78,7 @@ assert chosen == {("conditional", 0.7, 0.3), ("self_normalised", 0.4, 0.3)}  # a
 
 # %% tags=["hide-input"]
 PANELS = {gap.ACCURACY: "accuracy", gap.NLL: "NLL after T"}
-LOOKS = {
-    name: style.loss_styles((loss,))[loss] | {"label": words.net(loss)} for loss, name in gap.NETS.items()
-}
+LOOKS = {name: style.LOSS_STYLE[loss] for loss, name in gap.NETS.items()}
 
 
 def by_way(of, ways=WAYS):
@@ -96,28 +93,41 @@ def mark(look, size=None):
     return plt.Line2D([], [], **look | {"linestyle": "none", "label": label, "markerfacecolor": face})
 
 
+def draw(sizes, lost=()):
+    """A panel a metric: each way's nets at the given batch sizes; lost: a net and way not drawn at 2,048."""
+    with plt.rc_context(style.STYLE):
+        figure, axes = plt.subplots(1, len(PANELS), figsize=(9, 3.5), layout="constrained", sharey=True)
+        for axis, (metric, title) in zip(axes, PANELS.items()):
+            for place, way in enumerate(WAYS):
+                for net, look in LOOKS.items():
+                    height, color = place + (0.13 if net == OURS else -0.13), look["color"]
+                    shown = [size for size in sizes if size == SMALL or (net, way) != lost]
+                    for size in shown:
+                        one = sizes[size][net][metric, way]
+                        axis.errorbar(
+                            one["mean"],
+                            height,
+                            xerr=one["high"] - one["mean"],
+                            fmt=look["marker"],
+                            color=color,
+                            markerfacecolor=color if size == SMALL else style.PAPER,
+                        )
+                    ends = [sizes[size][net][metric, way]["mean"] for size in shown]
+                    axis.plot(ends, [height] * len(ends), color=color, linewidth=1, linestyle=":", zorder=0)
+            axis.set_title(title)
+            axis.set_xlabel("better →", fontsize=9)
+            if gap.BETTER[metric] < 0:
+                axis.invert_xaxis()
+        axes[0].set_yticks(range(len(WAYS)), WAYS)
+        entries = [(look, size if len(sizes) > 1 else None) for look in LOOKS.values() for size in sizes]
+        handles = [mark(*entry) for entry in entries]
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure
+
+
 value = {net: by_way(lambda metric, way: nets.loc[net, (metric, way)]) for net in LOOKS}
-with plt.rc_context(style.STYLE):
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(9, 3.4), layout="constrained", sharey=True)
-    for axis, (metric, title) in zip(axes, PANELS.items()):
-        for place, way in enumerate(WAYS):
-            for net, look in LOOKS.items():
-                one = value[net][metric, way]
-                axis.errorbar(
-                    one["mean"],
-                    place + (0.12 if net == OURS else -0.12),
-                    xerr=one["high"] - one["mean"],
-                    fmt=look["marker"],
-                    color=look["color"],
-                )
-        axis.set_title(title)
-        axis.set_xlabel("better →", fontsize=9)
-        if gap.BETTER[metric] < 0:
-            axis.invert_xaxis()
-    axes[0].set_yticks(range(len(WAYS)), WAYS)
-    figure.legend(handles=[mark(look) for look in LOOKS.values()], loc="outside upper center", ncols=2)
 publish.show(
-    figure,
+    draw({SMALL: value}),
     name="what-else",
     data=pd.concat(
         {net: pd.DataFrame(of).T for net, of in value.items()}, names=["net", "metric", "way"]
@@ -206,7 +216,7 @@ display(
     Markdown(
         words.markdown_table(
             ["beside", "accuracy gained", "NLL after T saved"],
-            [[way, *(with_interval(lead[metric, way]) for metric in PANELS)] for way in WAYS],
+            [[way, *(words.with_interval(lead[metric, way]) for metric in PANELS)] for way in WAYS],
         )
     )
 )
@@ -272,9 +282,9 @@ def row(title, found, way):
     return [title, *(f"{found[net][metric, way]['mean']:.3f}" for metric in PANELS for net in LOOKS)]
 
 
-def behind(metric, net, way, than=PLAIN):
+def behind(metric, net, way):
     """By seed how much better a net is at 32 than at 2,048."""
-    return gap.BETTER[metric] * (nets.loc[net, (metric, than)] - large.loc[net, (metric, way)])
+    return gap.BETTER[metric] * (nets.loc[net, (metric, PLAIN)] - large.loc[net, (metric, way)])
 
 
 lost = {net: by_way(lambda metric, way: behind(metric, net, way), [*RATES]) for net in LOOKS}
@@ -347,35 +357,8 @@ sizes = {
     LARGE: {net: by_way(lambda metric, way: large.loc[net, (metric, AT_LARGE[way])]) for net in LOOKS},
 }
 LOST = (OURS, GHOST)  # which does not learn at 2,048
-with plt.rc_context(style.STYLE):
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(9, 3.6), layout="constrained", sharey=True)
-    for axis, (metric, title) in zip(axes, PANELS.items()):
-        for place, way in enumerate(WAYS):
-            for net, look in LOOKS.items():
-                height, color = place + (0.14 if net == OURS else -0.14), look["color"]
-                both = {size: found[net][metric, way] for size, found in sizes.items()}
-                if (net, way) == LOST:
-                    del both[LARGE]
-                for size, one in both.items():
-                    axis.errorbar(
-                        one["mean"],
-                        height,
-                        xerr=one["high"] - one["mean"],
-                        fmt=look["marker"],
-                        color=color,
-                        markerfacecolor=color if size == SMALL else style.PAPER,
-                    )
-                ends = [one["mean"] for one in both.values()]
-                axis.plot(ends, [height] * len(ends), color=color, linewidth=1, linestyle=":", zorder=0)
-        axis.set_title(title)
-        axis.set_xlabel("better →", fontsize=9)
-        if gap.BETTER[metric] < 0:
-            axis.invert_xaxis()
-    axes[0].set_yticks(range(len(WAYS)), WAYS)
-    handles = [mark(look, size) for look in LOOKS.values() for size in sizes]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
 publish.show(
-    figure,
+    draw(sizes, LOST),
     name="two-batch-sizes",
     data=pd.concat(
         {(size, net): pd.DataFrame(of).T for size, found in sizes.items() for net, of in found.items()},
@@ -430,7 +413,7 @@ display(
     Markdown(
         words.markdown_table(
             ["at 2,048, beside", "accuracy gained by our loss", "NLL after T saved"],
-            [[way, *(with_interval(led[metric, way]) for metric in PANELS)] for way in WAYS],
+            [[way, *(words.with_interval(led[metric, way]) for metric in PANELS)] for way in WAYS],
         )
         + "\n\n**Beside other means the self-normalised loss costs more than it gains at 2,048:** beside"
         f" augmentation and weight decay it is {-100 * led[gap.ACCURACY, AUGMENTED]['mean']:.1f} and"

@@ -26,10 +26,10 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
-from scipy import stats
 
 from gffn_core import conditional_nll, joint_nll, log_partition, self_normalised_nll
 from gffn_core.data.datasets import load_dataset
+from gffn_core.experiments.tables import over_seeds
 from gffn_core.metrics import auroc, fit_temperature
 from gffn_core.pages import publish, style, words
 from gffn_core.variants import penalties
@@ -65,9 +65,7 @@ def logits(net, x, centred=False):
 
 def interval(values):
     """Mean and 95 % interval (Student's t) over seeds."""
-    values = np.asarray(values)
-    low, high = stats.ttest_1samp(values, 0).confidence_interval()
-    return values.mean(), low, high
+    return tuple(over_seeds(pd.Series(values)))
 
 
 # %% [markdown]
@@ -267,7 +265,7 @@ train, val, test = (
 DEEP, LINEAR = (64, 48, 48, 10), (64, 10)
 
 
-def fit(losses, sizes=DEEP, centred=False, decay=(), epochs=30, batch_size=40, look=None):
+def fit(losses, sizes=DEEP, centred=False, decay=(), epochs=30, look=None):
     """Nets trained with each of the losses from SEEDS initialisations, in the same order of images.
 
     losses: (logits (SEEDS, N, K), labels (SEEDS, N)) -> (SEEDS,) each. decay: of the weights, decoupled, per
@@ -282,7 +280,7 @@ def fit(losses, sizes=DEEP, centred=False, decay=(), epochs=30, batch_size=40, l
             torch.randperm(200, generator=torch.Generator().manual_seed(1000 * seed + epoch))
             for seed in range(SEEDS)
         ]
-        for batch in torch.stack(orders).split(batch_size, 1):
+        for batch in torch.stack(orders).split(40, 1):
             f = logits(net, train[0][batch].repeat(len(losses), 1, 1), centred)
             y = train[1][batch]
             optimizer.zero_grad()

@@ -26,7 +26,6 @@ RESULTS = "../results"  # the store of results
 
 # %% tags=["hide-input"]
 from dataclasses import replace
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -107,7 +106,7 @@ publish.show(
 # %% tags=["hide-input"]
 store = Store(RESULTS)
 grid = store.select(profiles.profile("references_tuning").runs())
-held_back = pd.read_csv(Path(RESULTS) / "published/held_back_references_tuning.csv").fillna({"setting": ""})
+held_back = pd.read_csv(store.published / "held_back_references_tuning.csv").fillna({"setting": ""})
 best = choice.by_detection(grid, held_back)
 NAMES = {
     "conditional": "standard",
@@ -185,7 +184,7 @@ display(
 # %% tags=["hide-input"]
 records = store.select(profiles.profile("references").runs(batch_sizes=[128]))
 assert set(best) <= {replace(run, seed=0) for run in records}
-scored = pd.read_csv(Path(RESULTS) / "published/detection_references.csv").fillna({"setting": ""})
+scored = pd.read_csv(store.published / "detection_references.csv").fillna({"setting": ""})
 assert scored.groupby(["loss", "setting"])["seed"].nunique().min() >= 6
 by = ["loss", "setting", "set", "seed"]
 auroc = choice.own_score(scored).set_index(by)["auroc"].sort_index()

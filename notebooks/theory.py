@@ -36,7 +36,7 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
+from gffn_core.losses import LABEL_SPACES, JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
 from gffn_core.pages import publish, style, words
 from gffn_core.pages.chapter import open_chapter
 
@@ -46,7 +46,6 @@ N, K = 8, 4  # a toy batch: 8 examples, 4 classes
 logits = 2 * torch.randn(N, K, dtype=torch.float64)
 target = torch.randint(K, (N,))
 y = torch.nn.functional.one_hot(target, K).double()
-SPACES = ("categorical", "binary")
 
 # %% [markdown]
 # ## The standard reading: a conditional probability
@@ -88,7 +87,7 @@ pd.DataFrame(
             for space, brute_force in sums.items()
         ],
     },
-    index=pd.Index(SPACES, name="label space"),
+    index=pd.Index(LABEL_SPACES, name="label space"),
 )
 
 # %% [markdown]
@@ -164,7 +163,7 @@ def autograd(loss, space):
 
 
 rows = []
-for space in SPACES:
+for space in LABEL_SPACES:
     prediction = logits.softmax(-1) if space == "categorical" else logits.sigmoid()
     p_batch = log_partition(logits, label_space=space).softmax(0)
     by_hand = {
@@ -197,7 +196,7 @@ pd.DataFrame(
                 for i in range(N)
             ),
         }
-        for space in SPACES
+        for space in LABEL_SPACES
     ]
 ).set_index("label space")
 
@@ -222,7 +221,7 @@ pd.DataFrame(
 
 # %% tags=["hide-input"]
 rows = []
-for space in SPACES:
+for space in LABEL_SPACES:
     for scale in (1.0, 0.1, 0.01):
         f = scale * logits
         ln_z = log_partition(f, label_space=space)

@@ -78,7 +78,7 @@ def loss_overhead(batch_size: int, device: str, width: int, seconds: float = 1.0
     """
     dataset = made_up(batch_size, batches=1)
     images, labels = (part[:batch_size].to(device) for part in (dataset.train_x, dataset.train_y))
-    prepare = Normalise(dataset.train_x, torch.device(device))
+    prepare = Normalise(dataset.train_x, device)
     steps = []
     for loss in ("conditional", "joint"):
         run = Run("random", loss, batch_size, epochs=1, width=width)
@@ -182,7 +182,7 @@ def _peaks(device):
 def _work(run, dataset, device):
     """Operations and bytes of a training step."""
     model = initial_model(run, dataset).to(device, memory_format=torch.channels_last)
-    images = Normalise(dataset.train_x, torch.device(device))(dataset.train_x[: run.batch_size])
+    images = Normalise(dataset.train_x, device)(dataset.train_x[: run.batch_size])
     with FlopCounterMode(display=False) as counter:
         model(images).sum().backward()
     outputs, parameters = sizes(model, images)

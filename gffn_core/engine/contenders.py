@@ -122,7 +122,7 @@ def _plain_step(run, dataset, device, compiled):
     """What one writes without thinking about speed, from images that are floats already."""
     model = ConvNet(3, 32, 10, run.width).to(device)
     forward = torch.compile(model) if compiled else model
-    images = Normalise(dataset.train_x, torch.device("cpu"))(dataset.train_x).contiguous()
+    images = Normalise(dataset.train_x, "cpu")(dataset.train_x).contiguous()
     loader = DataLoader(TensorDataset(images, dataset.train_y), run.batch_size, shuffle=True, drop_last=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     criterion = JointCrossEntropyLoss(validate=False)
@@ -144,7 +144,7 @@ def _vmap_step(runs, dataset, device):
     skeleton = models[0].to("meta")
     criterion = JointCrossEntropyLoss(validate=False)
     gradients = vmap(grad(lambda p, x, y: criterion(functional_call(skeleton, p, (x,)), y)))
-    prepare = Normalise(dataset.train_x, torch.device(device))
+    prepare = Normalise(dataset.train_x, device)
     train_x, train_y = dataset.train_x.to(device), dataset.train_y.to(device)
     size = (len(runs), runs[0].batch_size)
 

@@ -23,9 +23,9 @@ def settled(device):
 def settle():
     """Have this thread train fast on a CPU.
 
-    One thread, see above. Denormal numbers (below 1e-38) count as zero: where gradients stay zero, as of
-    a dead unit, Adam's moments decay into them, and a processor computes with them so slowly that a step
-    at batch size 4 took half as long again. They are too small to change a weight.
+    One thread, see ``workers.Workers``. Denormal numbers (below 1e-38) count as zero: where gradients stay
+    zero, as of a dead unit, Adam's moments decay into them, and a processor computes with them so slowly
+    that a step at batch size 4 took half as long again. They are too small to change a weight.
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gffn_core import metrics
-from gffn_core.data.datasets import Dataset, load_dataset
+from gffn_core.data.datasets import TITLES, Dataset, load_dataset
 from gffn_core.data.sources import import_torchvision
 from gffn_core.evaluation.scores import scores
 from gffn_core.evaluation.standard import predict
@@ -30,14 +30,8 @@ from gffn_core.training.run import Normalise, Run, initial_model
 from gffn_core.variants.references import shuffled8
 
 IMAGES = 2000  # of each set: an AUROC is then sure to about 0.01
-SETS = {  # by name their title
-    "svhn": "SVHN",
-    "cifar10": "CIFAR-10",
-    "mnist": "MNIST",
-    "fashion_mnist": "Fashion-MNIST",
-    "shuffled": "patches shuffled",
-    "noise": "noise",
-}
+OTHERS = ("svhn", "cifar10", "mnist", "fashion_mnist")
+SETS = {name: TITLES[name] for name in OTHERS} | {"shuffled": "patches shuffled", "noise": "noise"}  # titles
 FIELD = {  # detectors of pytorch-ood and what each is made from
     "GEN": lambda detectors, head: detectors.GEN(None),
     "Mahalanobis": lambda detectors, head: detectors.Mahalanobis(None),
@@ -58,7 +52,7 @@ def unfamiliar(dataset: Dataset, root: str | Path | None = None) -> dict[str, Te
     _, channels, size, _ = dataset.test_x.shape
     random = torch.Generator().manual_seed(0)
     found = {}
-    for name in ("svhn", "cifar10", "mnist", "fashion_mnist"):
+    for name in OTHERS:
         images = load_dataset(name, root=root).test_x[:IMAGES]
         if dataset.name.startswith(name) or images.shape[1] > channels or images.shape[-1] > size:
             continue
@@ -213,7 +207,7 @@ def table(
             continue
         if run.dataset not in loaded:
             dataset = load_dataset(run.dataset, root=root)
-            prepare = Normalise(dataset.train_x, torch.device("cpu"))
+            prepare = Normalise(dataset.train_x, "cpu")
             loaded[run.dataset] = dataset, sets(dataset, root), prepare
         dataset, images, prepare = loaded[run.dataset]
         model = initial_model(run, dataset).to(memory_format=torch.channels_last)

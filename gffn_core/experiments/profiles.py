@@ -287,11 +287,7 @@ PROFILES = {
             "weight",
             ("cifar10_10000",),
             **_CHOICE,
-            losses=("joint",),
-            settings=tuple(
-                {"options": {"kl_weight": weight}}
-                for weight in (0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-            ),
+            **_named(_options("joint", kl_weight=(0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0))),
         ),
         Profile("wide", **_CONTROL, settings=({"width": WIDTHS["wide"]},)),
         # Does one intercept for all data make the joint loss's gain independent of the batch size?

@@ -1,7 +1,8 @@
 """Results on disk: one file a run while working, one small file a profile once published.
 
 ``<root>/runs/<key>.json`` holds a record and its checksum, ``<root>/runs/<key>.npz`` the logits it
-was computed from (not published), ``<root>/runs/<key>.checkpoint`` an unfinished run and its checksum.
+was computed from and ``<root>/runs/<key>.safetensors`` the nets (neither is published),
+``<root>/runs/<key>.checkpoint`` an unfinished run and its checksum.
 ``<root>/published/<profile>.jsonl.gz`` holds a profile's records, which is all that a reader needs:
 a first line with their number and the SHA-256 of the lines that follow, then one a line.
 """

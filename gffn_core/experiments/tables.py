@@ -17,7 +17,7 @@ from gffn_core.training.run import Run
 SEEDS = 3  # the fewest that give an interval
 CELL = ["dataset", "title", "scheme", "label_space", "batch_size"]
 # What the columns of ``frame`` mean: meaning, unit, and place in the record (a leading dot stands for
-# ``evaluations.early`` or ``evaluations.long``), or the function of the row so far that computes it.
+# the ``evaluations`` of the row's scheme), or the function of the row so far that computes it.
 COLUMNS = {
     "dataset": ("data set the net was trained on", "name", "run.dataset"),
     "loss": ("loss it was trained with: conditional (standard) or joint (GFFN)", "name", "run.loss"),

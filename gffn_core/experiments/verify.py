@@ -68,7 +68,6 @@ def compare(first: dict, again: dict) -> dict:
 class Evaluated:
     """A record measured again; places of values are such as "long.ece.uniform10"."""
 
-    record: dict
     old: int  # how many values it had
     changed: list[str]  # places of those that are others now, or gone
     added: list[str]
@@ -107,7 +106,7 @@ def evaluate_again(
     now = store.save(Result(run, record["data"], record["curves"], evaluations, None, where, logits, weights))
     old, new = (_values(one["evaluations"]) for one in (record, now))
     changed = [place for place in old if place not in new or old[place] != new[place]]
-    return Evaluated(now, len(old), changed, [place for place in new if place not in old])
+    return Evaluated(len(old), changed, [place for place in new if place not in old])
 
 
 def _run_and_data(record, root):

@@ -9,7 +9,6 @@ stay there.
 
 import csv
 import importlib.metadata
-import io
 import math
 import os
 import re
@@ -20,11 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 
 from gffn_core import metrics
-from gffn_core.data.files import write_atomically
 from gffn_core.data.sources import import_torchvision
+from gffn_core.experiments import tables
 
 PUBLISHED = Path("published/conformance.csv")  # below the folder of results
 COLUMNS = ("case", "measure", "bins", "by", "version", "value")
@@ -285,11 +285,7 @@ def main() -> None:
     rows = [*known(cases), *(row for by in IMPLEMENTATIONS for row in measure(by, cases))]
     order = {name: place for place, name in enumerate(cases)}
     rows.sort(key=lambda row: (order[row["case"]], row["measure"], row["bins"]))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(Path("results") / PUBLISHED, lambda file: file.write(text.getvalue().encode()))
+    tables.write(pd.DataFrame(rows, columns=COLUMNS), Path("results") / PUBLISHED)
 
 
 if __name__ == "__main__":

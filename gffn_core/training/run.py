@@ -137,7 +137,7 @@ def epoch_order(seed: int, epoch: int, n: int) -> Tensor:
 class Normalise:
     """uint8 images -> floats with zero mean and unit variance per channel of the training images."""
 
-    def __init__(self, train_x: Tensor, device: torch.device):
+    def __init__(self, train_x: Tensor, device: str | torch.device):
         # Exact, from how often each of the 256 values occurs: the images as floats would be a gigabyte.
         mean, std = [], []
         for channel in train_x.unbind(1):

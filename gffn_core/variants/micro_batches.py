@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from gffn_core.losses import check_weight, terms
+from gffn_core.losses import check_not_empty, check_weight, terms
 
 
 def joint_backward(
@@ -24,7 +24,7 @@ def joint_backward(
     relative to the largest ln Z so far, and divided at the end.
 
     micro_batches: (inputs, target) of any sizes, target as ``joint_nll`` takes it; a batch norm sees each by
-    itself. Returns the loss, (), detached. ValueError where there is no example.
+    itself. Returns the loss, (), detached. ValueError for one without examples, or none.
     """
     check_weight(kl_weight)
     parameters = [one for one in model.parameters() if one.requires_grad]
@@ -33,6 +33,7 @@ def joint_backward(
     peak, total, score_sum, count = -math.inf, 0.0, 0.0, 0
     for inputs, target in micro_batches:
         ln_z, score = terms(model(inputs), target, label_space, validate=False)
+        check_not_empty(ln_z)
         score = score - (1 - kl_weight) * ln_z
         highest = max(peak, ln_z.detach().max().item())
         torch._foreach_mul_(weighted, math.exp(peak - highest))

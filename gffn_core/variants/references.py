@@ -103,14 +103,13 @@ def outlier_exposure(
     reference_logits: Tensor,
     label_space: str = "categorical",
     weight: float = 0.5,
-    validate: bool = False,
 ) -> Tensor:
     """conditional + w mean over references of -<uniform, ln p(y|x)> (Hendrycks et al., 2019).
 
     reference_logits: ``(..., M, K)``. Other shapes and errors as ``losses.conditional_nll``; likewise below.
     """
-    nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight, validate)
-    reference = reference_partition(reference_logits, logits.shape, label_space, validate)
+    nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight)
+    reference = reference_partition(reference_logits, logits.shape, label_space)
     return nll + weight * (reference - uniform_score(reference_logits, label_space)).mean(-1)
 
 
@@ -123,32 +122,24 @@ def energy_margin(
     weight: float = 0.1,
     inside: float = 25.0,
     outside: float = 7.0,
-    validate: bool = False,
 ) -> Tensor:
     """conditional + w (mean max(0, inside - ln Z)^2 + mean over references of max(0, ln Z - outside)^2).
 
     The energy of Liu et al. (2020) is -ln Z; weight and margins are those of their code.
     """
-    nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight, validate)
-    reference = reference_partition(reference_logits, logits.shape, label_space, validate)
+    nll, ln_z = conditional_and_ln_z(logits, target, label_space, weight)
+    reference = reference_partition(reference_logits, logits.shape, label_space)
     low, high = (inside - ln_z).relu(), (reference - outside).relu()
     return nll + weight * (low.square().mean(-1) + high.square().mean(-1))
 
 
 def labelled(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    reference_logits: Tensor,
-    label_space: str = "categorical",
-    validate: bool = False,
+    logits: Tensor, target: Tensor, *, reference_logits: Tensor, label_space: str = "categorical"
 ) -> Tensor:
     """The conditional loss of images and references, which keep the label of the image they were made from.
 
     So it is augmentation, the control for what references do without labels: of use for kinds that show the
     label.
     """
-    options = {"label_space": label_space, "validate": validate}
-    return (
-        conditional_nll(logits, target, **options) + conditional_nll(reference_logits, target, **options)
-    ) / 2
+    parts = (logits, reference_logits)
+    return sum(conditional_nll(part, target, label_space=label_space) for part in parts) / 2

@@ -140,7 +140,7 @@ def _degrees(variance, df):
         return np.where(total > 0, total**2 / (variance**2 / df).sum(-1), np.sum(df))
 
 
-def holm(p: Iterable[float], alpha: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
+def holm(p: Iterable[float]) -> tuple[np.ndarray, np.ndarray]:
     """Holm's step-down: adjusted p-values (m,), and the level (m,) at which each was tested.
 
     The level is what an interval has to have to show the same decision; what is not decided has that of
@@ -151,6 +151,6 @@ def holm(p: Iterable[float], alpha: float = 0.05) -> tuple[np.ndarray, np.ndarra
     factors = np.arange(len(order), 0, -1)
     adjusted, level = np.full((2, len(p)), np.nan)
     adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
-    decided = int((adjusted[order] < alpha).sum())
-    level[order] = alpha / np.maximum(factors, len(order) - decided)
+    decided = int((adjusted[order] < 0.05).sum())
+    level[order] = 0.05 / np.maximum(factors, len(order) - decided)
     return adjusted, level

@@ -44,6 +44,11 @@ def on(pairs: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return pairs[pairs.index.get_level_values("dataset") == dataset]
 
 
+def at(pairs: pd.DataFrame, low: int = 1, high: int = 2048) -> pd.DataFrame:
+    sizes = pairs.index.get_level_values("batch_size")
+    return pairs[(sizes >= low) & (sizes <= high)]
+
+
 # Values: a table with a row per pair, columns ``value`` and ``margin``
 
 

@@ -11,7 +11,7 @@ from gffn_core.experiments.store import Store
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.intervals import estimate, minus
 from gffn_core.verdicts.rules import Measured, all_of, between, equal, everywhere, in_all, named, positive
-from gffn_core.verdicts.values import lower, net, on, opposite, pairs_of
+from gffn_core.verdicts.values import at, lower, net, on, opposite, pairs_of
 
 LOSSES = ("conditional", "joint", "self_normalised")
 STANDARD, JOINT, OURS = LOSSES
@@ -46,11 +46,6 @@ def each(measure: Callable[[pd.DataFrame], Measured | None]) -> Callable[[pd.Dat
 
 def _told(measured, title):
     return measured if title in measured.note else replace(measured, note=f"{measured.note}, {title}")
-
-
-def at(pairs: pd.DataFrame, low: int = 1, high: int = 2048) -> pd.DataFrame:
-    sizes = pairs.index.get_level_values("batch_size")
-    return pairs[(sizes >= low) & (sizes <= high)]
 
 
 def share(pairs: pd.DataFrame, loss: str) -> pd.DataFrame:

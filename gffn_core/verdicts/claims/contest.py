@@ -6,6 +6,7 @@ from gffn_core.experiments import contest, profiles, tables
 from gffn_core.experiments.contest import OURS, STANDARD
 from gffn_core.experiments.store import Store
 from gffn_core.training.course import LOWEST_NLL
+from gffn_core.verdicts import values
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.rules import Measured, all_of, any_of, exactly, in_all
 
@@ -84,10 +85,6 @@ def better(
 ) -> pd.Series:
     """By how much one contender is better than another; NaN where one of them is missing."""
     return (1 if metric in UP else -1) * (of(nets, metric, who, scheme) - of(nets, metric, than, scheme))
-
-
-def on_cifar(nets: pd.DataFrame) -> pd.DataFrame:
-    return nets[nets.index.get_level_values("dataset") == CIFAR]
 
 
 def _stopped_alike(nets: pd.DataFrame) -> Measured | None:
@@ -178,7 +175,7 @@ def _no_need_for_ours(nets: pd.DataFrame) -> Measured | None:
 
 
 def _form_does_not_matter(nets: pd.DataFrame) -> Measured | None:
-    nets = on_cifar(nets)
+    nets = values.on(nets, CIFAR)
     return all_of(
         in_all(
             better(nets, metric, f"{one}, {weight}", f"{other}, {weight}"),
@@ -193,7 +190,7 @@ def _form_does_not_matter(nets: pd.DataFrame) -> Measured | None:
 
 
 def _all_five_win(nets: pd.DataFrame) -> Measured | None:
-    nets = on_cifar(nets)
+    nets = values.on(nets, CIFAR)
     return all_of(
         any_of(
             all_of(
@@ -266,7 +263,7 @@ def _risk_agrees(nets: pd.DataFrame) -> Measured | None:
 
 
 def _augmentation_gains(nets: pd.DataFrame) -> Measured | None:
-    nets = on_cifar(nets)
+    nets = values.on(nets, CIFAR)
     return all_of(
         in_all(better(nets, metric, MOVED), f"{NEEDS[metric]}, augmentation ahead of standard", low=least)
         for metric, least in (("test_accuracy", 0.03), ("scaled_nll", 0.1))
@@ -274,7 +271,7 @@ def _augmentation_gains(nets: pd.DataFrame) -> Measured | None:
 
 
 def _joint_leads_beside_augmentation(nets: pd.DataFrame) -> Measured | None:
-    nets = on_cifar(nets)
+    nets = values.on(nets, CIFAR)
     accuracy, nll = (better(nets, metric, JOINT_MOVED, MOVED) for metric in ("test_accuracy", "scaled_nll"))
     half = better(nets, "scaled_nll", JOINT) / 2
     return all_of(
@@ -287,7 +284,7 @@ def _joint_leads_beside_augmentation(nets: pd.DataFrame) -> Measured | None:
 
 
 def _joint_moved_is_best(nets: pd.DataFrame) -> Measured | None:
-    nets = on_cifar(nets)
+    nets = values.on(nets, CIFAR)
     return all_of(
         in_all(better(nets, metric, JOINT_MOVED, who), f"{NEEDS[metric]}, ahead of {who}", low=0)
         for metric in ("test_accuracy", "scaled_nll")
@@ -297,7 +294,7 @@ def _joint_moved_is_best(nets: pd.DataFrame) -> Measured | None:
 
 
 def _decay_adds_nothing(nets: pd.DataFrame) -> Measured | None:
-    nets = on_cifar(nets)
+    nets = values.on(nets, CIFAR)
     return all_of(
         in_all(
             better(nets, metric, JOINT_DECAYED, JOINT), f"{NEEDS[metric]}, decay beside joint", -most, most

@@ -6,6 +6,7 @@ from gffn_core.experiments import profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.rules import Measured, all_of, in_all
+from gffn_core.verdicts.values import at
 
 STANDARD, JOINT, ONE, CHOSEN = "standard", "joint", "weight 1", "weight 5"
 FEW, ALL = "cifar10_10000", "cifar10"
@@ -36,28 +37,23 @@ def _less(nets, metric, net, than, dataset=FEW):
     return (nets[metric, than] - nets[metric, net]).loc[dataset]
 
 
-def _between(values, low, high):
-    sizes = values.index.get_level_values("batch_size")
-    return values[(sizes >= low) & (sizes <= high)]
-
-
 def _mean(values):
     """By seed the mean over batch sizes; NaN where one is missing."""
     return values.unstack("batch_size").mean(axis=1, skipna=False)
 
 
 def finer_than_weight_one(nets: pd.DataFrame) -> Measured | None:
-    saved = _between(_less(nets, NLL, CHOSEN, ONE), 4, 512)
+    saved = at(_less(nets, NLL, CHOSEN, ONE), 4, 512)
     return all_of([in_all(saved, "NLL saved", low=0), in_all(_mean(saved), "NLL saved, mean", low=0.02)])
 
 
 def coarser_at_the_largest(nets: pd.DataFrame) -> Measured | None:
-    return in_all(_between(_less(nets, NLL, CHOSEN, ONE), 2048, 2048), "NLL saved", high=0)
+    return in_all(at(_less(nets, NLL, CHOSEN, ONE), 2048, 2048), "NLL saved", high=0)
 
 
 def halves_the_ece_again(nets: pd.DataFrame) -> Measured | None:
     left = nets.loc[FEW]
-    left = _between(left[ECE, CHOSEN] / left[ECE, ONE], 2, 2048)
+    left = at(left[ECE, CHOSEN] / left[ECE, ONE], 2, 2048)
     return all_of(
         [
             in_all(left, "of the ECE of weight 1", high=1),
@@ -81,9 +77,7 @@ def _on_all_images(nets, metric, least, sign):
     """Better than the standard net by more than ``least`` at 16 and at 256, worse at 2048."""
     gain = sign * _less(nets, metric, CHOSEN, STANDARD, ALL)
     what = f"{METRICS[metric]} gained"
-    return all_of(
-        [in_all(_between(gain, 16, 256), what, low=least), in_all(_between(gain, 2048, 2048), what, high=0)]
-    )
+    return all_of([in_all(at(gain, 16, 256), what, low=least), in_all(at(gain, 2048, 2048), what, high=0)])
 
 
 def more_accurate_on_all_images(nets: pd.DataFrame) -> Measured | None:
@@ -98,7 +92,7 @@ def below_the_joint_ece_on_all_images(nets: pd.DataFrame) -> Measured | None:
     left = nets.loc[ALL]
     left = left[ECE, CHOSEN] / left[ECE, JOINT]
     what = "of the joint net's ECE"
-    return all_of([in_all(_between(left, 16, 256), what, high=0.5), in_all(left, what, high=1)])
+    return all_of([in_all(at(left, 16, 256), what, high=0.5), in_all(left, what, high=1)])
 
 
 PREDICTIONS = [
