@@ -1,8 +1,8 @@
 """The conditional loss with a term, or with other logits or labels: what evens ln Z(x) or curbs confidence.
 
 Shapes, precision and errors of all are those of ``losses.conditional_nll`` with ``validate=False``: logits
-``(..., N, K)`` and target ``(..., N)`` or ``(..., N, K)`` -> ``(...)``, in nats. ``weight``, w, is finite and not negative; 0 is the
-conditional loss. Means and variances are over the batch. Beyond the thesis.
+``(..., N, K)`` and target ``(..., N)`` or ``(..., N, K)`` -> ``(...)``, in nats. ``weight``, w, is finite and
+not negative; 0 is the conditional loss. Means and variances are over the batch. Beyond the thesis.
 """
 
 import math
