@@ -366,7 +366,7 @@ def _export(args):
 )
 def _bench(args):
     from gffn_core.engine import bench
-    from gffn_core.pages import words
+    from gffn_core.pages import speed
 
     device = resolve_device(args.device)
     if args.json:
@@ -374,7 +374,7 @@ def _bench(args):
         if args.json.is_dir():
             raise ValueError(f"--json {args.json} is a folder; name a file")
     measured = bench.bench(device, model.WIDTHS[args.net], seconds=args.seconds, report=tell)
-    print(words.text(measured))
+    print(speed.text(measured))
     if args.json:
         content = json.dumps(measured, indent=1).encode()
         write_atomically(args.json, lambda file: file.write(content))

@@ -107,7 +107,7 @@ publish.show(
     data=tables.curve_points(pair, "val_accuracy"),
     alt="Validation accuracy of one pair against epoch. "
     + "; ".join(
-        f"{words.net(r['run']['loss'])}: {max(r['curves']['val_accuracy']):.2f} at its early point, epoch"
+        f"{tables.net(r['run']['loss'])}: {max(r['curves']['val_accuracy']):.2f} at its early point, epoch"
         f" {r['evaluations']['early']['epoch']}, and {r['curves']['val_accuracy'][-1]:.2f} at the end"
         for r in pair
     )
@@ -247,7 +247,7 @@ if PROFILE == "cpu":
 display(
     Markdown(
         words.markdown_table(
-            ["data set", *(f"{scheme}, {words.net(loss)}" for scheme, loss in columns)], rows
+            ["data set", *(f"{scheme}, {tables.net(loss)}" for scheme, loss in columns)], rows
         )
         + f"\n\n{said}Test accuracy at a batch size of {sizes[0]} minus that at {sizes[1]}, in points, with"
         " its 95 % interval over seeds. [The thesis on one page](claims.ipynb) has the test of what the"

@@ -191,7 +191,7 @@ def show_reliability(dataset, batch_size, caption):
         data=tables.bins(pair),
         alt=f"Reliability diagrams of {pair[0]['data']['title']} at batch size {run['batch_size']}. "
         + "; ".join(
-            f"{words.net(r['run']['loss'])} net: ECE {r['evaluations']['long']['ece']['uniform10']:.3f},"
+            f"{tables.net(r['run']['loss'])} net: ECE {r['evaluations']['long']['ece']['uniform10']:.3f},"
             f" accuracy {r['evaluations']['long']['test_accuracy']:.3f},"
             f" {words.percent(top_share(r), 0)} of the images in the top bin"
             for r in pair
@@ -221,7 +221,7 @@ for record in hard:
         "worst": bins["low"][gap.idxmax()],
     }
 said = "In the bin of the highest confidence " + " and ".join(
-    f"the {words.net(loss)} net has {words.percent(one['share'], 0)} of its images and misses by"
+    f"the {tables.net(loss)} net has {words.percent(one['share'], 0)} of its images and misses by"
     f" {100 * one['gap']:.0f} points ({words.percent(one['part'], 0)} of its ECE)"
     for loss, one in top.items()
 )
@@ -287,7 +287,7 @@ crossed = {
 }
 early_at = {r["run"]["loss"]: r["evaluations"]["early"]["epoch"] for r in pair}
 said = "Here they cross zero in epochs " + " and ".join(
-    f"{crossed[loss]} ({words.net(loss)}; early point {early_at[loss]})" for loss in crossed
+    f"{crossed[loss]} ({tables.net(loss)}; early point {early_at[loss]})" for loss in crossed
 )
 if PROFILE == "cpu":
     assert (
@@ -339,7 +339,7 @@ best = {
     name: by_stopping[name].max() if name == "test_accuracy" else by_stopping[name].min() for name in COLUMNS
 }
 rows = [
-    [f"{words.net(loss)}, {scheme}"]
+    [f"{tables.net(loss)}, {scheme}"]
     + [f"**{row[name]:.3f}**" if row[name] == best[name] else f"{row[name]:.3f}" for name in COLUMNS]
     for (loss, scheme), row in by_stopping.iterrows()
 ]

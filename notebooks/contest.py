@@ -419,7 +419,7 @@ display(
         words.markdown_table(
             ["", *NEEDS.values()],
             [
-                [f"{words.net(loss)}, {name}", *(cell(untuned.loc[scheme, need, loss]) for need in NEEDS)]
+                [f"{tables.net(loss)}, {name}", *(cell(untuned.loc[scheme, need, loss]) for need in NEEDS)]
                 for scheme, name in ((LOWEST_NLL, "stopped"), ("long", "to the end"))
                 for loss in ("joint", "self_normalised")
             ],

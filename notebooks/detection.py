@@ -252,7 +252,7 @@ display(
             ["AUROC", *titled.values(), "mean"],
             [
                 [
-                    f"{words.net(loss)}, {readable(score)}",
+                    f"{tables.net(loss)}, {readable(score)}",
                     *(f"**{v:.2f}**" if v == of_score[name].max() else f"{v:.2f}" for name, v in row.items()),
                 ]
                 for (loss, score), row in of_score.iterrows()

@@ -79,8 +79,8 @@ publish.show(
         " long scheme: "
     )
     + "; ".join(
-        f"{words.net(r['run']['loss'])} net: ECE {r['evaluations']['long']['ece']['uniform10']:.3f}, accuracy"
-        f" {words.percent(r['evaluations']['long']['test_accuracy'])}"
+        f"{tables.net(r['run']['loss'])} net: ECE {r['evaluations']['long']['ece']['uniform10']:.3f},"
+        f" accuracy {words.percent(r['evaluations']['long']['test_accuracy'])}"
         for r in pair
     )
     + ".",

@@ -242,7 +242,7 @@ with plt.rc_context(style.STYLE):
                 axis.text(x, y, f"{100 * share:.0f}", ha="center", va="center", fontsize=9)
         left += shares[name].to_numpy()
     axis.set_yticks(
-        place, [style.literal(f"{short[dataset]}, {words.net(loss)}") for dataset, loss in shares.index]
+        place, [style.literal(f"{short[dataset]}, {tables.net(loss)}") for dataset, loss in shares.index]
     )
     axis.invert_yaxis()
     axis.set(xlim=(0, 1.005), xticks=[])

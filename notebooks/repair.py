@@ -108,14 +108,6 @@ store = Store(RESULTS)
 grid = store.select(profiles.profile("references_tuning").runs())
 held_back = pd.read_csv(store.published / "held_back_references_tuning.csv").fillna({"setting": ""})
 best = choice.by_detection(grid, held_back)
-NAMES = {
-    "conditional": "standard",
-    "joint": "joint",
-    "self_normalised": "self-normalised",
-    "outlier_exposure": "outlier exposure",
-    "energy_margin": "energy margin",
-    "labelled": "blur, labelled",
-}
 tried = pd.Series([run.loss for run in grid]).value_counts() // 2
 assert tried[["joint", "self_normalised", "outlier_exposure", "energy_margin"]].eq(6).all()
 
@@ -136,7 +128,7 @@ display(
             ["loss", "chosen", *found.columns, "validation accuracy"],
             [
                 [
-                    NAMES[run.loss],
+                    "blur, labelled" if run.loss == "labelled" else tables.net(run.loss),
                     setting(run),
                     *(f"{one:.2f}" for one in found.loc[run.loss, choice.in_words(run)]),
                     f"{accuracy[run]:.3f}",
@@ -160,7 +152,7 @@ assert (
     and max(rate, key=rate.get) == "outlier_exposure"
     and len(weights) == 3
 )
-rates = ", ".join(f"{NAMES[loss]} {rate[loss]:.2f}" for loss in (*choice.OWN_SCORE, "outlier_exposure"))
+rates = ", ".join(f"{tables.net(loss)} {rate[loss]:.2f}" for loss in (*choice.OWN_SCORE, "outlier_exposure"))
 display(
     Markdown(
         "**Outlier exposure is ahead on these images, and the choice is a close one: the joint loss's"

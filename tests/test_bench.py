@@ -13,7 +13,7 @@ from gffn_core.engine.stack import Execution
 from gffn_core.engine.tuning import first_step_again
 from gffn_core.experiments import tables
 from gffn_core.experiments.profiles import PROFILES
-from gffn_core.pages import words
+from gffn_core.pages import speed
 from gffn_core.training.run import Run
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -28,14 +28,14 @@ def published():
 
 def test_text_shows_every_measurement(published):
     for found in published:
-        lines = words.text(found).splitlines()
+        lines = speed.text(found).splitlines()
         for row in found["contenders"]:
             line = next(line for line in lines if line.split()[:1] == [str(row["batch_size"])])
             for name in bench.CONTENDERS:
                 assert f"{row[name]['images_a_second']:,.0f}" in line
         failed = copy.deepcopy(found)
         failed["contenders"][0]["torch.compile"] = {"failed": "no compiler"}
-        assert "torch.compile: no compiler" in words.text(failed)
+        assert "torch.compile: no compiler" in speed.text(failed)
 
 
 def test_published_ratios_are_those_of_the_profiles_batch_sizes(published):

@@ -14,6 +14,12 @@ from gffn_core.evaluation.scores import HISTOGRAM_BINS, ROC_POINTS, SCORES
 from gffn_core.training.course import FITTED, SCHEMES
 from gffn_core.training.run import Run
 
+_NETS = {
+    "conditional": "standard",
+    "self_normalised": "self-normalised",
+    "z_loss": "z-loss",
+    "logit_norm": "LogitNorm",
+}
 SEEDS = 3  # the fewest that give an interval
 CELL = ["dataset", "title", "scheme", "label_space", "batch_size"]
 # What the columns of ``frame`` mean: meaning, unit, and place in the record (a leading dot stands for
@@ -145,6 +151,11 @@ def _at(places, place):
             return np.nan
         places = places[part]
     return np.nan if places is None else places  # JSON has no NaN
+
+
+def net(loss: str) -> str:
+    """What a net that was trained with a loss is called."""
+    return _NETS.get(loss) or loss.replace("_", " ")
 
 
 def underfit(evaluation: dict, scheme: str = "long") -> bool:

@@ -89,7 +89,7 @@ class Chapter:
         cells = tables.summary(table, metric)
         lines = cells.sort_values("batch_size").groupby(["title", "loss"], sort=False)["mean"]
         ends = "; ".join(
-            f"{title}, {words.net(loss)}: {line.iloc[0]:.3f} to {line.iloc[-1]:.3f}"
+            f"{title}, {tables.net(loss)}: {line.iloc[0]:.3f} to {line.iloc[-1]:.3f}"
             for (title, loss), line in lines
         )
         publish.show(

@@ -210,7 +210,7 @@ def density_and_roc(records: list[dict]) -> plt.Figure:
         left.legend(loc="upper right", title=f"AUROC {scores['log_px']['auroc']:.2f}").set_in_layout(False)
         for score, dash in (("log_px", "-"), ("max_softmax", ":")):
             curve = points.get_group(("roc", score))
-            label = f"{words.net(record['run']['loss'])}, {SCORE_STYLE[score]['label']}"
+            label = f"{tables.net(record['run']['loss'])}, {SCORE_STYLE[score]['label']}"
             roc.plot(curve["x"], curve["y"], color=style["color"], linestyle=dash, linewidth=1.8, label=label)
     left.set_xlabel("ln p(x), unnormalised")
     roc.set(xlabel="unfamiliar images let in", ylabel="familiar images let in", xlim=(0, 1), ylim=(0, 1))

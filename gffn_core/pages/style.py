@@ -5,7 +5,7 @@ from itertools import cycle
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
-from gffn_core.pages import words
+from gffn_core.experiments import tables
 from gffn_core.training import course, step
 
 # Told apart by colour, marker and dash; each colour has a contrast of at least 3:1 on white and on
@@ -23,7 +23,7 @@ _SPARE = (
 def loss_styles(losses):
     """By loss its style; those beyond the thesis take the spare ones in turns, with their name as label."""
     spare = cycle(_SPARE)
-    return {loss: _THESIS.get(loss) or next(spare) | {"label": words.net(loss)} for loss in losses}
+    return {loss: _THESIS.get(loss) or next(spare) | {"label": tables.net(loss)} for loss in losses}
 
 
 LOSS_STYLE = loss_styles(step.OBJECTIVES)

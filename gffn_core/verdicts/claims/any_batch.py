@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from gffn_core.data.datasets import SUBSETS, TITLES
-from gffn_core.experiments import profiles
+from gffn_core.experiments import profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.intervals import estimate, minus
@@ -16,7 +16,6 @@ from gffn_core.verdicts.values import at, lower, net, on, opposite, pairs_of
 LOSSES = ("conditional", "joint", "self_normalised")
 STANDARD, JOINT, OURS = LOSSES
 SHARE = "of the ECE"
-NETS = ("standard", "joint", "self-normalised")
 
 
 def complete(store: Store) -> list[dict]:
@@ -118,7 +117,8 @@ def gap_stays(pairs: pd.DataFrame) -> Measured | None:
         [net(side, "test_accuracy", loss).droplevel("batch_size") for loss in LOSSES] for side in sides
     )
     return all_of(
-        named(positive(minus(*of), 0.02), f"accuracy, {loss}") for loss, *of in zip(NETS, small, large)
+        named(positive(minus(*of), 0.02), f"accuracy, {tables.net(loss)}")
+        for loss, *of in zip(LOSSES, small, large)
     )
 
 

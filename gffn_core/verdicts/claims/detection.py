@@ -2,13 +2,14 @@
 
 import pandas as pd
 
+from gffn_core.experiments import tables
 from gffn_core.experiments.store import Store
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.intervals import jackknife
 from gffn_core.verdicts.rules import Measured, all_of, between, named
 
 RATIO, WAIC, NET, FDBD, MEAN = "likelihood ratio", "WAIC", "log_px", "fDBD", "mean ln p(x)"
-NETS = {"conditional": "standard", "joint": "joint"}
+LOSSES = ("conditional", "joint")
 
 
 def read(store: Store) -> pd.DataFrame:
@@ -41,9 +42,9 @@ def ratio_changes_little(nets: pd.DataFrame) -> Measured | None:
 
 
 def waic_knows_noise(nets: pd.DataFrame) -> Measured | None:
-    gain = {loss: nets.loc[(loss, WAIC), "noise"] - nets.loc[(loss, NET), "noise"] for loss in NETS}
+    gain = {loss: nets.loc[(loss, WAIC), "noise"] - nets.loc[(loss, NET), "noise"] for loss in LOSSES}
     return all_of(
-        _lies(gain[loss], f"AUROC on noise, {NETS[loss]}", low)
+        _lies(gain[loss], f"AUROC on noise, {tables.net(loss)}", low)
         for loss, low in (("conditional", 0), ("joint", 0.1))
     )
 
@@ -52,10 +53,10 @@ def waic_is_better_on_average(nets: pd.DataFrame) -> Measured | None:
     return all_of(
         _lies(
             _average(nets, loss, WAIC) - _average(nets, loss, other),
-            f"AUROC, {NETS[loss]}, minus {title}",
+            f"AUROC, {tables.net(loss)}, minus {title}",
             low=0,
         )
-        for loss in NETS
+        for loss in LOSSES
         for other, title in ((NET, "ln p(x)"), (RATIO, RATIO))
     )
 
@@ -63,9 +64,9 @@ def waic_is_better_on_average(nets: pd.DataFrame) -> Measured | None:
 def neither_is_good_everywhere(nets: pd.DataFrame) -> Measured | None:
     worst = nets.min(axis=1)
     parts = []
-    for loss in NETS:
+    for loss in LOSSES:
         for score in (RATIO, WAIC):
-            what = f"AUROC at its worst, {NETS[loss]}, {score}"
+            what = f"AUROC at its worst, {tables.net(loss)}, {score}"
             parts.append(_lies(worst[loss, score], what, high=0.7))
             parts.append(_lies(worst[loss, FDBD] - worst[loss, score], f"{what}, fDBD minus it", low=0))
     return all_of(parts)

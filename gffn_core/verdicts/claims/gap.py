@@ -12,8 +12,8 @@ from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.rules import Measured, all_of, any_of, in_all
 
 SMALL, LARGE = 32, 2048
-STANDARD, OURS = "standard", "self-normalised"
-NETS = {"conditional": STANDARD, "self_normalised": OURS}
+NETS = {loss: tables.net(loss) for loss in ("conditional", "self_normalised")}
+STANDARD, OURS = NETS.values()
 PLAIN, LONG = "plain", "plain, 200 epochs"
 GHOST, DROPOUT, DECAY, AUGMENTED = "ghost batch norm", "dropout", "weight decay", "augmentation"
 TOGETHER = "together"

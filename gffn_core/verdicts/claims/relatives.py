@@ -11,19 +11,8 @@ from gffn_core.training.step import options_of
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.rules import Measured, all_of, any_of, exactly, in_all
 
-WAYS = {  # loss: what it is called
-    "conditional": "standard",
-    "joint": "joint",
-    "variance": "variance",
-    "self_normalised": "self-normalised",
-    "squared": "squared",
-    "z_loss": "z-loss",
-    "label_smoothing": "label smoothing",
-    "confidence_penalty": "confidence penalty",
-    "logit_penalty": "logit penalty",
-    "logit_norm": "LogitNorm",
-}
-EVENING, WEIGHT_DECAY = list(WAYS.values())[1:6], "weight decay"
+EVENING = [*map(tables.net, ("joint", "variance", "self_normalised", "squared", "z_loss"))]
+WEIGHT_DECAY = "weight decay"
 RELATED = (("variance", "joint"), ("squared", "self-normalised"))  # to second order the same
 METRICS = {"test_accuracy": "accuracy", "ece": "ECE", "scaled_nll": "NLL after T"}
 LEVEL = {"test_accuracy": 0.01, "ece": 0.02, "scaled_nll": 0.02}  # within it two nets count as the same
@@ -43,7 +32,7 @@ def read(store: Store) -> pd.DataFrame:
             [
                 {
                     "key": record["key"],
-                    "way": WEIGHT_DECAY if run.weight_decay else WAYS[run.loss],
+                    "way": WEIGHT_DECAY if run.weight_decay else tables.net(run.loss),
                     "weight": next(iter(_weights(run)), 1.0),
                     "centred": run.centred,
                     "chosen": replace(run, seed=0) in best,

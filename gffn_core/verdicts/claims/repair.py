@@ -11,11 +11,7 @@ FOUR = "references blur+mixed+shuffled8+noise"
 NONE, BLUR = "", "references blur"  # settings, as ``choice.in_words`` calls them
 ACCURACY = ("test_accuracy", "")
 OWN = "own score"
-NETS = {
-    "conditional": "the standard net",
-    "joint": "the joint net",
-    "self_normalised": "the self-normalised net",
-}
+LOSSES = ("conditional", "joint", "self_normalised")
 
 
 def read(store: Store) -> pd.DataFrame:
@@ -44,9 +40,9 @@ def _auroc(nets, loss, setting, name, score=OWN):
 def finds_svhn(nets: pd.DataFrame) -> Measured | None:
     ours = _auroc(nets, "joint", FOUR, "svhn")
     parts = [in_all(ours, "AUROC", low=0.8)]
-    for loss in NETS:
+    for loss in LOSSES:
         softmax = _auroc(nets, loss, NONE, "svhn", "max_softmax")
-        parts.append(in_all(ours - softmax, f"AUROC, minus max softmax of {NETS[loss]}", low=0))
+        parts.append(in_all(ours - softmax, f"AUROC, minus max softmax of the {tables.net(loss)} net", low=0))
     return all_of(parts)
 
 
@@ -64,7 +60,7 @@ def costs_little(nets: pd.DataFrame) -> Measured | None:
     parts = [in_all(ten, "accuracy, weight 10", high=-0.02)]
     for loss in ("joint", "self_normalised"):
         one = _of(nets, loss, FOUR, ACCURACY) - _of(nets, loss, NONE, ACCURACY)
-        parts.append(in_all(one, f"accuracy, weight 1, {NETS[loss]}", -0.01))
+        parts.append(in_all(one, f"accuracy, weight 1, the {tables.net(loss)} net", -0.01))
     return all_of(parts)
 
 
