@@ -22,7 +22,8 @@ class Claim:
     measure: table of pairs -> what was measured; None where there is too little. The table holds the
     pairs of ``datasets`` (none named: all that are no part of another) at the batch size nearest to
     ``batch_size`` (None: all), if that is within a factor of four.
-    fitted: only pairs whose nets both fit their training images in the long scheme.
+    fitted: only pairs whose nets both fit their training images in the long scheme, of cells that have
+    enough of them to show a spread.
     nets: the losses whose nets are measured; none where the measurement needs no runs, and gets the
     step ratios instead of a table.
     """
@@ -68,6 +69,8 @@ def rows_of(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     if claim.fitted:
         fits = [used["train_accuracy", loss, "long"] >= FITTED for loss in claim.nets]
         used = used[np.logical_and.reduce(fits)]
+        cells = used.index.droplevel("seed")
+        used = used[cells.map(cells.value_counts()) >= tables.SEEDS]
     if claim.batch_size is not None and len(used):
         sizes = used.index.get_level_values("batch_size")
         distance = np.abs(np.log2(sizes.to_numpy(float) / claim.batch_size))

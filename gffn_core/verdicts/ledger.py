@@ -15,12 +15,13 @@ grows, is constant or falls names one of three regions, and only one of them can
 Verdicts. One rule, see ``rules``. The interval is corrected (Holm) for the family: the thesis's claims are
 confirmatory, our own (``BEYOND``) exploratory, and each family keeps its chance of any wrong decision at 5 %.
 
-What is not testable here. Of SVHN we may have a part. A claim has no verdict where that verdict is another
-one without this part.
+What is not testable here. Of SVHN we may have a part. A claim whose deciding effect rests on it has no
+verdict if, without this part, the verdict is another one or the effect on the other side of the boundary.
 """
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from gffn_core.verdicts import opinion
@@ -49,11 +50,18 @@ def ledger(
     out, measured = _judged(table, step_ratios)
     official = table["official"].astype(bool).all(axis=1)
     if not official.all():
-        without, _ = _judged(table[official], step_ratios)
-        hangs = out["verdict"] != without["verdict"]
-        hanging = "hangs on it: " + out["verdict"] + " with it, " + without["verdict"] + " without"
-        out.loc[hangs, "note"] = (out["note"] + "; " + hanging)[hangs].str.removeprefix("; ")
-        out.loc[hangs, "verdict"] = UNTESTABLE
+        without, others = _judged(table[official], step_ratios)
+        for i, (one, other) in enumerate(zip(measured, others)):
+            row, bare = out.loc[i], without.loc[i]
+            if one is None or np.isclose(row["effect"], bare["effect"], rtol=1e-9, atol=0):
+                continue
+            if row["verdict"] != bare["verdict"]:
+                hangs = f"{row['verdict']} with it, {bare['verdict']} without"
+            elif (one.inside < one.outside) != (other.inside < other.outside):
+                hangs = "on the other side without it"
+            else:
+                continue
+            out.loc[i, ["note", "verdict"]] = f"{row['note']}; hangs on it: {hangs}", UNTESTABLE
     level = out.pop("level")
     known = {
         i: one

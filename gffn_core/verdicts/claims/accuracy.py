@@ -324,9 +324,12 @@ CLAIMS = [
         BEYOND,
         "Among nets that fit their training images the GFFN, too, generalises with a smaller loss of"
         " accuracy.",
-        "As 24, over the pairs whose nets both fit their training images.",
+        "As 24, over the pairs whose nets both fit their training images, mean over batch sizes: above the"
+        " margin on each data set (the weakest is shown).",
         "accuracy",
-        lambda pairs: positive(minus(lower(pairs, "train_accuracy"), lower(pairs, "test_accuracy"))),
+        lambda pairs: by_dataset(
+            pairs, lambda q: positive(minus(lower(q, "train_accuracy"), lower(q, "test_accuracy")))
+        ),
         fitted=True,
     ),
     Claim(
