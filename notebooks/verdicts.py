@@ -380,8 +380,8 @@ display(
         words.markdown_table(["inconclusive claim", "effect", "boundary", "seeds needed"], rows)
         + f"\n\n**{len(undecided)} of the {len(testable)} claims that seeds can decide are open. {hard} of"
         " them need more than 30 seeds**, if effect and spread stay as they are: the effect lies near a"
-        " boundary, or the spread is large. Most are about a trend or about each single cell, where the thesis reads"
-        " small differences off its curves."
+        " boundary, or the spread is large. Most are about a trend or about each single cell, where the"
+        " thesis reads small differences off its curves."
     )
 )
 
