@@ -263,13 +263,25 @@ def test_predictions_of_closing_the_gap_are_scored():
             gap.TOGETHER: 0.06,
             gap.TOGETHER + gap.LONGER: 0.085,
             gap.AUGMENTED + gap.LONGER: 0.052,
+            gap.AUGMENTED + gap.LONGEST: 0.06,
+            gap.MILD[0.2]: 0.07,
+            gap.MILD[0.4]: 0.082,
+            gap.ALL_FOUR: 0.06,
         }
         ways = dict.fromkeys([gap.PLAIN, gap.LONG, *gains, *gap.bases().values()])
         columns = pd.MultiIndex.from_product([gap.TITLES, ways])
         nets = pd.DataFrame(index=gap.read(Store("nowhere")).index, columns=columns, dtype=float)
         for (net, size, _), way in itertools.product(nets.index, columns.unique(level=1)):
             ours, large = net == gap.OURS, size == gap.LARGE
-            lead = {gap.PLAIN: 0.015, gap.AUGMENTED: 0.004, gap.DROPOUT: 0.004}.get(way, 0) * ours
+            leads = {
+                gap.PLAIN: 0.015,
+                gap.AUGMENTED: 0.004,
+                gap.DROPOUT: 0.004,
+                gap.AUGMENTED + gap.LONGER: 0.01,
+                gap.AUGMENTED + gap.LONGEST: 0.01,
+                gap.MILD[0.4]: 0.003,
+            }
+            lead = leads.get(way, 0) * ours
             gained = sign * (gains.get(way, 0) + lead)
             level = 0.6 + gained - 0.006 * large, 1.2 - gained + 0.02 * large + 0.1 * (way == gap.LONG)
             noise = 1e-4 * rng.standard_normal(2)

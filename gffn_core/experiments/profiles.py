@@ -411,6 +411,24 @@ PROFILES = {
                 if one["batch_size"] == 32 and "augmentation" in one
             ),
         ),
+        # Is it the loss, or would a little dropout beside augmentation, more time, or the other's recipe do?
+        Profile(
+            "gap_control",
+            ("cifar10_10000",),
+            epochs={32: 120, 2048: 120},
+            seeds=_FINAL["seeds"],
+            **_named(
+                [
+                    *(
+                        loss | {"batch_size": 32, "dropout": dropout} | _AUGMENTED
+                        for loss in _RIVALS
+                        for dropout in (0.2, 0.4)
+                    ),
+                    *(loss | _LOWER_RATE | _AUGMENTED | {"epochs": 360} for loss in _RIVALS),
+                    _RIVALS[1] | _GAP["conditional"][-1],
+                ]
+            ),
+        ),
     )
 }
 

@@ -23,6 +23,9 @@ TITLES = {ACCURACY: "accuracy", NLL: "NLL"}
 LEVELS = {ACCURACY: 0.01, NLL: 0.02}  # within them two nets count as the same
 RATE = 8e-3  # of thesis (5.1) at the large batch
 LONGER = ", 120 epochs"  # at the small batch, as at the large one where images change
+LONGEST = ", 360 epochs"  # at the large one
+ALL_FOUR = "all four"  # at the large batch the standard net's recipe, with the other loss
+MILD = {share: f"{AUGMENTED}, dropout {share:g}" for share in (0.2, 0.4)}  # at the small one, 120 epochs
 
 
 def way_of(run: Run) -> str:
@@ -34,8 +37,12 @@ def way_of(run: Run) -> str:
         AUGMENTED: bool(run.augmentation),
     }
     names = [name for name, is_used in used.items() if is_used]
+    if names == [DROPOUT, AUGMENTED] and run.batch_size == SMALL:
+        return MILD[run.dropout]
+    if len(names) == 4 and run.batch_size == LARGE and NETS[run.loss] == OURS:
+        return ALL_FOUR
     if names:
-        longer = LONGER if run.batch_size == SMALL and run.epochs == 120 else ""
+        longer = {(SMALL, 120): LONGER, (LARGE, 360): LONGEST}.get((run.batch_size, run.epochs), "")
         return (names[0] if len(names) == 1 else TOGETHER) + longer
     if run.batch_size == LARGE and run.learning_rate < RATE:
         return LONG if run.learning_rate == Run.learning_rate else f"{PLAIN}, rate {run.learning_rate:g}"
@@ -43,12 +50,12 @@ def way_of(run: Run) -> str:
 
 
 def read(store: Store) -> pd.DataFrame:
-    """Nets of the profiles ``gap`` and ``gap_longer`` at the epoch with the lowest validation NLL.
+    """Nets of the three profiles ``gap...`` that report, at the epoch with the lowest validation NLL.
 
     Rows ``net`` (of ``NETS``), ``batch_size``, ``seed``; columns ``metric``, ``way``. NaN where a run is
     missing.
     """
-    runs = [run for name in ("gap", "gap_longer") for run in profiles.profile(name).runs()]
+    runs = [run for name in ("gap", "gap_longer", "gap_control") for run in profiles.profile(name).runs()]
     records = [record for record in store.select(runs).values() if not record["diverged"]]
     nets = tables.frame(records, (LOWEST_NLL,))
     nets["way"] = [way_of(Run.of(record["run"])) for record in records]
@@ -216,6 +223,54 @@ def nothing_is_left_for_the_loss(nets: pd.DataFrame) -> Measured | None:
     return _within(lambda metric: _lead(nets, metric, TOGETHER + LONGER).xs(SMALL, level="batch_size"))
 
 
+def little_dropout_helps_the_standard_net(nets: pd.DataFrame) -> Measured | None:
+    plain = AUGMENTED + LONGER
+    parts = []
+    for metric, least in {ACCURACY: 0.005, NLL: 0.02}.items():
+        gain = BETTER[metric] * (
+            _of(nets, metric, MILD[0.4], STANDARD, SMALL) - _of(nets, metric, plain, STANDARD, SMALL)
+        )
+        parts.append(in_all(gain, f"{TITLES[metric]} gained by dropout .4", low=least))
+    return all_of(parts)
+
+
+def beside_dropout_half_is_left(nets: pd.DataFrame) -> Measured | None:
+    parts = []
+    for metric in BETTER:
+        with_it, without = (
+            _lead(nets, metric, way).xs(SMALL, level="batch_size") for way in (MILD[0.4], AUGMENTED + LONGER)
+        )
+        parts.append(in_all(with_it, f"{TITLES[metric]}, lead beside dropout .4", low=0))
+        parts.append(in_all(without / 2 - with_it, f"{TITLES[metric]}, half the lead minus that", low=0))
+    return all_of(parts)
+
+
+def ours_stays_the_best_at_small(nets: pd.DataFrame) -> Measured | None:
+    ours = {way: _of(nets, NLL, way, OURS, SMALL) for way in (AUGMENTED + LONGER, *MILD.values())}
+    rivals = {way: _of(nets, NLL, way, STANDARD, SMALL) for way in (AUGMENTED + LONGER, *MILD.values())}
+    return any_of(
+        all_of(
+            in_all(rival - one, f"NLL, {way} beats the standard net's {other}", low=0)
+            for other, rival in rivals.items()
+        )
+        for way, one in ours.items()
+    )
+
+
+def time_gives_ours_the_lead_at_large(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(
+            _lead(nets, metric, AUGMENTED + LONGEST).xs(LARGE, level="batch_size"), f"{TITLES[metric]}", low=0
+        )
+        for metric in BETTER
+    )
+
+
+def all_four_serve_ours_as_well(nets: pd.DataFrame) -> Measured | None:
+    behind = _of(nets, ACCURACY, ALL_FOUR, OURS, LARGE) - _of(nets, ACCURACY, TOGETHER, STANDARD, LARGE)
+    return in_all(behind, "accuracy, self-normalised minus standard", -0.01, 0.01)
+
+
 PREDICTIONS = [
     Prediction(
         "For both losses the rate of .008 takes away at least half of what the NLL at 2048, 200 epochs at"
@@ -272,5 +327,34 @@ PREDICTIONS = [
         " NLL.",
         nothing_is_left_for_the_loss,
         time=2,
+    ),
+    Prediction(
+        "At 32, 120 epochs, dropout of .4 beside augmentation gains the standard net more than .005 of"
+        " accuracy and more than .02 of NLL.",
+        little_dropout_helps_the_standard_net,
+        time=3,
+    ),
+    Prediction(
+        "Beside augmentation and that dropout the self-normalised loss still gains in accuracy and in NLL, by"
+        " less than half of what it gains beside augmentation alone.",
+        beside_dropout_half_is_left,
+        time=3,
+    ),
+    Prediction(
+        "Of the six nets at 32 with augmentation, without dropout and with .2 and .4, a self-normalised one"
+        " has a lower NLL than each standard one.",
+        ours_stays_the_best_at_small,
+        time=3,
+    ),
+    Prediction(
+        "At 2048, augmentation for 360 epochs, the self-normalised net is ahead in accuracy and in NLL.",
+        time_gives_ours_the_lead_at_large,
+        time=3,
+    ),
+    Prediction(
+        "At 2048 the recipe of the standard net, all four for 120 epochs, gives the self-normalised one an"
+        " accuracy within .01 of it.",
+        all_four_serve_ours_as_well,
+        time=3,
     ),
 ]
