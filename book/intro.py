@@ -168,14 +168,15 @@ display(
         f" {100 * gained['fashion_mnist_1000']:.1f} on Fashion-MNIST, where others come close. Beside"
         f" augmentation {100 * augmented:.1f} points are left on CIFAR-10; on ten times as many images [the"
         f" self-normalised form gains {100 * patient:.1f}](../notebooks/gap.ipynb), if both nets may train"
-        " until they stop improving, and with batches of 2,048 none. [Would you use"
-        " it?](../notebooks/contest.ipynb) With about a thousand images yes; for calibration alone a"
-        " temperature is free.\n- **It does not learn p(x).** A low $p(x)$ was meant to mark unfamiliar"
-        " images. It does so badly, and the loss [does not ask for more](../notebooks/mechanism.ipynb): its"
-        " optimum is a constant $\\ln Z$. [With references made from the batch](../notebooks/repair.ipynb)"
-        " in the sum and three times the weight it finds what is like them: on 10,000 images its AUROC for"
-        f" SVHN is {beside['svhn']:.2f} instead of {without['svhn']:.2f} (the standard net's max softmax:"
-        f" {plain:.2f}), that for MNIST {beside['mnist']:.2f} instead of {without['mnist']:.2f}."
+        " until they stop improving; with batches of 2,048, where most were stopped too soon, little or"
+        " none. [Would you use it?](../notebooks/contest.ipynb) With about a thousand images yes; for"
+        " calibration alone a temperature is free.\n- **It does not learn p(x).** A low $p(x)$ was meant to"
+        " mark unfamiliar images. It does so badly, and the loss [does not ask for"
+        " more](../notebooks/mechanism.ipynb): its optimum is a constant $\\ln Z$. [With references made"
+        " from the batch](../notebooks/repair.ipynb) in the sum and three times the weight it finds what is"
+        f" like them: on 10,000 images its AUROC for SVHN is {beside['svhn']:.2f} instead of"
+        f" {without['svhn']:.2f} (the standard net's max softmax: {plain:.2f}), that for MNIST"
+        f" {beside['mnist']:.2f} instead of {without['mnist']:.2f}."
     )
 )
 

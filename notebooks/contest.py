@@ -385,8 +385,9 @@ display(
 )
 
 # %% [markdown]
-# **Where it ends.** On ten times as many images all of it [is left](gap.ipynb) at batch size 32, if both nets
-# may train until they no longer improve, and nothing at 2,048. Here the joint nets with augmentation stop at
+# **Where it ends.** On ten times as many images all of the lead of the self-normalised loss [is left beside
+# augmentation](gap.ipynb) at batch size 32, if both nets may train until they no longer improve; at 2,048 we
+# have not seen any. Here the joint nets with augmentation stop at
 # epoch 97 or later of 120, so they, too, might use more time.
 #
 # ## With ten times as many images?

@@ -6,8 +6,8 @@
 # in a cell with the same seed. [All symbols](../book/glossary.md).
 # ```
 #
-# Each chapter ends with statements of the thesis and a verdict. This page says what a verdict rests on, and
-# lets you doubt it: what varies, whether the intervals are wide enough, what counts as nothing, whether
+# Each chapter on the thesis ends with its statements and a verdict. This page says what a verdict rests on,
+# and lets you doubt it: what varies, whether the intervals are wide enough, what counts as nothing, whether
 # another method would say the same, and how many seeds would end what is undecided.
 #
 # **After this chapter you can**
@@ -292,9 +292,10 @@ else:
                     if (verdict := BEFORE.get(number))
                 ],
             )
-            + f"\n\n**{len(BEFORE)} of {len(now)} changed. The thesis lost four claims that had been"
-            " reproduced and five that had been refuted, and a sixth is refuted now (20).** Among the four is"
-            " the gain in accuracy (4b): without the part of SVHN it is too close to the margin."
+            + f"\n\n**{len(BEFORE)} of {len(now)} changed, on balance in neither direction: four claims are"
+            " no longer reproduced, five no longer refuted, one is refuted (20), and two are not testable where"
+            " they were open.** Among the four is the gain in accuracy (4b): without the part of SVHN it is"
+            " too close to the margin."
         )
     )
 
@@ -337,7 +338,7 @@ display(
 # Two methods: flip the signs of the seeds' distances from the boundary (no normal distribution needed, but
 # blunt with six seeds), and a linear mixed model with a random shift for each seed. The model has what we
 # have just found wanting: one variance for all cells, and no trends of seeds. They agree with ours where the
-# p-values, before correction, are on the same side of 5 %. **Before you look:** on how many of 60 claims?
+# p-values, before correction, are on the same side of 5 %. **Before you look:** on how many claims in ten?
 
 # %% tags=["hide-input"]
 differing = table[table["other_methods"] != ""]
@@ -378,7 +379,7 @@ hard = (undecided["seeds"] > 30).sum()
 display(
     Markdown(
         words.markdown_table(["inconclusive claim", "effect", "boundary", "seeds needed"], rows)
-        + f"\n\n**{len(undecided)} of the {len(testable)} claims that seeds can decide are open. {hard} of"
+        + f"\n\n**{len(undecided)} of the {len(testable)} testable claims about nets are open. {hard} of"
         " them need more than 30 seeds**, if effect and spread stay as they are: the effect lies near a"
         " boundary, or the spread is large. Most are about a trend or about each single cell, where the"
         " thesis reads small differences off its curves."
@@ -421,9 +422,9 @@ else:
 
 # %% [markdown]
 # **Why so few?** Many sentences claim much at once: several losses, data sets and measures. In one place we
-# were wrong in earnest. The contest overturned six of nine, three of them because we had thought that our
-# losses would gain nothing once all nets stop in time. That is what the page of predictions is for: without
-# it we would have told each result as if we had known it.
+# were wrong in earnest. The contest overturned six of its first nine, three of them because we had thought
+# that our losses would gain nothing once all nets stop in time. That is what the page of predictions is for:
+# without it we would have told each result as if we had known it.
 #
 # **Limits.** An interval covers other seeds, not other nets, learning rates or test images
 # ([choices](choices.ipynb) changes some of them). Six seeds cannot check that the noise is normal; the
