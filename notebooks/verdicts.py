@@ -293,9 +293,9 @@ else:
                 ],
             )
             + f"\n\n**{len(BEFORE)} of {len(now)} changed, on balance in neither direction: four claims are"
-            " no longer reproduced, five no longer refuted, one is refuted (20), and two are not testable where"
-            " they were open.** Among the four is the gain in accuracy (4b): without the part of SVHN it is"
-            " too close to the margin."
+            " no longer reproduced, five no longer refuted, one is refuted (20), and two are not testable"
+            " where they were open.** Among the four is the gain in accuracy (4b): without the part of SVHN"
+            " it is too close to the margin."
         )
     )
 
