@@ -209,7 +209,7 @@ last = stops.groupby(["batch_size", "net", "way"]).agg(
 def lead_table(size, found, ways):
     """By title the way of a row: what the self-normalised net gains, and at which epochs the nets stop."""
     return words.markdown_table(
-        ["beside", "accuracy gained", "NLL after T saved", *(f"{net} stops at epoch" for net in LOOKS)],
+        ["beside", "accuracy gained", "NLL after T saved", *(f"{net} stops" for net in LOOKS)],
         [
             [
                 title,
@@ -239,7 +239,8 @@ display(
 # ## What is left for the loss?
 #
 # Part of what an even $\ln Z$ does is regularisation, and whoever augments has that already. So look at each
-# pair: the self-normalised net minus the standard one of the same seed, beside each of the means.
+# pair: the self-normalised net minus the standard one of the same seed, beside each of the means. The last
+# columns say at which epochs the six nets stop, and how many they had.
 #
 # **Before you look:** on the plain net the self-normalised loss gains two points. How much of it is left
 # beside augmentation?
