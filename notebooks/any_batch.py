@@ -695,7 +695,10 @@ gained, finer = beside(weighted.ACCURACY, weighted.CHOSEN), -beside(weighted.NLL
 publish.show(
     figure,
     name="weighted",
-    data=few.stack("net", future_stack=True).reset_index(),
+    data=pd.concat(
+        {(way, metric): beside(metric, way) for way in WEIGHTS for metric in weighted.METRICS},
+        names=["net", "metric"],
+    ).reset_index(),
     alt="Accuracy, NLL after a temperature and ECE of the self-normalised net at weight 1 and 5, minus those"
     " of the standard net, by batch size. Accuracy at weight 5: "
     + ", ".join(f"{size}: {one:+.3f}" for size, one in gained["mean"].items())
@@ -730,7 +733,7 @@ display(
         " accuracy is seen. On average its NLL is below that at weight 1 from a batch of two on, its ECE"
         " always.\n\n**And at 2,048, where weight 1 and the joint loss gain nothing,"
         f" {100 * gained['mean'].iloc[-1]:.1f} points are left.** From 16 to 2,048 it loses"
-        f" {'{mean:.1f} [{low:.1f}, {high:.1f}]'.format_map(lost[weighted.CHOSEN])} points, at weight 1"
+        f" {'{mean:.1f} [{low:.1f}, {high:.1f}]'.format_map(lost[weighted.CHOSEN])} points; at weight 1 it is"
         f" {'{mean:.1f} [{low:.1f}, {high:.1f}]'.format_map(lost[weighted.ONE])}. We had expected the"
         f" opposite: of our seven predictions {came['came true']} came true and {came['open']} are open; the"
         " others are about all"
