@@ -74,9 +74,9 @@ cells often needs more seeds than we have: [how many](verdicts.ipynb).
 # ## All claims
 #
 # **Number** and *section* are those of the thesis's text, B marks claims of our own. *Inconclusive* means
-# that the interval holds a boundary of what is claimed; *not testable here*, that the verdict would be
-# another one, or none, without the part of SVHN that we have. [How a verdict comes
-# about](verdicts.ipynb) has the tests.
+# that the interval holds a boundary of what is claimed; *not testable here*, that the verdict, or
+# the side to which an open claim leans, would be another without the part of SVHN that we have. [How a
+# verdict comes about](verdicts.ipynb) has the tests.
 
 # %% tags=["hide-input"]
 display(HTML(claims.filter_bar(ledger)))

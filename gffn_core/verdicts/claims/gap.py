@@ -246,8 +246,8 @@ def beside_dropout_half_is_left(nets: pd.DataFrame) -> Measured | None:
 
 
 def ours_stays_the_best_at_small(nets: pd.DataFrame) -> Measured | None:
-    ours = {way: _of(nets, NLL, way, OURS, SMALL) for way in (AUGMENTED + LONGER, *MILD.values())}
-    rivals = {way: _of(nets, NLL, way, STANDARD, SMALL) for way in (AUGMENTED + LONGER, *MILD.values())}
+    ways = (AUGMENTED + LONGER, *MILD.values())
+    ours, rivals = ({way: _of(nets, NLL, way, net, SMALL) for way in ways} for net in (OURS, STANDARD))
     return any_of(
         all_of(
             in_all(rival - one, f"NLL, {way} beats the standard net's {other}", low=0)
