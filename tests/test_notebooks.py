@@ -78,7 +78,7 @@ def figures():
             for output in cell.get("outputs", []):
                 page = output.get("data", {}).get("text/html", "")
                 if "<svg" in page:
-                    yield ET.fromstring(page.replace("xlink:", "").replace(' download="', ' file="'))
+                    yield ET.fromstring(page.replace(' download="', ' file="'))
 
 
 def data(figure):

@@ -43,7 +43,8 @@ def _slim(svg):
     svg = re.sub(r' (width|height)="[^"]*pt"', "", svg, count=2)
     svg = _ungroup(re.sub(r'<g id="[^"]*"', "<g", svg))  # not unique on a page with several figures
     svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
-    svg = re.sub(r' (d|x|y|transform)="[^"]*"', lambda place: _hundredths(place[0]), svg)
+    svg = re.sub(r' (d|x|y|transform)="[^"]*"', lambda place: _terse(place[0]), svg)
+    svg = svg.replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "").replace("xlink:href", "href")
     return re.sub(r"\s+", " ", re.sub(r">\s+<", "><", svg))
 
 
@@ -69,5 +70,7 @@ def _shared_styles(svg, name):
     return svg.replace("*{", f".{name} *{{", 1).replace("</style>", f"{rules}</style>", 1)
 
 
-def _hundredths(place):
+def _terse(place):
+    """To a hundredth of a point, and without the spaces about a path's letters."""
+    place = re.sub(r"\s*([A-Zz])\s*", r"\1", place)
     return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), place)
