@@ -452,7 +452,7 @@ display(
 # ## Is there a loss that needs none of it?
 #
 # Global normalisation is needed because the examples share a number that comes from the batch. The
-# self-normalised loss of [the chapter on any batch size](any_batch.ipynb) sets every $\ln Z$ against one
+# self-normalised loss of [the chapter on one intercept](intercept.ipynb) sets every $\ln Z$ against one
 # number $b$ that each process knows beforehand. It is a mean over examples, so the mean of the parts'
 # gradients *is* the gradient of the whole, on any number of processes, without `group` and without a word
 # about $Z$. **Before you look:** on how many processes will it differ from the whole batch's? On one batch,
@@ -532,7 +532,7 @@ display(
 # $e^{m - m'}$ whenever $m$ rises to $m'$. In the end divide the first by its sum, the second by $N$, and
 # subtract: (theory.10) to rounding, from one forward pass over each small batch with two gradients through
 # it, and one more gradient in memory. `joint_backward` does so, and
-# [another chapter](any_batch.ipynb) measures it.
+# [another chapter](intercept.ipynb) measures it.
 # ```
 #
 # **3.** Two processes hold 24 and 8 examples. Is the average of their gradients that of the whole

@@ -355,7 +355,7 @@ publish.show(
 # examples of the batch, so `reduction="none"` does not exist, and the mean of the losses of a batch's parts
 # is another loss. For a batch split over processes, `group=` sums $Z$ over all of them; over micro-batches
 # one after the other, `joint_backward` gives the joint gradient exactly (exercise 3); and
-# [one intercept for all data](any_batch.ipynb) couples nothing and takes every option.
+# [one intercept for all data](intercept.ipynb) couples nothing and takes every option.
 
 # %%
 classifier = torch.nn.Linear(20, 3)
