@@ -102,6 +102,10 @@ def test_the_contest_has_the_settings_that_validation_images_chose():
     of_key = {record["key"]: run for run, record in tuned.items()}
     best = {of_key[key] for key in contest.chosen(contest.frame(tuned.values()))["key"]}
     assert {replace(run, seed=0) for run in profile("contest").runs()} == best
+    accurate = contest.most_accurate(contest.frame(tuned.values(), ["early"]))
+    rates = {run for run in of_key.values() if contest.contender_of(run) == "standard"}
+    checks = {of_key[key] for key in accurate["key"]} | rates
+    assert {replace(run, seed=0) for run in profile("contest_checks").runs()} == checks
 
 
 def test_combinations_have_the_settings_that_validation_images_chose():

@@ -58,6 +58,22 @@ def relatives(store: Store) -> pd.DataFrame:
     return nets
 
 
+def checks(store: Store) -> pd.DataFrame:
+    """Nets of the profile ``contest_checks``: those that accuracy chose, and the standard one at every rate.
+
+    The first at the epoch that accuracy chose (scheme ``early``); the others stopped, as contenders
+    "standard, learning rate 0.001".
+    """
+    tuned, nets = (
+        contest.frame(store.select(profiles.profile(name).runs(DATASETS)).values(), ("early", LOWEST_NLL))
+        for name in ("contest_tuning", "contest_checks")
+    )
+    best = contest.most_accurate(tuned[tuned["scheme"] == "early"])
+    early = nets.merge(best[["dataset", "contender", "scheme", "setting"]])
+    rates = nets[(nets["scheme"] == LOWEST_NLL) & (nets["contender"] == STANDARD)]
+    return pd.concat([early, rates.assign(contender=STANDARD + ", " + rates["setting"])])
+
+
 def read(store: Store) -> pd.DataFrame:
     """Nets by ``dataset``, ``contender``, ``scheme`` and ``seed``: metrics and ``kl_weight``.
 
@@ -65,7 +81,7 @@ def read(store: Store) -> pd.DataFrame:
     there "three joint" are as many joint nets together, with the seed of the first.
     """
     combined = on(store, CIFAR, "combined")[-1]
-    nets = pd.concat([*(on(store, name)[-1] for name in DATASETS), combined, relatives(store)])
+    nets = pd.concat([*(on(store, name)[-1] for name in DATASETS), combined, relatives(store), checks(store)])
     level = ["dataset", "contender", "scheme", "seed"]
     measured = pd.read_csv(store.published / "ensembles_contest.csv")
     measured["key"] = measured["keys"].str.split("+").str[0]
@@ -303,6 +319,41 @@ def _decay_adds_nothing(nets: pd.DataFrame) -> Measured | None:
     )
 
 
+def _accuracy_chooses_ours_too(nets: pd.DataFrame) -> Measured | None:
+    ahead = better(nets, "test_accuracy", JOINT, scheme="early")
+    return all_of(
+        in_all(values.on(ahead, name), f"accuracy, joint ahead, {name}", low=least)
+        for name, least in ((CIFAR, 0.01), (FASHION, 0))
+    )
+
+
+def _rivals_in_accuracy(nets: pd.DataFrame) -> Measured | None:
+    dropout, smoothing = (
+        better(values.on(nets, name), "test_accuracy", who, JOINT, "early")
+        for name, who in ((CIFAR, DROPOUT), (FASHION, SMOOTHING))
+    )
+    return all_of(
+        [
+            in_all(dropout, "accuracy on CIFAR-10, dropout ahead of joint", -0.015, 0.015),
+            in_all(smoothing, "accuracy on Fashion-MNIST, label smoothing ahead of joint", low=0),
+        ]
+    )
+
+
+def at_every_rate(nets: pd.DataFrame, metric: str) -> dict[str, pd.Series]:
+    """By contender ("standard, learning rate 0.001") by how much the joint net is better than it."""
+    rates = sorted(who for who in nets.index.unique("contender") if who.startswith(f"{STANDARD}, "))
+    return {who: better(nets, metric, JOINT, who) for who in rates}
+
+
+def _no_rate_saves_the_standard_net(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(ahead, f"{NEEDS[metric]}, joint ahead of {who}", low=0)
+        for metric in ("test_accuracy", "scaled_nll")
+        for who, ahead in at_every_rate(nets, metric).items()
+    )
+
+
 PREDICTIONS = [
     Prediction(
         "Stopped, the joint and the self-normalised loss are within .01 (accuracy) and .02 (NLL) of the"
@@ -404,5 +455,23 @@ PREDICTIONS = [
         "Weight decay adds nothing to the joint loss: within .01 in accuracy and .02 in NLL.",
         _decay_adds_nothing,
         time=5,
+    ),
+    Prediction(
+        "Chosen by validation accuracy, the joint net is more accurate than the standard one, on CIFAR-10 by"
+        " more than .01.",
+        _accuracy_chooses_ours_too,
+        time=6,
+    ),
+    Prediction(
+        "So chosen, dropout is within .015 of the joint net on CIFAR-10, and on Fashion-MNIST label smoothing"
+        " is more accurate than it.",
+        _rivals_in_accuracy,
+        time=6,
+    ),
+    Prediction(
+        "The standard net is behind the joint one in accuracy and NLL after T on both data sets, whichever of"
+        " its twelve rates it has.",
+        _no_rate_saves_the_standard_net,
+        time=6,
     ),
 ]
