@@ -173,10 +173,6 @@ display(
 )
 
 # %% [markdown]
-# The table scores the predictions by the same rule as [the thesis's claims](verdicts.ipynb), corrected for
-# eight; *open*: the interval so corrected holds the boundary. A prediction has to hold on both data sets; the
-# last column says which part decides, or comes nearest to failing.
-#
 # **Why at small batches?** Probably because the joint gradient of a batch of two is far from that of all data
 # and that of 16 is near it. That was seen on digits, with a net that stands still; nobody has tested it in
 # training.

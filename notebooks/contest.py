@@ -740,8 +740,6 @@ display(
         " time.** The means speak against the fifth, too. Of the four about measures three came true; that"
         " ours has the lowest NLL after the matrix is open on Fashion-MNIST, where the z-loss is as good.\n\n"
         + claims.predictions(outcome)
-        + "\n\nBy [the rule of the verdicts](verdicts.ipynb), corrected for all that have runs; shown is the"
-        " part that decides, or comes nearest to failing."
     )
 )
 

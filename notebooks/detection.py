@@ -312,10 +312,9 @@ assert set(outcome["came"]) == {"open"}
 assert outcome["effect"].between(outcome["above"], outcome["below"]).all()
 display(
     Markdown(
-        "What we had [predicted](../book/predictions.md), by [the rule of the verdicts](verdicts.ipynb),"
-        " corrected for four; shown is the part that comes nearest to failing. All four are as we said on"
-        " average, and six nets leave all four open; the second and third because of the standard nets, whose"
-        " fives scatter.\n\n" + claims.predictions(outcome)
+        "Of what we had [predicted](../book/predictions.md) all is as we said on average, and six nets leave"
+        " all four open; the second and third because of the standard nets, whose fives scatter.\n\n"
+        + claims.predictions(outcome)
     )
 )
 

@@ -350,12 +350,10 @@ assert scored["came"][4] == "failed" and without.outside < 0.05 / len(scored)
 assert list(scored["came"]) == ["came true", "failed", "open", "failed", "failed", "open"]
 display(
     Markdown(
-        claims.predictions(scored)
-        + "\n\nFrom [the page of predictions](../book/predictions.md), by [the rule of the"
-        " verdicts](verdicts.ipynb), corrected for six; shown is the part that decides, or comes nearest to"
-        " failing. LogitNorm leaves the length of the logits free, so its raw NLL and ECE mean little;"
-        " without it the fourth fails, too, by the confidence penalty. The weights of the second are above"
-        " 1 on CIFAR-10 and 1 on Fashion-MNIST."
+        "Of [six predictions](../book/predictions.md) one came true, three failed and two are open. The"
+        " weights of the second are above 1 on CIFAR-10 and 1 on Fashion-MNIST. LogitNorm leaves the length"
+        " of the logits free, so its raw NLL and ECE mean little; without it the fourth fails, too, by the"
+        " confidence penalty.\n\n" + claims.predictions(scored)
     )
 )
 

@@ -451,11 +451,9 @@ outcome = predictions.scored(repair, store)
 assert list(outcome["came"]) == ["came true", "failed", "open", "failed"]
 display(
     Markdown(
-        claims.predictions(outcome)
-        + "\n\nFrom [the page of predictions](../book/predictions.md), by [the rule of the"
-        " verdicts](verdicts.ipynb), corrected for four; shown is the part that decides, or comes nearest"
-        " to failing. The second failed in its first half: outlier exposure is behind on noise and shuffled"
-        " patches, too."
+        "Of [four predictions](../book/predictions.md) one came true, two failed and one is open. The second"
+        " failed in its first half: outlier exposure is behind on noise and shuffled patches, too.\n\n"
+        + claims.predictions(outcome)
     )
 )
 

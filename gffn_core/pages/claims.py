@@ -42,7 +42,7 @@ def short(table: pd.DataFrame) -> str:
 def predictions(table: pd.DataFrame) -> str:
     """Of ``predictions.score`` what was predicted, what came, and the part that is furthest from true.
 
-    Those that await their runs stand below the table, by number.
+    Folded, as the chapter's text says what they come to. Those that await their runs stand below the table.
     """
     known = table["effect"].notna()
     rows = (
@@ -51,7 +51,13 @@ def predictions(table: pd.DataFrame) -> str:
     )
     text = _table("predicted", rows, "what came")
     waiting = ", ".join(map(str, table.index[~known]))
-    return f"{text}\n\nNot run yet: {waiting}." if waiting else text
+    text += f"\n\nNot run yet: {waiting}." if waiting else ""
+    rule = (
+        "By [the rule of the verdicts](verdicts.ipynb), corrected for all that were written down together;"
+        " *open*: the interval so corrected holds the boundary. Shown is the part that decides, or comes"
+        " nearest to failing."
+    )
+    return f"<details><summary>each prediction, and what came</summary>\n\n{text}\n\n{rule}\n\n</details>"
 
 
 def _table(first, rows, verdict="verdict"):
