@@ -21,8 +21,8 @@ def examined(tiny):
     net = ConvNet(1, 8, 10).eval()
     prepare = Normalise(tiny.train_x, torch.device("cpu"))
     noise = torch.randint(256, tiny.test_x.shape, dtype=torch.uint8)
-    sets = {"noise": noise, "itself": tiny.test_x}
-    rows = list(detection.measure(detection.examine(net, "categorical", tiny, sets, prepare)))
+    sides = {"familiar": tiny.test_x, "noise": noise, "itself": tiny.test_x}
+    rows = list(detection.measure(detection.examine(net, "categorical", tiny, sides, tiny.test_y, prepare)))
     body = torch.nn.Sequential(net.features, *net.head[:-1])
     with torch.no_grad():
         features = [body(prepare(x)).double().numpy() for x in (tiny.train_x, tiny.test_x, noise)]
@@ -81,7 +81,9 @@ def test_no_score_tells_a_set_from_itself(examined):
 def test_scores_between_nets():
     """Against their definitions; a net's own ensemble is that of the other seeds, without background nets."""
     random = torch.Generator().manual_seed(0)
-    ln_z = {seed: {side: torch.randn(30, generator=random) for side in ("test", "far")} for seed in range(4)}
+    ln_z = {
+        seed: {side: torch.randn(30, generator=random) for side in ("familiar", "far")} for seed in range(4)
+    }
     run = Run("digits", "joint", 32, 1)
     nets = {
         dataclasses.replace(run, seed=seed): detection.Scored(
@@ -97,8 +99,8 @@ def test_scores_between_nets():
     others = np.stack([ln_z[seed]["far"] - seed for seed in (1, 2, 3)])
     np.testing.assert_allclose(found[run].scores["far"]["WAIC"], others.mean(0) - others.var(0, ddof=1), 1e-4)
     np.testing.assert_allclose(found[run].scores["far"]["mean ln p(x)"], others.mean(0), 1e-4)
-    ratio = ln_z[0]["test"] - ln_z[3]["test"]
-    torch.testing.assert_close(found[run].scores["test"]["likelihood ratio"], ratio)
+    ratio = ln_z[0]["familiar"] - ln_z[3]["familiar"]
+    torch.testing.assert_close(found[run].scores["familiar"]["likelihood ratio"], ratio)
     assert not found[spoilt].scores["far"]  # nothing is measured of a background net that has no others
     assert list(detection.measure(found[spoilt])) == []
 
@@ -144,6 +146,9 @@ def test_images_to_choose_by_are_shaped_like_the_familiar_and_are_always_the_sam
         assert (images == again[name]).all() and images.float().std(0).min() > 1
     discs = sets["discs"].flatten(2)
     assert all(len(image.unique(dim=1).T) <= 2 for image in discs[:50])  # a colour, and one around it
+    for choosing, images in ((detection.held_back, own.val_x), (detection.unfamiliar, own.test_x)):
+        found, labels = detection.familiar(own, choosing)
+        assert (found == images).all() and len(labels) == len(found)
 
 
 def test_random_phases_keep_how_much_there_is_of_each_frequency(tiny):

@@ -97,11 +97,21 @@ def held_back(dataset: Dataset, root: str | Path | None = None) -> dict[str, Ten
     return {name: torch.from_numpy(images.round().astype(np.uint8)) for name, images in found.items()}
 
 
+def familiar(dataset: Dataset, sets: Callable) -> tuple[Tensor, Tensor]:
+    """Images, and their labels, that those of ``unfamiliar`` or of ``held_back`` are to be told from.
+
+    The first test images; or the last validation images, so that no test image chooses anything.
+    """
+    if sets is held_back:
+        return dataset.val_x[-IMAGES:], dataset.val_y[-IMAGES:]
+    return dataset.test_x[:IMAGES], dataset.test_y[:IMAGES]
+
+
 class Scored(NamedTuple):
-    """What is known of a net's answers to the test images and to each unfamiliar set (the sides)."""
+    """What is known of a net's answers to familiar images and to each unfamiliar set (the sides)."""
 
     scores: dict[str, dict[str, Tensor]]  # by side and score, higher for what is familiar
-    right: Tensor  # (N,) whether the answers to the test images are right
+    right: Tensor  # (N,) whether the answers to the familiar images are right
     level: float  # ln of the mean of Z(x) over the training images: what makes of ln Z(x) a log density
 
 
@@ -109,13 +119,14 @@ def examine(
     model: torch.nn.Module,
     label_space: str,
     dataset: Dataset,
-    sets: dict[str, Tensor],
+    sides: dict[str, Tensor],
+    labels: Tensor,
     prepare: Callable,
     field: dict[str, Callable] = FIELD,
 ) -> Scored:
-    """The scores of ``IMAGES`` test images and of each set by a frozen net.
+    """The scores of each side's images by a frozen net.
 
-    field: which detectors of the field there are beside the scores of every evaluation.
+    sides: "familiar", of which ``labels`` are, and unfamiliar sets. field: which detectors of the field there are beside the scores of every evaluation.
     """
     if field:
         import_torchvision()  # which pytorch-ood imports
@@ -124,7 +135,6 @@ def examine(
     head = model.head[-1]
     if not isinstance(head, torch.nn.Linear):
         raise ValueError(f"the net ends in {head}, not in a linear layer: leave runs with centred logits out")
-    sides = {"test": dataset.test_x[:IMAGES], **sets}
     body = torch.nn.Sequential(model.features, *model.head[:-1])
     train, *features = (predict(body, images, prepare) for images in (dataset.train_x, *sides.values()))
     features = dict(zip(sides, features))
@@ -145,7 +155,7 @@ def examine(
         found[side]["compressed size"] = torch.tensor(
             [float(len(zlib.compress(x.numpy().tobytes()))) for x in images]
         )
-    right = logits["test"].argmax(-1) == dataset.test_y[:IMAGES]
+    right = logits["familiar"].argmax(-1) == labels
     return Scored(found, right, (ln_z.logsumexp(0) - math.log(len(ln_z))).item())
 
 
@@ -171,14 +181,14 @@ def between(nets: dict[Run, Scored]) -> Iterable[tuple[Run, Scored]]:
 
 
 def measure(net: Scored) -> Iterable[dict]:
-    """Rows ``score``, ``set``, ``auroc``, ``fpr_at_95_tpr``, ``augrc``: test images against each set.
+    """Rows ``score``, ``set``, ``auroc``, ``fpr_at_95_tpr``, ``augrc``: familiar images against each set.
 
     For ``metrics.augrc`` fails what is unfamiliar, and what is familiar and classified wrongly.
     """
     for name, unknown in net.scores.items():
-        if name == "test":
+        if name == "familiar":
             continue
-        for score, inside in net.scores["test"].items():
+        for score, inside in net.scores["familiar"].items():
             correct = torch.cat([net.right, torch.zeros(len(unknown[score]), dtype=torch.bool)])
             yield {
                 "score": score,
@@ -208,11 +218,13 @@ def table(
         if run.dataset not in loaded:
             dataset = load_dataset(run.dataset, root=root)
             prepare = Normalise(dataset.train_x, "cpu")
-            loaded[run.dataset] = dataset, sets(dataset, root), prepare
-        dataset, images, prepare = loaded[run.dataset]
+            images, labels = familiar(dataset, sets)
+            sides = {"familiar": images, **sets(dataset, root)}
+            loaded[run.dataset] = dataset, sides, labels, prepare
+        dataset, sides, labels, prepare = loaded[run.dataset]
         model = initial_model(run, dataset).to(memory_format=torch.channels_last)
         store.load_into(model, record)
-        net = examine(model, run.label_space, dataset, images, prepare, field)
+        net = examine(model, run.label_space, dataset, sides, labels, prepare, field)
         rows += [_named(run) | made | row for row in measure(net)]
         nets[run] = net._replace(scores={side: {"log_px": of["log_px"]} for side, of in net.scores.items()})
     rows += [_named(run) | made | row for run, net in between(nets) for row in measure(net)]
