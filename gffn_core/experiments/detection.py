@@ -126,7 +126,8 @@ def examine(
 ) -> Scored:
     """The scores of each side's images by a frozen net.
 
-    sides: "familiar", of which ``labels`` are, and unfamiliar sets. field: which detectors of the field there are beside the scores of every evaluation.
+    sides: "familiar", whose labels are ``labels``, and unfamiliar sets. field: which detectors of the field
+    there are beside the scores of every evaluation.
     """
     if field:
         import_torchvision()  # which pytorch-ood imports
