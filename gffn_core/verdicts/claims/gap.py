@@ -20,6 +20,7 @@ TOGETHER = "together"
 ACCURACY, NLL = "test_accuracy", "scaled_nll"
 BETTER = {ACCURACY: 1, NLL: -1}  # the direction
 TITLES = {ACCURACY: "accuracy", NLL: "NLL"}
+MORE = ("nll", "ece", "train_accuracy", "epoch", "budget")  # what the chapters need beside them
 LEVELS = {ACCURACY: 0.01, NLL: 0.02}  # within them two nets count as the same
 RATE = 8e-3  # of thesis (5.1) at the large batch
 LONGER = ", 120 epochs"  # at the small batch, as at the large one where images change
@@ -52,16 +53,20 @@ def way_of(run: Run) -> str:
 def read(store: Store) -> pd.DataFrame:
     """Nets of the three profiles ``gap...`` that report, at the epoch with the lowest validation NLL.
 
+    ``budget``: the epochs that a net could have had.
+
     Rows ``net`` (of ``NETS``), ``batch_size``, ``seed``; columns ``metric``, ``way``. NaN where a run is
     missing.
     """
     runs = [run for name in ("gap", "gap_longer", "gap_control") for run in profiles.profile(name).runs()]
     records = [record for record in store.select(runs).values() if not record["diverged"]]
     nets = tables.frame(records, (LOWEST_NLL,))
-    nets["way"] = [way_of(Run.of(record["run"])) for record in records]
+    of = [Run.of(record["run"]) for record in records]
+    nets["way"] = [way_of(run) for run in of]
+    nets["budget"] = [run.epochs for run in of]
     nets["net"] = nets["loss"].map(NETS)
     levels = {"net": NETS.values(), "batch_size": (SMALL, LARGE), "seed": {run.seed for run in runs}}
-    columns = {"metric": [*TITLES, "nll", "ece"], "way": dict.fromkeys(map(way_of, runs))}
+    columns = {"metric": [*TITLES, *MORE], "way": dict.fromkeys(map(way_of, runs))}
     rows, columns = (pd.MultiIndex.from_product(map(list, of.values()), names=of) for of in (levels, columns))
     return nets.pivot(index=[*levels], columns="way", values=columns.levels[0]).reindex(rows, columns=columns)
 
