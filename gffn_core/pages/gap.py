@@ -16,14 +16,18 @@ LOOKS = {name: style.LOSS_STYLE[loss] for loss, name in gap.NETS.items()}
 WAYS = [gap.PLAIN, gap.DECAY, gap.DROPOUT, gap.GHOST, gap.AUGMENTED, gap.TOGETHER]
 
 
-def better(nets: pd.DataFrame, one: tuple[str, str], other: tuple[str, str]) -> dict[str, pd.Series]:
+def better(
+    nets: pd.DataFrame, one: tuple[str, str], other: tuple[str, str], others: pd.DataFrame | None = None
+) -> dict[str, pd.Series]:
     """By metric of ``PANELS`` how much better a net is than another, with its interval over seeds.
 
-    nets: of ``gap.read``, of one batch size. one, other: net and way.
+    nets: of ``gap.read``, of one batch size. one, other: net and way; the other is one of ``others``, where
+    they are given.
     """
+    others = nets if others is None else others
     return {
         metric: over_seeds(
-            BETTER[metric] * (nets.loc[one[0], (metric, one[1])] - nets.loc[other[0], (metric, other[1])])
+            BETTER[metric] * (nets.loc[one[0], (metric, one[1])] - others.loc[other[0], (metric, other[1])])
         )
         for metric in PANELS
     }
