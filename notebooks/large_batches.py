@@ -209,11 +209,11 @@ assert (large.loc[OURS, (ACCURACY, GHOST)] < 0.16).sum() == 4
 display(
     Markdown(
         page.lead_table(large, TITLES)
-        + "\n\n**It is ahead in both only where both nets stop by themselves, with 200 epochs.** In the other rows but"
-        " one it is still improving when its time is over, and there it is level or behind. So was it at 32,"
-        " before it had time. With ghost batch norm at .008 four of six seeds stay near chance. The last row"
-        " compares two recipes: the standard one has ghost batch norm at .0028, which was not tried with the"
-        " other loss."
+        + "\n\n**It is ahead in both only where both nets stop by themselves, with 200 epochs.** In the"
+        " other rows but one it is still improving when its time is over, and there it is level or behind. So"
+        " was it at 32, before it had time. With ghost batch norm at .008 four of six seeds stay near chance."
+        " The last row compares two recipes: the standard one has ghost batch norm at .0028, which was not"
+        " tried with the other loss."
     )
 )
 
