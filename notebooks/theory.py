@@ -13,7 +13,7 @@
 #
 # **After this chapter you can**
 #
-# - derive both objectives and their gradients, and say which step is an approximation;
+# - derive both objectives and their gradients, and say at which step the objective changes;
 # - explain why they coincide for a batch of one;
 # - state what the joint loss adds to the standard one: a penalty for an uneven $\ln p(x)$ over the batch;
 # - use it in your own training by changing one line.
@@ -130,7 +130,8 @@ pd.DataFrame(
 # \end{align*}
 #
 # So far all is exact. **The approximation** [4.11 to 4.14]: the sum over all $x$ is replaced by a sum over
-# the mini-batch, assuming that both are proportional. With
+# the mini-batch, assuming that both are proportional. They are not, and [the next chapter](mechanism.ipynb)
+# shows what that means: another density is fitted. With
 #
 # $$ p'(x^l) = \frac{Z(x^l)}{\sum_{l'} Z(x^{l'})} = \operatorname{softmax}_l\,\ln Z(x^l) \tag{theory.9} $$
 #
@@ -392,7 +393,8 @@ said = (
 )
 if PROFILE == "cpu":
     assert ratio.max() < 0.5 and ratio.median() < 0.1
-    said = f"**By far more, and from a batch of four on.** {said}"
+    assert ratio.index.get_level_values("batch_size").min() == 4
+    said = f"**By far more, and already at a batch of four, the smallest tried.** {said}"
 display(Markdown(said))
 
 # %% [markdown]
@@ -410,9 +412,10 @@ display(Markdown(said))
 chapter.claims("theory")
 
 # %% [markdown]
-# **Limits.** The checks are exact but small: they show that the code computes what the formulas say, not that
-# the approximation (theory.9) of the sum over all images is a good one. It cannot be tested directly, because
-# $Z(\theta)$ is unknown; the following chapters look at its consequences.
+# **Limits.** The checks are exact but small: they show that the code computes what the formulas say. They do
+# not make (theory.9) an approximation of the sum over all images: a sum over data estimates another quantity,
+# the mean of $Z$ over the data, and no batch is large enough to change that.
+# [The next chapter](mechanism.ipynb) asks which density is fitted instead.
 #
 # ## Exercises
 #
@@ -424,8 +427,8 @@ chapter.claims("theory")
 # :class: dropdown
 # A common constant $c$ adds $c$ to every $\ln Z(x^l)$, so to $\ln\sum_l Z(x^l)$, and to every
 # $\langle y^l, f\rangle$: it cancels. Added to one example only, $\frac1N\langle y, f\rangle$ rises by $c/N$,
-# while $\ln\sum Z$ rises by about $p' c$: the loss changes unless $p' = 1/N$. The categorical
-# $L_{\text{cond}}$ changes in neither case.
+# while $\ln\sum Z$ rises by about $p' c$: to first order the loss changes unless $p' = 1/N$, and even
+# there it rises, by about $c^2(N-1)/(2N^2)$. The categorical $L_{\text{cond}}$ changes in neither case.
 # ````
 #
 # **2.** A batch holds one image twice. What happens to its weight in (theory.5) and in (theory.10)?
