@@ -5,10 +5,12 @@
 # lies beyond it*
 #
 # Read a classifier's logits as $\ln p(x, y)$ instead of $\ln p(y|x)$, and one changed line of the training
-# halves the calibration error of nets that train long, on average at no cost in accuracy. **But a temperature
-# does more.** With a thousand images and a larger weight the same loss trained the most accurate of nine
-# kinds of net. As a density it disappoints: unfamiliar images are not unlikely, unless
-# references like them stand in the sum.
+# halves the calibration error of nets that train long, on average at no cost in accuracy.
+#
+# **Should you use it?** Perhaps, if you train a small net on about a thousand images: with a larger weight it
+# was the most accurate of nine ways that were tuned alike and stopped in time. Beside augmentation and
+# dropout no lead is seen. For calibration a temperature is cheaper and better. As a density it fails:
+# unfamiliar images do not get a low $p(x)$.
 #
 # ::::{div} gffn-doors
 #
@@ -44,6 +46,7 @@ from gffn_core.experiments import choice, contest, tables
 from gffn_core.pages import claims, publish, style, words
 from gffn_core.pages.chapter import open_chapter, pair_near
 from gffn_core.training import course
+from gffn_core.verdicts import values
 from gffn_core.verdicts.claims import contest as contests
 from gffn_core.verdicts.claims import gap
 
@@ -104,11 +107,9 @@ publish.show(
 # ```python
 # from gffn_core import JointCrossEntropyLoss
 #
-# criterion = JointCrossEntropyLoss()  # was: torch.nn.CrossEntropyLoss()
-# for images, labels in loader:
-#     optimizer.zero_grad()
-#     criterion(model(images), labels).backward()
-#     optimizer.step()
+# criterion = JointCrossEntropyLoss(kl_weight=5.0)  # was: CrossEntropyLoss(); 1 is the thesis's, try 5, 25,
+# 125 for images, labels in loader: optimizer.zero_grad() criterion(model(images), labels).backward()
+# optimizer.step()
 # ```
 #
 # What it computes, beside the conditional loss, which is the usual cross entropy:
@@ -143,14 +144,19 @@ few = few.groupby(["contender", "dataset"]).mean().unstack()
 alone = few.loc[[*contest.CONTENDERS]]
 gained = alone.loc["joint"] - alone.loc["standard"]
 assert (alone.idxmax() == "joint").all() and len(gained) == 2 and gained.min() > 0.02
-nets = gap.read(chapter.store)["test_accuracy", gap.AUGMENTED + gap.LONGER].xs(gap.SMALL, level="batch_size")
-patient = nets[gap.OURS].mean() - nets[gap.STANDARD].mean()
-assert patient > 0.015
+nets = gap.read(chapter.store)["test_accuracy", gap.MILD[0.4]].xs(gap.SMALL, level="batch_size")
+level = tables.over_seeds(nets[gap.OURS] - nets[gap.STANDARD])
+assert level["low"] < 0 < level["high"]
 augmented = (few.loc["joint, augmentation"] - few.loc["augmentation"])["cifar10_1000"]
 assert 0.5 * gained["cifar10_1000"] < augmented < gained["cifar10_1000"]
+rival = contests.better(
+    contests.read(chapter.store), "test_accuracy", contests.JOINT_MOVED, "dropout, augmentation"
+)
+rival = tables.over_seeds(values.on(rival, contests.CIFAR).droplevel("dataset"))
+assert rival["low"] < 0 < rival["mean"]
 found = pd.read_csv(chapter.store.root / "published/detection_references.csv").fillna({"setting": ""})
 found = choice.own_score(found).groupby(["loss", "setting", "set"])["auroc"].mean()
-plain, found = found["conditional", "", "svhn"], found["joint"]
+found = found["joint"]
 without, beside = found[""], found["kl_weight 3.0, references blur+mixed+shuffled8+noise"]
 assert without["svhn"] < 0.5 and beside["svhn"] > 0.9 and beside["mnist"] < without["mnist"] - 0.1
 display(
@@ -159,24 +165,23 @@ display(
         f" joint nets have an expected calibration error (ECE) of {raw['joint', 'long']:.3f} where standard"
         f" nets have {raw['conditional', 'long']:.3f}, with {more:+.2f} points of accuracy; on CIFAR-10 at"
         " batches of 512 and more it loses about a point.\n- **A temperature does more, and stopping early"
-        f" about as much or more.** A standard net that stops early has a lower error in {cheap.stopped} of"
-        f" {cheap.pairs} pairs (outside CIFAR-10 in {elsewhere.stopped} of {elsewhere.pairs}), a standard"
-        f" net with a temperature in {cheap.scaled}. Of the four, the joint net that stops early is the most"
-        " accurate and, raw, the best calibrated.\n- **With few images and a larger weight it is the most"
-        " accurate of nine ways to train**, all tuned alike and stopped in time. On 1,000 images it gains"
+        " about as much or more.** Against a joint net trained long, a standard net that stops early has"
+        f" the lower error in {cheap.stopped} of {cheap.pairs} pairs (outside CIFAR-10 in"
+        f" {elsewhere.stopped} of {elsewhere.pairs}), and a standard net trained long with a temperature in"
+        f" {cheap.scaled}. Stop both early, and the joint net is the more accurate and, raw, the better"
+        " calibrated one.\n- **With few images and a larger weight it is the most accurate of nine ways to"
+        " train**, all tuned alike and stopped in time. On 1,000 images it gains"
         f" {100 * gained['cifar10_1000']:.1f} points of accuracy over the standard net on CIFAR-10 and"
         f" {100 * gained['fashion_mnist_1000']:.1f} on Fashion-MNIST, where others come close. Beside"
-        f" augmentation {100 * augmented:.1f} points are left on CIFAR-10; on ten times as many images [the"
-        f" self-normalised form gains {100 * patient:.1f}](../notebooks/gap.ipynb), if both nets may train"
-        " until they stop improving; with batches of 2,048, where most were stopped too soon, little or"
-        " none. [Would you use it?](../notebooks/contest.ipynb) With about a thousand images yes; for"
-        " calibration alone a temperature is free.\n- **It does not learn p(x).** A low $p(x)$ was meant to"
-        " mark unfamiliar images. It does so badly, and the loss [does not ask for"
-        " more](../notebooks/mechanism.ipynb): its optimum is a constant $\\ln Z$. [With references made"
-        " from the batch](../notebooks/repair.ipynb) in the sum and three times the weight it finds what is"
-        f" like them: on 10,000 images its AUROC for SVHN is {beside['svhn']:.2f} instead of"
-        f" {without['svhn']:.2f} (the standard net's max softmax: {plain:.2f}), that for MNIST"
-        f" {beside['mnist']:.2f} instead of {without['mnist']:.2f}."
+        f" augmentation {100 * augmented:.1f} points are left on CIFAR-10, but only"
+        f" {100 * rival['mean']:.1f} over augmentation with dropout, which is not clear of zero; and on ten"
+        f" times as many images [none](../notebooks/gap.ipynb) ({100 * level['mean']:+.1f} points, the"
+        " self-normalised form).\n- **It does not learn p(x).** A low $p(x)$ was meant to mark unfamiliar"
+        " images. It does so badly, and the loss [does not ask for more](../notebooks/mechanism.ipynb): its"
+        " optimum is a constant $\\ln Z$. It finds them only when images like them, made from the batch,"
+        " are [trained as references](../notebooks/repair.ipynb); others it then finds less well (AUROC for"
+        f" SVHN {beside['svhn']:.2f} instead of {without['svhn']:.2f}, for MNIST {beside['mnist']:.2f}"
+        f" instead of {without['mnist']:.2f})."
     )
 )
 
@@ -187,7 +192,7 @@ display(
 # [Playground](playground.md): both losses train in the page; [film](film.md) of two nets that learn; [draw a
 # digit](draw.md), and two nets answer.
 # [The theory](../notebooks/theory.ipynb), line by line; [what the loss does](../notebooks/mechanism.ipynb);
-# [any batch size](../notebooks/any_batch.ipynb).
+# [any batch size](../notebooks/intercept.ipynb).
 # :::
 #
 # :::{grid-item-card} Results
