@@ -18,8 +18,6 @@
 #
 # - say what a single AUROC on SVHN hides;
 # - choose a score for nets you have, one or several.
-#
-# **Before you look:** is there a score that is good on all five? And does the joint loss help it?
 
 # %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results
@@ -44,71 +42,76 @@ def readable(score):
     return score.replace("log_px", "ln p(x)").replace("_", " ")
 
 
+# %% [markdown]
+# ## Is there a score for all five?
+#
+# The standard nets answer first.
+#
+# **Before you look:** MNIST is far from CIFAR-10, and noise further. Will what finds the one find the other?
+
 # %% tags=["hide-input"]
 tried = pd.read_csv(Path(RESULTS) / "published/detection_any_batch.csv")
 tried = tried[tried["dataset"] == "cifar10_10000"]
 tried = tried[tried.groupby(["loss", "batch_size"])["seed"].transform("nunique") >= 6]
 looks = style.loss_styles(("conditional", "joint"))
 pair = tried[tried["loss"].isin(looks)]
-means = pair.pivot_table(index="score", columns=["set", "loss"], values="auroc")
-both = means.T.groupby(level="set").mean().T
-order = both.min(axis=1).sort_values().index
-titled = {name: title for name, title in detection.SETS.items() if name in both}
+of_loss = {name: pair[pair["loss"] == name].pivot_table(["auroc", "augrc"], "score", "set") for name in looks}
+means, of_joint = (of_loss[name]["auroc"] for name in looks)
+order = means.min(axis=1).sort_values().index
+titled = {name: title for name, title in detection.SETS.items() if name in means}
 with plt.rc_context(style.STYLE):
-    figure, axes = plt.subplots(1, len(titled), figsize=(10, 4.2), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(1, len(titled), figsize=(10, 4), layout="constrained", sharey=True)
+    place = np.arange(len(order))
     for axis, (name, title) in zip(axes, titled.items()):
-        here = means.loc[order, name]
-        place = np.arange(len(order))
-        axis.hlines(place, here.min(axis=1), here.max(axis=1), color=style.INK, alpha=0.4)
-        for loss, look in looks.items():
-            axis.plot(
-                here[loss], place, look["marker"], color=look["color"], markersize=6, label=look["label"]
-            )
+        axis.plot(means.loc[order, name], place, "o", color=looks["conditional"]["color"], markersize=6)
         axis.axvline(0.5, color=style.INK, linewidth=1, linestyle=":")
         axis.set(title=title, xlim=(-0.03, 1.03))
         axis.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
     axes[0].set_yticks(place, map(readable, order))
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     style.label_axes(figure, "AUROC", "")
-nets = pair[["loss", "batch_size", "seed"]].drop_duplicates()
+nets = pair.loc[pair["loss"] == "conditional", ["batch_size", "seed"]].drop_duplicates()
+worst = means.min(axis=1)
+size = means.loc["compressed size"]
+assert order[0] == "compressed size" and size.nlargest(2).min() > 0.99 and size.min() < 0.02
 publish.show(
     figure,
     name="scores-of-the-field",
-    data=means.stack(["set", "loss"], future_stack=True).rename("auroc").reset_index(),
-    alt=f"AUROC of {len(both)} scores on five unfamiliar sets, both losses. The compressed size tells the"
+    data=means.stack().rename("auroc").reset_index(),
+    alt=f"AUROC of {len(means)} scores on five unfamiliar sets, standard nets. The compressed size tells the"
     " MNISTs perfectly and takes noise for familiar; no score is good on all five.",
-    caption="From top to bottom by the worst of the five sets. Dotted: chance.",
-    basis=f"{len(nets)} nets trained on the first 10,000 images of CIFAR-10, batch sizes"
+    caption="No row is far right of the dotted line (chance) in all five panels; the bottom row is at 1 twice"
+    " and at 0 once. Ordered by the worst of the five.",
+    basis=f"{len(nets)} standard nets trained on the first 10,000 images of CIFAR-10, batch sizes"
     f" {', '.join(map(str, sorted(nets['batch_size'].unique())))}, seeds"
     f" {', '.join(map(str, sorted(nets['seed'].unique())))}, long scheme, means; {detection.IMAGES:,} images"
     f" of each set; code {', '.join(tried['code'].unique())}",
 )
-best = both.idxmax()
-worst = both.min(axis=1)
-steady = worst.idxmax()
-size = both.loc["compressed size"]
-assert steady == "fDBD" and set(best.drop("noise").drop("shuffled")) == {"compressed size"}
-average = both.mean(axis=1)
-logits = ["max_softmax", "max_logit", "log_px", "typicality", "GEN"]
-assert average[[*detection.FIELD]].drop("GEN").min() > average[logits].max()
-assert size["noise"] < 0.05 and both.loc["max_softmax"].min() < 0.5
+best = means.idxmax()
+assert list(order[:-3:-1]) == ["ViM", "fDBD"] and worst["fDBD"] > 0.6 and worst["ViM"] < 0.65
+assert set(best.drop(["noise", "shuffled"])) == {"compressed size"}
+features = [name for name in detection.FIELD if name != "GEN"]  # GEN looks at logits
+average = means.mean(axis=1)
+assert (
+    average[features].min() > average.drop([*features, "compressed size"]).max() and means.min().max() < 0.5
+)
 display(
     Markdown(
-        "**No score is good on all five, and the compressed size alone finds three of the five.** It"
-        f" has {size['mnist']:.2f}, {size['fashion_mnist']:.2f} and, on SVHN, {size['svhn']:.2f}, where the"
-        f" best net's score has {both['svhn'].drop('compressed size').max():.2f}; it takes noise for familiar"
-        f" ({size['noise']:.2f}). The steadiest is {steady}, {worst[steady]:.2f} at its worst. Max softmax,"
-        f" the baseline of the thesis and of most papers, has {both.loc['max_softmax'].min():.2f} at its"
-        " worst."
+        "**No score is good on all five: the steadiest, fDBD and ViM, have"
+        f" {worst['fDBD']:.2f} and {worst['ViM']:.2f} at their worst.** The compressed size, which needs no"
+        f" net, is the best on three: it has {size['mnist']:.2f}, {size['fashion_mnist']:.2f} and, on SVHN,"
+        f" {size['svhn']:.2f}, where the best net's score has"
+        f" {means['svhn'].drop('compressed size').max():.2f}. Read on one side, as here, it takes noise for"
+        f" familiar ({size['noise']:.2f}). Max softmax, the baseline of the thesis and of most papers,"
+        f" has {worst['max_softmax']:.2f} at its worst."
     )
 )
 
 # %% [markdown]
 # **Why.** A set is unfamiliar in some way: SVHN and the MNISTs are *simpler* than CIFAR-10, noise is not. A
-# score that follows complexity finds the first and misses the second, and one evaluation on SVHN, the usual
-# one, cannot tell such a score from one that knows what is familiar. On average over the sets every score
-# from features is above every score from logits: the last layer throws away what does not help to tell the
-# ten classes apart.
+# score that follows complexity finds the first and misses the second, and one evaluation on SVHN, often the
+# only one in early papers, cannot tell such a score from one that knows what is familiar. On average over the
+# sets every score from features is above every score from logits, perhaps because the last layer throws away
+# what does not help to tell the ten classes apart.
 #
 # ## Does the joint loss help a score?
 #
@@ -147,17 +150,20 @@ display(
 px = effect.loc["log_px"]
 assert (px[["mnist", "fashion_mnist"]] > 0.1).all() and px["svhn"] < -0.1 and px["shuffled"] < 0
 assert sure.loc["log_px", ["mnist", "fashion_mnist", "svhn", "shuffled"]].all()
+assert of_joint.min(axis=1).max() < worst["fDBD"]
 display(
     Markdown(
         f"**It moves $\\ln p(x)$ both ways: {px['mnist']:+.2f} on MNIST, {px['svhn']:+.2f} on SVHN.** Bold:"
-        " the interval does not hold zero; the intervals are not corrected for their number."
+        " the interval does not hold zero; the intervals are not corrected for their number. No score becomes"
+        f" good on all five: the steadiest of the joint nets is {readable(of_joint.min(axis=1).idxmax())},"
+        f" {of_joint.min(axis=1).max():.2f} at its worst."
     )
 )
 
 # %% [markdown]
 # **Why.** A standard net's $\ln Z$ grows with its confidence, so as a score it is a cousin of max
 # softmax: good on SVHN, bad on the MNISTs. The joint loss [takes that away](mechanism.ipynb) and puts
-# nothing in its place. What is left depends on what the images happen to be.
+# nothing in its place. What is left is how a net extrapolates, [below](#explanations).
 #
 # ## Which score lets the fewest failures through?
 #
@@ -170,61 +176,32 @@ display(
 # win?
 
 # %% tags=["hide-input"]
-failing = pair.pivot_table(index="score", columns=["set", "loss"], values="augrc")
-through = failing.T.groupby(level="loss").mean().T
-place = through.mean(axis=1).sort_values(ascending=False).index
-with plt.rc_context(style.STYLE):
-    figure, axis = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    axis.hlines(
-        np.arange(len(place)),
-        through.min(axis=1)[place],
-        through.max(axis=1)[place],
-        color=style.INK,
-        alpha=0.4,
-    )
-    for loss, look in looks.items():
-        axis.plot(
-            through.loc[place, loss],
-            np.arange(len(place)),
-            look["marker"],
-            color=look["color"],
-            markersize=7,
-            label=look["label"],
-        )
-    axis.set_yticks(np.arange(len(place)), map(readable, place))
-    axis.set_xlabel("AUGRC, mean over the unfamiliar sets")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-publish.show(
-    figure,
-    name="failures-let-through",
-    data=failing.stack(["set", "loss"], future_stack=True).rename("augrc").reset_index(),
-    alt="AUGRC of each score, both losses, mean over the unfamiliar sets. Lowest: "
-    + ", ".join(f"{readable(one)} {through.loc[one].mean():.3f}" for one in place[:-4:-1])
-    + f"; max softmax {through.loc['max_softmax'].mean():.3f}.",
-    caption="Lower is better: wrong or unfamiliar images that are answered. The score matters more than the"
-    " loss.",
-    basis=f"The nets above; {detection.IMAGES:,} familiar images and as many of each unfamiliar set.",
-)
-over = pair.pivot_table(index=["score", "seed"], columns="loss", values="augrc")
-change = tables.interval((over["joint"] - over["conditional"]).groupby(level="score"))
-told = change["mean"].abs() > change["half"]
-fewer, further = (change.index[told & (change["mean"] * sign > 0)] for sign in (-1, 1))
-runs = [run for run in profiles.profile("any_batch").runs(["cifar10_10000"]) if run.loss in looks]
+through = pd.DataFrame({name: of_loss[name]["augrc"].mean(axis=1) for name in looks})
+through = through.sort_values("conditional")
+standard = through["conditional"]
+runs = profiles.profile("any_batch").runs(["cifar10_10000"])
+runs = [run for run in runs if run.loss == "conditional" and run.batch_size in set(pair["batch_size"])]
 known = tables.frame(Store(RESULTS).select(runs).values(), schemes=("long",))
-fails = 1 - known[known["batch_size"].isin(pair["batch_size"])]["test_accuracy"].mean() / 2
-assert np.ptp(through.mean(axis=1)) > change["mean"].abs().max()  # the score matters more than the loss
-assert place[-1] == "fDBD" and through.loc["max_softmax"].mean() > through.loc["fDBD"].mean() + 0.01
+right = known["test_accuracy"].mean()
+fails = 1 - right / 2
+assert standard.idxmin() == through["joint"].idxmin() == "fDBD"
+assert standard["max_softmax"] > standard["fDBD"] + 0.01 and 0.55 < right < 0.6
 display(
     Markdown(
-        f"**fDBD again: {through.loc['fDBD'].mean():.3f}, where max softmax has"
-        f" {through.loc['max_softmax'].mean():.3f}; a random score has {fails / 2:.2f}, a perfect one"
-        f" {fails**2 / 2:.2f}.** The joint loss lets fewer failures through by"
-        f" {', '.join(map(readable, fewer))}, and more by {', '.join(map(readable, further))}; by the others"
-        " the six seeds do not tell."
+        f"**No: fDBD does, {standard['fDBD']:.3f} against {standard['max_softmax']:.3f}, of a range from"
+        f" {fails**2 / 2:.2f} (perfect) to {fails / 2:.2f} (random).** On the joint nets, too:"
+        f" {through.loc['fDBD', 'joint']:.3f} against {through.loc['max_softmax', 'joint']:.3f}.\n\n"
+        "<details><summary>all scores</summary>\n\n"
+        + words.markdown_table(
+            ["AUGRC, mean over the sets", *map(tables.net, looks)],
+            [[readable(score), *(f"{one:.3f}" for one in row)] for score, row in through.iterrows()],
+        )
+        + "\n\n</details>"
     )
 )
 
 # %% [markdown]
+# (explanations)=
 # ## Do the explanations of the failure help?
 #
 # The thesis cites two papers that explain why densities fail, and each has a score of its own. If $\ln p(x)$
@@ -232,7 +209,7 @@ display(
 # learned from images of which a fifth of the pixels had been exchanged: the **likelihood ratio**
 # {cite:p}`ren2019`. If a single net's density is an accident of its training, ask several, and count their
 # disagreement against the image: **WAIC**, the mean minus the variance of $\ln p(x)$ {cite:p}`choi2018`, here
-# over the nets of the five other seeds.
+# over the nets of the five other seeds. These are other nets than above: batch size 128, seeds 2 to 7.
 #
 # **Before you look:** the joint loss evens $\ln Z$ on the data, for the background net on its own. What is
 # left of their difference?
@@ -240,26 +217,30 @@ display(
 # %% tags=["hide-input"]
 explained = pd.read_csv(Path(RESULTS) / "published/detection_background.csv")
 explained = explained[explained["augmentation"].isna()]
-SHOWN = [NET, RATIO, MEAN, WAIC, FDBD, "ViM"]
+SHOWN, FOLDED = {NET: "ln p(x)", MEAN: "five nets' ln p(x)", WAIC: "WAIC"}, [RATIO, FDBD, "ViM"]
 assert explained.groupby("loss")["seed"].nunique().eq(6).all()
-of_score = explained.pivot_table(index=["loss", "score"], columns="set", values="auroc").loc[
-    [(loss, score) for loss in looks for score in SHOWN], list(titled)
-]
-of_score["mean"] = of_score.mean(axis=1)
-display(
-    Markdown(
-        words.markdown_table(
-            ["AUROC", *titled.values(), "mean"],
+assert set(explained["batch_size"]) == {128} and set(explained["seed"]) == set(range(2, 8))
+of_score = explained.pivot_table(index=["loss", "score"], columns="set", values="auroc")[list(titled)]
+of_score["average"] = of_score.mean(axis=1)
+best = of_score.loc[[(loss, score) for loss in looks for score in (*SHOWN, *FOLDED)]].max()
+
+
+def rows_of(scores):
+    return words.markdown_table(
+        ["AUROC", *titled.values(), "average"],
+        [
             [
-                [
-                    f"{tables.net(loss)}, {readable(score)}",
-                    *(f"**{v:.2f}**" if v == of_score[name].max() else f"{v:.2f}" for name, v in row.items()),
-                ]
-                for (loss, score), row in of_score.iterrows()
-            ],
-        )
+                f"{tables.net(loss)}, {SHOWN.get(score, score)}",
+                *(f"**{v:.2f}**" if v == best[name] else f"{v:.2f}" for name, v in row.items()),
+            ]
+            for loss in looks
+            for score, row in of_score.loc[loss].loc[[*scores]].iterrows()
+        ],
     )
-)
+
+
+folded = f"<details><summary>beside them</summary>\n\n{rows_of(FOLDED)}\n\n</details>"
+display(Markdown(f"{rows_of(SHOWN)}\n\n{folded}"))
 average = explanations.read(Store(RESULTS)).mean(axis=1)  # over the five sets, without each seed
 
 
@@ -274,17 +255,24 @@ beside = {score: more(("joint", WAIC), ("joint", score)) for score in (FDBD, "Vi
 over_standard = more(("joint", WAIC), ("conditional", "ViM"))
 joint, standard = of_score.loc["joint"], of_score.loc["conditional"]
 disagree = more(("conditional", WAIC), ("conditional", MEAN))
-ratio_gain = joint.loc[RATIO, "mean"] - joint.loc[NET, "mean"]
+ratio_gain = joint.loc[RATIO, "average"] - joint.loc[NET, "average"]
 assert gain["low"] > 0.03 > by_variance["high"] and all(one["low"] > 0 for one in beside.values())
-assert joint["mean"].idxmax() == WAIC and joint.loc[WAIC, "svhn"] < 0.4 < 0.9 < joint.loc[WAIC, "noise"]
-assert standard["mean"].idxmax() == "ViM" and disagree["low"] < 0 < disagree["high"] and ratio_gain < 0
-assert standard.loc[MEAN, "mean"] < standard.loc[NET, "mean"]
+assert joint["average"].idxmax() == WAIC and joint.loc[WAIC, "svhn"] < 0.4 < 0.9 < joint.loc[WAIC, "noise"]
+assert standard["average"].idxmax() == "ViM" and disagree["low"] < 0 < disagree["high"] and ratio_gain < 0
+assert standard.loc[MEAN, "average"] < standard.loc[NET, "average"]
+single = explained[(explained["loss"] == "joint") & (explained["score"] == NET)].groupby("set")["auroc"]
+low, high = single.min(), single.max()
+ranges = {name: f"{low[name]:.2f} to {high[name]:.2f}" for name in titled}
+sure_sets = ["mnist", "fashion_mnist", "shuffled"]
+assert high["svhn"] < 0.5 < low[sure_sets].min() and (high - low).idxmax() == "noise"
+moved = joint.loc[MEAN, [*titled]] - joint.loc[NET, [*titled]]  # what a mean sharpens: away from chance
+assert moved["svhn"] < 0 < moved.drop("svhn").min()
 assert over_standard["low"] < 0 < over_standard["high"]
 display(
     Markdown(
-        "**Asking several joint nets helps; it is their mean that tells, hardly their disagreement. The"
-        " likelihood ratio does not help.** The mean of five joint nets' $\\ln p(x)$ has an AUROC of"
-        f" {joint.loc[MEAN, 'mean']:.2f} on average over the five sets, {words.with_interval(gain)} more"
+        "**Asking several joint nets helps, by their mean and hardly by their disagreement; the likelihood"
+        " ratio does not help.** The mean of five joint nets' $\\ln p(x)$ has an AUROC of"
+        f" {joint.loc[MEAN, 'average']:.2f} on average over the five sets, {words.with_interval(gain)} more"
         f" than one net; the variance adds {words.with_interval(by_variance)}. WAIC is then above the joint"
         f" net's fDBD by {words.with_interval(beside['fDBD'])} and above its ViM by"
         f" {words.with_interval(beside['ViM'])}; from the best single net, the standard one with ViM, it is"
@@ -296,11 +284,15 @@ display(
 )
 display(
     Markdown(
-        "**Why.** Outside the data nothing holds a joint net's $\\ln Z$, so where it goes there is an"
-        " accident of its training, while on the data all nets agree. A mean takes the accidents out. A"
-        " standard net's $\\ln Z$ follows its confidence, which is no accident: all five are wrong"
-        f" together, and their mean is no better than one ({standard.loc[MEAN, 'mean']:.2f} against"
-        f" {standard.loc[NET, 'mean']:.2f}). Whether the variance helps there six nets do not say"
+        "**Why.** Outside the data nothing holds a joint net's $\\ln Z$, so it extrapolates. Part of that is"
+        " the seed's accident, and a mean takes it out. Part is common to all seeds: compared with the data"
+        " $\\ln Z$ is higher on SVHN, and lower elsewhere. The mean shows that part more clearly, right or"
+        " wrong. What the common part is we do not know. Of six joint nets the AUROC on SVHN is"
+        f" {ranges['svhn']}, all below chance; on Fashion-MNIST {ranges['fashion_mnist']}, on MNIST"
+        f" {ranges['mnist']}, on shuffled patches {ranges['shuffled']}; noise scatters most"
+        f" ({ranges['noise']}). A standard net's $\\ln Z$ follows its confidence: all five are wrong"
+        f" together, and their mean is no better than one ({standard.loc[MEAN, 'average']:.2f} against"
+        f" {standard.loc[NET, 'average']:.2f}). Whether the variance helps there six nets do not say"
         f" ({words.with_interval(disagree)}).\n\n**Limits.** Five nets are asked, where fDBD and ViM ask"
         " one. The six fives share nets, so the intervals are those of a jackknife {cite:p}`efron1981`. The"
         " mean alone was added when the rest was known: we had expected the disagreement to do the work, and"
@@ -319,8 +311,11 @@ display(
 )
 
 # %% [markdown]
-# **Limits of this chapter.** A narrow net, 10,000 training images, three batch sizes and five sets, of which
-# two are made by us. No score was tuned; some have settings that could be.
+# **Limits of this chapter.** A narrow net of 58 % accuracy, and the detection of unseen classes is known to
+# rise with accuracy {cite:p}`vaze2022`; 10,000 training images, three batch sizes and five sets, of which two
+# are made by us. No score was tuned; some have settings that could be. The compressed size is judged on one
+# side. In 99 of 100 pairs noise is the larger file, so a score that asks how far a size lies from that of the
+# data, on either side, would find noise, too; what it would lose elsewhere we have not measured.
 #
 # These nets have seen nothing but data. [The next chapter](repair.ipynb) gives them references.
 #

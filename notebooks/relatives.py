@@ -392,11 +392,12 @@ display(
     Markdown(
         words.markdown_table(["data set", "loss, chosen weight", "ECE", "NLL after T"], rows)
         + "\n\n**At the same weight four of the five are nearly one loss; a level at $\\ln K$ does no"
-        " harm, and a level at 0 is left open here.** At weight 1 the variance trains the same net as the joint loss, and the"
-        " squared distance the same as the self-normalised one (accuracy, ECE and NLL after T; this within"
-        f" {most:.3f}). At the weights that were chosen the squared distance, which pins $\\ln Z$ to"
-        f" $\\ln K$, is as good as the joint loss ({with_interval(pinned[CIFAR])} and"
-        f" {with_interval(pinned[FASHION])}). The z-loss is told neither from the joint loss on CIFAR-10"
+        " harm, and a level at 0 is left open here.** At weight 1 the variance trains the same net as"
+        " the joint loss, and the squared distance the same as the self-normalised one (accuracy, ECE and"
+        f" NLL after T; this within {most:.3f}). At the weights that were chosen the squared"
+        f" distance, which pins $\\ln Z$ to $\\ln K$, is as good as the joint loss"
+        f" ({with_interval(pinned[CIFAR])} and {with_interval(pinned[FASHION])}). The z-loss is told neither"
+        " from the joint loss on CIFAR-10"
         f" ({with_interval(z_less)}) nor from the standard one ({with_interval(z_gain)}); on"
         f" Fashion-MNIST its ECE is higher by {z_ece['mean']:.3f}. What counts more is the weight: from 1 to"
         f" 25 the joint loss's NLL after T changes by {with_interval(heavier)} on CIFAR-10."
