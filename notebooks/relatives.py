@@ -9,7 +9,7 @@
 #
 # The joint loss [evens $\ln Z$](mechanism.ipynb). So do simpler losses, such as the z-loss of large language
 # models. Others make a net less confident: label smoothing, a penalty, weight decay. Is the joint loss one of
-# many, or more than they are?
+# many, or more?
 #
 # **After this chapter you can**
 #
@@ -115,10 +115,8 @@ display(
 )
 
 # %% [markdown]
-# Sources: self-normalisation {cite:p}`devlin2014,andreas2015`, its likelihood {cite:p}`senetaire2025`, z-loss
-# {cite:p}`chowdhery2023`, InfoNCE {cite:p}`oord2018`, label smoothing {cite:p}`szegedy2016`, confidence
-# penalty {cite:p}`pereyra2017`, LogitNorm {cite:p}`wei2022`, logit penalty {cite:p}`kornblith2021`; HDGE is
-# in [related work](../book/related_work.md).
+# Sources: label smoothing {cite:p}`szegedy2016`, confidence penalty {cite:p}`pereyra2017`, logit penalty
+# {cite:p}`kornblith2021`; of all others, [related work](../book/related_work.md).
 #
 # ## Does any of them leave a better net behind?
 #
