@@ -443,11 +443,11 @@ display(
         " gone; with a fixed level confidence is driven too low.** The joint loss's ECE changes by"
         f" {with_interval(at_one['joint', 'ece'])}, its NLL after T by"
         f" {with_interval(at_one['joint', 'scaled_nll'])}. All weights are 1; accuracy moves by less than a"
-        " point.\n\nSo a shift does two things. What it cancels lets a net stay sure where it is right, and"
-        " that refines. What it cannot cancel [is given up](mechanism.ipynb), and that calibrates. Centred"
-        f" logits have the second without the first: ECE {mean['joint', 'ece'][0]:.3f} to"
-        f" {mean['joint', 'ece'][1]:.3f}, NLL after T {mean['joint', 'scaled_nll'][0]:.3f} to"
-        f" {mean['joint', 'scaled_nll'][1]:.3f}."
+        " point.\n\nAn uneven $\\ln Z$ can go two ways. What a shift takes up lets a net stay sure where it"
+        " is right, and that refines. What is given up of the sharpness calibrates, and a deep net gives it"
+        " up [even where a shift is free](mechanism.ipynb). Centred logits have the second without the"
+        f" first: ECE {mean['joint', 'ece'][0]:.3f} to {mean['joint', 'ece'][1]:.3f}, NLL after T"
+        f" {mean['joint', 'scaled_nll'][0]:.3f} to {mean['joint', 'scaled_nll'][1]:.3f}."
     )
 )
 
