@@ -236,6 +236,8 @@ display(
 # %% tags=["hide-input"]
 scored = predictions.scored(gap, store)
 came = scored["came"].value_counts().drop("no runs yet", errors="ignore")
+older = [one for one in records.values() if one["provenance"]["finished"] < "2026-11-26T19:28"]
+assert len(older) == 8  # as the text says
 assert scored.index[scored["came"] == "came true"].tolist() == [12]
 display(
     Markdown(

@@ -157,7 +157,7 @@ CLAIMS = [
         "5.2.2",
         "Data sets with higher accuracy have lower ECE.",
         "ECE of a data set minus that of the next more accurate one, mean of both nets, paired, long: above "
-        "the margin for each (the closest is shown).",
+        "the margin for each (the least sure is shown).",
         "ECE",
         same_order,
     ),
@@ -177,7 +177,7 @@ CLAIMS = [
         "calibration",
         "5.2.2",
         "MNIST at B = 128: about 99 % of the answers are right.",
-        "Accuracy, long: within 0.005 of 0.99 for both nets (the farther one is shown).",
+        "Accuracy, long: within 0.005 of 0.99 for both nets (the less sure one is shown).",
         "accuracy",
         lambda pairs: all_of(
             between(estimate(diagram(pairs, loss, overall_accuracy)), 0.985, 0.995) for loss in NETS
@@ -190,7 +190,7 @@ CLAIMS = [
         "calibration",
         "5.2.2",
         "MNIST at B = 128: nearly all outputs have the highest confidence.",
-        "Share of images in the bin from 0.9 to 1, long: above 0.95 for both nets (the lower one is shown).",
+        "Share of images in the bin from 0.9 to 1, long: above 0.95 for both nets (the less sure one is shown).",
         "of the images",
         lambda pairs: all_of(between(estimate(diagram(pairs, loss, top_share)), low=0.95) for loss in NETS),
         datasets=MNIST,
