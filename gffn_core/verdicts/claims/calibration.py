@@ -190,7 +190,8 @@ CLAIMS = [
         "calibration",
         "5.2.2",
         "MNIST at B = 128: nearly all outputs have the highest confidence.",
-        "Share of images in the bin from 0.9 to 1, long: above 0.95 for both nets (the less sure one is shown).",
+        "Share of images in the bin from 0.9 to 1, long: above 0.95 for both nets (the less sure one is"
+        " shown).",
         "of the images",
         lambda pairs: all_of(between(estimate(diagram(pairs, loss, top_share)), low=0.95) for loss in NETS),
         datasets=MNIST,
