@@ -224,10 +224,10 @@ display(
 # for a $\ln Z(x)$ above the shared number exponentially: with large steps some images shoot far above it, and
 # the gradient explodes. The joint loss, which a shift of all logits does not touch, was not tried here.
 #
-# **Where it ends.** At 2,048 no net with augmentation had stopped by itself: 360 epochs are predicted and being
-# trained. The weight of the self-normalised loss, 5, was chosen at batch size 128. Four of the six standard
-# nets of 200 epochs were trained on another machine than their partners. A narrow net, 10,000 images of
-# CIFAR-10.
+# **Where it ends.** At 2,048 no net with augmentation had stopped by itself: 360 epochs are predicted and
+# being trained. The weight of the self-normalised loss, 5, was chosen at batch size 128. Four of the six
+# standard nets of 200 epochs were trained on another machine than their partners. A narrow net, 10,000 images
+# of CIFAR-10.
 #
 # ## What had we expected?
 #
