@@ -107,9 +107,12 @@ publish.show(
 # ```python
 # from gffn_core import JointCrossEntropyLoss
 #
-# criterion = JointCrossEntropyLoss(kl_weight=5.0)  # was: CrossEntropyLoss(); 1 is the thesis's, try 5, 25,
-# 125 for images, labels in loader: optimizer.zero_grad() criterion(model(images), labels).backward()
-# optimizer.step()
+# # was: torch.nn.CrossEntropyLoss(); 1 is the thesis's loss, 25 and 125 are worth a try
+# criterion = JointCrossEntropyLoss(kl_weight=5.0)
+# for images, labels in loader:
+#     optimizer.zero_grad()
+#     criterion(model(images), labels).backward()
+#     optimizer.step()
 # ```
 #
 # What it computes, beside the conditional loss, which is the usual cross entropy:

@@ -64,8 +64,8 @@ assert not cifar.loc["auroc_max_softmax"]["seen"].any()
 # %% [markdown]
 # ## Which one for which need?
 #
-# Everyone stops. A winner is better than the standard net by more than its interval. The last column lists
-# those that cannot be told apart from it.
+# Everyone stops. Below each winner stands by how much it is better than the standard net (with augmentation:
+# than augmentation alone), and *who cannot be told apart from it*.
 
 # %% tags=["hide-input"]
 decided = {
@@ -75,13 +75,18 @@ decided = {
 }
 beside = combined[combined["contender"] != DECAYED]
 moved = {need: page.verdict(beside, need, MOVED) for need in ("test_accuracy", "scaled_nll")}
-rows = [
-    [NEEDS[need], title, *found] for (need, title), found in decided.items() if need != "auroc_max_softmax"
-]
-rows += [[f"{NEEDS[need]}, with augmentation", "CIFAR-10", *found] for need, found in moved.items()]
-rows += [["AUROC", "both", *decided["auroc_max_softmax", "CIFAR-10"]]]
-header = ["if you need", "on", "take", "better than the standard net by", "not told apart from it"]
-display(Markdown(words.markdown_table(header, rows)))
+
+
+def cell(best, margin, level):
+    """A winner, its margin, and who cannot be told apart from it."""
+    return f"**{best}**<br>{margin}" + f"<br>*{level}*" * bool(level)
+
+
+rows = [[NEEDS[need], *(cell(*decided[need, title]) for title in TITLES.values())] for need in NEEDS]
+rows += [[f"{NEEDS[need]}, with augmentation", cell(*found), ""] for need, found in moved.items()]
+display(
+    Markdown(words.markdown_table(["if you need", *(f"on {title} take" for title in TITLES.values())], rows))
+)
 for title in TITLES.values():
     assert decided["test_accuracy", title][0] == decided["scaled_nll", title][0] == "joint"
     assert decided["ece", title][0] == "label smoothing" and "joint" in decided["ece", title][2]
@@ -90,7 +95,7 @@ assert decided["nll", "CIFAR-10"][0] == "joint"
 assert all(found[0] == BOTH and found[2] == DROPPED for found in moved.values())
 display(
     Markdown(
-        "(With augmentation: better than augmentation alone.)\n\n**With few images like these the joint loss,"
+        "**With few images like these the joint loss,"
         " at a large weight, wins accuracy and NLL; on Fashion-MNIST others cannot be told apart from it, and"
         " beside augmentation dropout cannot.** In raw ECE label smoothing is in front, not told apart from"
         " ours; a temperature mends that for anybody."
@@ -109,7 +114,8 @@ display(
 # ```python
 # from gffn_core import JointCrossEntropyLoss
 #
-# criterion = JointCrossEntropyLoss(kl_weight=5.0)  # was: torch.nn.CrossEntropyLoss(); try 25 and 125, too
+# # was: torch.nn.CrossEntropyLoss(); try 25 and 125, too
+# criterion = JointCrossEntropyLoss(kl_weight=5.0)
 # ```
 #
 # With batches below 32, class weights or gradient accumulation:

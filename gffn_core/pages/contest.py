@@ -64,10 +64,10 @@ def verdict(final: pd.DataFrame, need: str, base: str = STANDARD) -> tuple[str, 
     found = tables.differences(final, need, base, "contender", final["contender"].nunique() - 1)
     better = (sign * found["mean"])[found["seen"] & (sign * found["mean"] > 0)]
     if better.empty:
-        return "no change", "nothing is seen to", ""
+        return "no change", "nothing is seen to be better", ""
     best = better.idxmax()
     rivals = tables.differences(final, need, best, "contender", final["contender"].nunique() - 1)
-    level = ", ".join(rivals.query("not seen").index.drop(best)) or "nobody"
+    level = ", ".join(rivals.query("not seen").index.drop(best))
     return best, f"{better[best]:.3f} ± {found['half'][best]:.3f}", level
 
 
