@@ -413,8 +413,7 @@ display(
 #
 # So we give the nets all the shift they could want: logits $f(x) + c(x)$, with $c$ from a second net, or one
 # free number for each training image, which learns ten times as fast as the weights. Neither has any
-# influence on $p(y\mid x)$. Before the first run we wrote down: if the net cannot, and only that, the gain in
-# calibration vanishes.
+# influence on $p(y\mid x)$. If the net cannot, and only that, the gain in calibration vanishes.
 #
 # **Before you look:** does it?
 
