@@ -82,6 +82,16 @@ def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch, capsys):
     ]
     mean = torch.stack(probs).mean(0)
     assert three.nll == pytest.approx(-mean.gather(1, digits.test_y[:, None]).log().mean().item(), abs=1e-4)
+    part = ["ensembles", "four", *file, "--seeds", "0", "--schemes", "long"]
+    assert cli.main(part) == 1 and len(pd.read_csv(tmp_path / "published/ensembles_four.csv")) == len(table)
+    assert f"would lose {len(table) - 1} of its {len(table)} rows" in capsys.readouterr().err
+    assert cli.main([*part, "--drop"]) == 0
+    assert len(pd.read_csv(tmp_path / "published/ensembles_four.csv")) == 1
+    other = replace(digits, sha256="0" * 64)
+    monkeypatch.setattr(ensembles, "load_dataset", lambda *args, **kwargs: other)
+    assert cli.main(part) == 1
+    assert "digits is not what the record was made from" in capsys.readouterr().err
+    monkeypatch.setattr(ensembles, "load_dataset", load_dataset)
     np.save(tmp_path / "others.npy", answers.roll(1, 1).numpy())
     assert ensembles.people(tmp_path / "others.npy", digits) is None
     (tmp_path / "text.npy").write_text("0.1 0.9")

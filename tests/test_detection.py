@@ -10,7 +10,10 @@ from sklearn.metrics import roc_auc_score
 from gffn_core import cli
 from gffn_core.data.datasets import load_dataset
 from gffn_core.experiments import detection
+from gffn_core.experiments.profiles import PROFILES, Profile
+from gffn_core.experiments.store import Store
 from gffn_core.model import ConvNet
+from gffn_core.training.loop import train
 from gffn_core.training.run import Normalise, Run
 
 
@@ -162,3 +165,24 @@ def test_random_phases_keep_how_much_there_is_of_each_frequency(tiny):
 def test_without_nets_there_is_nothing_to_detect_with(tmp_path, capsys):
     assert cli.main(["detect", "digits", "--results", str(tmp_path)]) == 1
     assert "gffn sweep digits" in capsys.readouterr().err
+
+
+def test_a_part_of_a_profile_or_other_data_takes_no_published_rows_away(tmp_path, tiny, monkeypatch, capsys):
+    """Nets of two losses; the same rows may be written again, though a CSV file has no empty text."""
+    store, path = Store(tmp_path), tmp_path / "published/held_back_two.csv"
+    two = Profile("two", ("digits",), {50: 1})
+    for run in two.runs():
+        store.save(train(run, tiny))
+    monkeypatch.setitem(PROFILES, "two", two)
+    monkeypatch.setattr(detection, "IMAGES", 20)
+    monkeypatch.setattr(detection, "load_dataset", lambda *args, **kwargs: tiny)
+    detect = ["detect", "two", "--held-back", "--results", str(tmp_path)]
+    assert [cli.main(detect), cli.main(detect)] == [0, 0]
+    before = path.read_text()
+    assert cli.main([*detect, "--losses", "joint"]) == 1 and path.read_text() == before
+    rows = before.count("\n") - 1
+    assert f"would lose {rows // 2} of its {rows} rows" in capsys.readouterr().err
+    other = dataclasses.replace(tiny, sha256="0" * 64)
+    monkeypatch.setattr(detection, "load_dataset", lambda *args, **kwargs: other)
+    assert cli.main(detect) == 1 and path.read_text() == before
+    assert "digits is not what the record was made from" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -451,6 +452,13 @@ def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsy
     record = store.records()[0]
     record["data"]["sha256"] = "0" * 64
     with pytest.raises(ValueError, match="digits is not what the record was made from"):
+        repeat(record, again)
+    # Nor is a second execution on other data that of this one.
+    record = again.records()[0]
+    path = again.runs / f"{record['key']}.json"
+    other = record | {"data": record["data"] | {"sha256": "0" * 64}}
+    path.write_text(json.dumps({"sha256": files.sha256_of(other), "record": other}))
+    with pytest.raises(TypeError):  # it would train
         repeat(record, again)
 
 

@@ -25,6 +25,7 @@ from gffn_core.evaluation.scores import scores
 from gffn_core.evaluation.standard import predict
 from gffn_core.experiments.choice import in_words
 from gffn_core.experiments.store import Store
+from gffn_core.experiments.verify import check_data
 from gffn_core.training.provenance import code_version
 from gffn_core.training.run import Normalise, Run, initial_model
 from gffn_core.variants.references import shuffled8
@@ -210,7 +211,8 @@ def table(
 ) -> pd.DataFrame:
     """A row per net, score and set, of the long scheme's nets that are kept here; others are left out.
 
-    sets: ``unfamiliar`` or ``held_back``. field: see ``examine``.
+    sets: ``unfamiliar`` or ``held_back``. field: see ``examine``. ValueError for nets that were trained on
+    other data than is here.
     """
     rows, loaded, nets, made = [], {}, {}, {"code": code_version()}
     for run, record in store.select(list(runs)).items():
@@ -223,6 +225,7 @@ def table(
             sides = {"familiar": images, **sets(dataset, root)}
             loaded[run.dataset] = dataset, sides, labels, prepare
         dataset, sides, labels, prepare = loaded[run.dataset]
+        check_data(record, dataset)
         model = initial_model(run, dataset).to(memory_format=torch.channels_last)
         store.load_into(model, record)
         net = examine(model, run.label_space, dataset, sides, labels, prepare, field)

@@ -14,6 +14,7 @@ from gffn_core import metrics
 from gffn_core.data.datasets import Dataset, load_dataset
 from gffn_core.evaluation.standard import quality
 from gffn_core.experiments.store import Store
+from gffn_core.experiments.verify import check_data
 from gffn_core.training.provenance import code_version
 from gffn_core.training.run import Run
 
@@ -108,13 +109,14 @@ def table(
 ) -> pd.DataFrame:
     """A row per scheme and ensemble of ``size`` nets with seeds in a row; what is not kept is left out.
 
-    ValueError for a size below 1.
+    ValueError for a size below 1, and for nets that were trained on other data than is here.
     """
     sizes = sorted(set(sizes))
     if sizes[0] < 1:
         raise ValueError(f"size={sizes[0]} must be at least 1 net")
     groups: dict[Run, dict[str, dict]] = {}
-    for run, record in store.select(list(runs)).items():
+    records = store.select(list(runs))
+    for run, record in records.items():
         try:
             groups.setdefault(replace(run, seed=0), {})[record["key"]] = store.logits(record)
         except FileNotFoundError:
@@ -122,6 +124,9 @@ def table(
     rows = []
     for run, nets in groups.items():
         dataset = load_dataset(run.dataset, root=root)
+        for record in records.values():
+            if record["key"] in nets:
+                check_data(record, dataset)
         asked = people(answers, dataset) if answers else None
         for size in sizes:
             for first in range(0, len(nets) - size + 1, size):

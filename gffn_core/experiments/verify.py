@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from gffn_core.data.datasets import OUT_OF_DISTRIBUTION
+from gffn_core.data.datasets import OUT_OF_DISTRIBUTION, Dataset
 from gffn_core.engine.plan import datasets_of, resolve_device
 from gffn_core.engine.process import settled
 from gffn_core.engine.stack import Execution
@@ -39,11 +39,12 @@ def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path
     """
     device = resolve_device(device)
     run, datasets = _run_and_data(record, root)
-    if not store.select([run]):
+    here = {run.dataset: record["data"]["sha256"]}
+    if not store.select([run], here):
         execution = Execution(record["provenance"].get("precision", "float32"))
         with progress([run], datasets, device) as report:
             Workers(1, device, datasets).execute([([run], execution)], store, report, math.inf)
-    return store.select([run])[run]
+    return store.select([run], here)[run]
 
 
 def compare(first: dict, again: dict) -> dict:
@@ -113,12 +114,17 @@ def _run_and_data(record, root):
     """The record's run and data sets, or ValueError if its own is another here."""
     run = Run.of(record["run"])
     datasets = datasets_of([run], root)
-    if datasets[run.dataset].sha256 != record["data"]["sha256"]:
-        raise ValueError(
-            f"{run.dataset} is not what the record was made from: SHA-256 "
-            f"{datasets[run.dataset].sha256[:12]}... here, {record['data']['sha256'][:12]}... there"
-        )
+    check_data(record, datasets[run.dataset])
     return run, datasets
+
+
+def check_data(record: dict, dataset: Dataset) -> None:
+    """ValueError unless the record was made from this data set."""
+    if dataset.sha256 != record["data"]["sha256"]:
+        raise ValueError(
+            f"{dataset.name} is not what the record was made from: SHA-256 "
+            f"{dataset.sha256[:12]}... here, {record['data']['sha256'][:12]}... there"
+        )
 
 
 def _values(tree, place=""):
