@@ -37,6 +37,11 @@ def trained(runs, data, args, unfamiliar=None):
     store, prepare = Store(args.results), Normalise(data.train_x, "cpu")
     records = results(runs, store, train_missing=True, root=args.root)
     table = contest.frame(records.values())
+    if lost := {contest.contender_of(run) for run in runs} - {*table["contender"]}:
+        raise ValueError(
+            f"every net of {', '.join(sorted(lost))} diverged; look at the images, try another --batch-size, "
+            "or leave it out of CONTENDERS"
+        )
     table["run"] = table["key"].map({record["key"]: run for run, record in records.items()})
     table = table[(table["scheme"] != "long") | (table["contender"] == STANDARD)].copy()
     table.loc[table["scheme"] == "long", "contender"] = LATE

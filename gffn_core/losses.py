@@ -387,7 +387,8 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
         self.log_normaliser = (
             torch.nn.Parameter(torch.tensor(float(log_normaliser))) if learn else log_normaliser
         )
-        self._start, self._calls = log_normaliser if learn else None, 0
+        # As the parameter rounds it, to be compared with that.
+        self._start, self._calls = self.log_normaliser.item() if learn else None, 0
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         logits, labels, keep = self._positions(input, target)

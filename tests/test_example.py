@@ -193,6 +193,21 @@ def test_own_data_names_winners_and_where_ours_lose(capsys):
     ]
 
 
+def test_own_data_names_a_contender_that_always_diverged(own_data, mine, monkeypatch, capsys):
+    settings = own_data.contest.settings
+    monkeypatch.setattr(
+        own_data.contest,
+        "settings",
+        lambda name, *how, **more: [
+            one | {"learning_rate": 1e30} if name == "joint" else one for one in settings(name, *how, **more)
+        ],
+    )
+    options = [mine, "--quick", "--epochs", 1, "--batch-size", 16]
+    with pytest.raises(SystemExit) as stopped:
+        run_here(options, monkeypatch, own_data)
+    assert stopped.value.code == 2 and "every net of joint diverged" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "options, message",
     (

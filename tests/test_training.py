@@ -220,6 +220,15 @@ def test_evaluation_of_a_model():
     assert out["ood"]["data"]["name"] == "digits_5_9"
 
 
+def test_a_channel_that_never_varies_is_zero(tiny):
+    """Not NaN, by which every net would diverge at its first step."""
+    black = torch.full((100, 1, 8, 8), 7, dtype=torch.uint8)
+    images = torch.cat([tiny.train_x, black], 1)
+    found = Normalise(images, "cpu")(images)
+    assert found[:, 1].abs().max() < 1e-6
+    assert torch.equal(found[:, :1], Normalise(tiny.train_x, "cpu")(tiny.train_x))
+
+
 def test_images_are_normalised_by_the_training_images(digits):
     prepare = Normalise(digits.train_x, torch.device("cpu"))
     images = prepare(digits.train_x)

@@ -148,7 +148,8 @@ def test_a_learned_intercept_finds_ln_mean_z_and_a_forgotten_one_is_noticed():
         "log_normaliser"
     }
 
-    forgotten = SelfNormalisedCrossEntropyLoss(log_normaliser=0.0, learn=True)
+    # The usual start, which float32 rounds.
+    forgotten = SelfNormalisedCrossEntropyLoss(log_normaliser=math.log(10), learn=True)
     with pytest.warns(RuntimeWarning, match="optimiser.*loss.parameters"):
         for _ in range(100):
             forgotten(logits, target)
@@ -251,6 +252,14 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(space, weight, size)
 def test_no_micro_batch_is_an_error():
     with pytest.raises(ValueError, match="no examples"):
         joint_backward(Sharp(3), [])
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 5, 3)])
+def test_positions_of_a_sequence_have_to_be_flattened(shape):
+    """Else they would be counted as one example each batch, and all numbers be wrong in silence."""
+    x = torch.zeros(shape, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"have to be \(N, K\).*logits.flatten\(0, -2\)"):
+        joint_backward(Sharp(3), [(x, torch.zeros(shape[:-1], dtype=torch.int64))])
 
 
 # Penalties

@@ -135,7 +135,10 @@ def epoch_order(seed: int, epoch: int, n: int) -> Tensor:
 
 
 class Normalise:
-    """uint8 images -> floats with zero mean and unit variance per channel of the training images."""
+    """uint8 images -> floats with zero mean and unit variance per channel of the training images.
+
+    A channel that never varies there is only shifted, to 0.
+    """
 
     def __init__(self, train_x: Tensor, device: str | torch.device):
         # Exact, from how often each of the 256 values occurs: the images as floats would be a gigabyte.
@@ -146,7 +149,7 @@ class Normalise:
             total = sum(value * count for value, count in enumerate(counts))
             squares = sum(value**2 * count for value, count in enumerate(counts))
             mean.append(total / (255 * n))
-            std.append(math.sqrt((n * squares - total**2) / (255**2 * n * (n - 1))))
+            std.append(math.sqrt((n * squares - total**2) / (255**2 * n * (n - 1))) or 1.0)
         self.mean = torch.tensor(mean, device=device).view(1, -1, 1, 1)
         self.std = torch.tensor(std, device=device).view(1, -1, 1, 1)
 

@@ -24,7 +24,8 @@ def joint_backward(
     relative to the largest ln Z so far, and divided at the end.
 
     micro_batches: (inputs, target) of any sizes, target as ``joint_nll`` takes it; a batch norm sees each by
-    itself. Returns the loss, (), detached. ValueError for one without examples, or none.
+    itself. Returns the loss, (), detached. ValueError for one without examples, or none, and for logits that
+    are not (N, K).
     """
     check_weight(kl_weight)
     parameters = [one for one in model.parameters() if one.requires_grad]
@@ -32,7 +33,13 @@ def joint_backward(
     plain = [torch.zeros_like(one) for one in parameters]  # sum of grad (<y, f> - (1 - w) ln Z)
     peak, total, score_sum, count = -math.inf, 0.0, 0.0, 0
     for inputs, target in micro_batches:
-        ln_z, score = terms(model(inputs), target, label_space, validate=False)
+        logits = model(inputs)
+        if logits.ndim != 2:
+            raise ValueError(
+                f"a micro-batch has logits of shape {tuple(logits.shape)}, which have to be (N, K); have the "
+                "model return logits.flatten(0, -2), and flatten the target"
+            )
+        ln_z, score = terms(logits, target, label_space, validate=False)
         check_not_empty(ln_z)
         score = score - (1 - kl_weight) * ln_z
         highest = max(peak, ln_z.detach().max().item())
