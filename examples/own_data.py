@@ -74,7 +74,7 @@ def report(table):
         lost = [f"{name} {text[name]}" for name in found.index[found["seen"] & (gain < 0)] if name in OURS]
         verdicts += [f"{need:14}{winner}", *(f"{'':14}worse than the {STANDARD} net: {one}" for one in lost)]
     cells["setting"] = table.groupby("contender")["setting"].first()
-    print(f"\nTest images: the {STANDARD} net, and the others minus it with 95 % intervals (* without 0)")
+    print(f"\nTest images: the {STANDARD} net; the others minus it, 95 % intervals over seeds (* without 0)")
     print(pd.DataFrame(cells).loc[found.index].rename_axis(None).to_string())
     print(f"\nBest by need, minus the {STANDARD} net; intervals are not adjusted", *verdicts, sep="\n")
     print("ece: 10 bins; scaled_nll: nll after temperature scaling; auroc: test against unfamiliar images")
@@ -83,9 +83,15 @@ def report(table):
 def compete(args):
     if args.out:
         tables.check_writable(args.out)  # not after hours of training
+    if args.data in (args.results.resolve(), *args.results.resolve().parents):
+        raise ValueError(
+            f"--results {args.results} is in {args.data}, whose folders are classes; name another"
+        )
     values, steps, seeds = (2, 500, args.seeds or 3) if args.quick else (3, 1500, args.seeds or 6)
     data = load_own(args.data, args.root, args.size, mode="L" if args.grey else "RGB")
     unfamiliar = images_like(data, args.unfamiliar) if args.unfamiliar else None
+    if args.batch_size > len(data.train_x):
+        raise ValueError(f"--batch-size {args.batch_size} exceeds the {len(data.train_x)} training images")
     run = Run(data.name, "conditional", args.batch_size, 1 if args.epochs is None else args.epochs)
     per_epoch = Course(run, data).steps
     if args.epochs is None:
@@ -97,7 +103,9 @@ def compete(args):
     minutes = 1.2 * count * seconds / min(os.cpu_count(), 4) / 60
     fifth = " (a fifth of each class)" if args.data.is_dir() and not (args.data / "train").is_dir() else ""
     counts = "{title}: {train} training, {val} validation, {test} test images"
-    print(counts.format_map(data.provenance()) + fifth)
+    print(counts.format_map(data.provenance()) + f" of {data.num_classes} classes{fifth}")
+    if len(data.test_x) < 100:
+        print("These are few test images: on others, differences may lie outside the intervals over seeds")
     print(f"Tuning: {2 * values} settings of each contender, a net each; least NLL on validation images wins")
     print(f"It also says at which epoch a net stops, but for one row: {LATE}")
     print(f"Test: that setting with {seeds} other seeds; test images decide nothing")
@@ -126,7 +134,9 @@ def main():
     add("--out", type=Path, metavar="FILE", help="write all nets to a .csv file")
     args = parser.parse_args()
     args.results = args.results or args.data.with_name(f"{args.data.stem}_results")
-    args.root = args.results if args.data.is_dir() else args.data.parent
+    # The file that is made of a folder says in its place what was done to the images.
+    made = args.results / f"{'grey' if args.grey else 'colour'}_{args.size}"
+    args.root = made if args.data.is_dir() else args.data.parent
     try:
         compete(args)
     except (ValueError, OSError, KeyboardInterrupt) as error:

@@ -186,12 +186,17 @@ def test_environment_names_the_folder(arrays, tmp_path, monkeypatch):
     "change, message",
     (
         ({"train_x": np.zeros((40, 8, 8), np.float32)}, "train_x must be uint8.*got float32.*astype"),
-        ({"train_x": np.zeros((40, 64), np.uint8)}, "train_x must be uint8"),
+        (
+            {"train_x": np.zeros((40, 64), np.uint8)},
+            r"train_x must be of shape \(N, H, W\), .*got \(40, 64\)",
+        ),
+        ({"train_x": np.uint8(7)}, r"train_x must be of shape .*got \(\)"),
         ({"test_x": np.zeros((0, 8, 8), np.uint8)}, "test_x holds no image"),
         ({"train_x": np.zeros((40, 8, 6), np.uint8)}, "square"),
         ({"train_x": np.zeros((40, 2, 8, 8), np.uint8)}, "1 or 3 channels"),
         ({"test_x": np.zeros((10, 6, 6), np.uint8)}, "image shape"),
         ({"train_y": np.arange(39) % 2}, "40 integer labels"),
+        ({"train_y": np.arange(40)[:, None] % 2}, r"got int64 \(40, 1\); labels.ravel\(\) makes them so"),
         ({"train_y": np.arange(40) % 2 * 1.0}, "integer labels, got float64.*numpy.unique"),
         ({"train_y": np.arange(40) % 2 * 2}, r"\[0, 2\]"),
         ({"train_y": np.arange(40) % 2 + 1}, r"\[1, 2\]; number them by numpy.unique"),
@@ -200,6 +205,10 @@ def test_environment_names_the_folder(arrays, tmp_path, monkeypatch):
         ({"test_y": np.full(10, -1)}, "label -1"),
         ({"test_y": None}, "lacks test_y"),
         ({"train_image": np.arange(7)}, "train_image"),
+        (
+            {"train_y": np.where(np.arange(40) == 22, 2, np.arange(40) % 2), "train_image": np.arange(40)},
+            r"label 2 are from photos .* leave train_image out",
+        ),
     ),
     ids=lambda value: str(next(iter(value))) if isinstance(value, dict) else value,
 )
@@ -447,7 +456,22 @@ def test_a_folder_of_images_is_a_data_set(photos, tmp_path):
         (rows(x, [label] * len(x)) for label, x in enumerate(expected)), Counter()
     )
     assert same(own.load_own(path, kept, 8), found) and same(load_dataset("pets", root=kept), found)
+    # In the same process: what is trained on the new file is not taken for what was trained on the old one.
+    run = Run("pets", "joint", 16, 1)
+    assert plan.datasets_of([run], kept)["pets"].sha256 == found.sha256
     assert own.load_own(path, kept, 4, mode="L").test_x.shape == (10, 1, 4, 4)
+    assert plan.datasets_of([run], kept)["pets"].test_x.shape == (10, 1, 4, 4)
+
+
+def test_of_a_folder_hidden_ones_are_no_classes_and_photos_are_upright(photos, tmp_path):
+    grey = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
+    path = photos("pets", {".thumbnails": grey, "a": grey, "b": grey})
+    tags = Image.Exif()
+    tags[0x0112] = 3  # how the camera was held: upside down
+    Image.fromarray(grey[0]).save(path / "b/00.png", exif=tags)
+    images, labels, classes = own.read_folder(path, 8, mode="L")
+    assert classes == ["a", "b"] and labels.tolist() == [0, 1]
+    np.testing.assert_array_equal(images[:, 0], [grey[0], grey[0, ::-1, ::-1]])
 
 
 def test_a_folder_never_takes_the_place_of_somebodys_file(photos, arrays, tmp_path):
@@ -501,7 +525,8 @@ def test_unfamiliar_images_take_the_form_of_the_data_set(arrays, photos, tmp_pat
     data = load_dataset("mine", root=tmp_path)
     other = photos("others", {"any": np.full((3, 20, 30, 3), 9, np.uint8)})
     assert torch.equal(own.images_like(data, other), torch.full((3, 1, 8, 8), 9, dtype=torch.uint8))
-    np.savez(tmp_path / "more.npz", **{**arrays, "test_x": arrays["test_x"][::-1]})
+    assert torch.equal(own.images_like(data, other / "any"), own.images_like(data, other))  # without folders
+    np.savez(tmp_path / "more.npz", test_x=arrays["test_x"][::-1])  # and no labels
     assert torch.equal(own.images_like(data, tmp_path / "more.npz"), data.test_x.flip(0))
     small = {key: value[:, :6, :6] if value.ndim > 1 else value for key, value in arrays.items()}
     np.savez(tmp_path / "small.npz", **small)

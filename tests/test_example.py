@@ -145,12 +145,18 @@ def test_own_data_as_a_file_and_as_a_folder(own_data, mine, monkeypatch, capsys,
     ]
     run_here([mine, *options], monkeypatch, own_data)
     first = capsys.readouterr()
-    assert "54 training, 6 validation, 40 test images" in first.out and "runs on" in first.err
+    assert (
+        "54 training, 6 validation, 40 test images of 2 classes\nThese are few" in first.out
+        and "runs on" in first.err
+    )
     run_here([tmp_path / "mine", "--size", 8, "--grey", *options], monkeypatch, own_data)
     second = capsys.readouterr()
     assert (
         second.out.partition("Test images:")[2] == first.out.partition("Test images:")[2] and not second.err
     )
+
+    # What another size would make of the folder is another file.
+    assert (tmp_path / "mine_results/grey_8/mine.npz").exists()
 
     nets = pd.read_csv(tmp_path / "nets.csv")
     tuned, tested = nets[nets["seed"] == 0], nets[nets["seed"] > 0]
@@ -172,24 +178,27 @@ def test_own_data_names_winners_and_where_ours_lose(capsys):
     example, seeds = load(OWN_DATA), pd.Series([1, 2, 3])
     values = {  # accuracy, NLL
         "standard": ([0.5, 0.6, 0.7], [1.0, 1.0, 1.1]),
-        "stopped early": ([0.5, 0.7, 0.6], [0.9, 0.9, 1.0]),
+        "stopped early": ([0.5, 0.7, 0.6], [0.899, 0.9, 1.0]),
         "z-loss": ([0.6, 0.6, 0.7], [0.9, 0.91, 0.99]),
         "joint": ([0.4, 0.51, 0.6], [1.0, 1.1, 1.0]),
     }
     parts = [
         pd.DataFrame(
             {"contender": name, "seed": seeds, "setting": "any", "test_accuracy": accuracy, "nll": nll}
+            # Where all seeds agree, but for rounding, they tell nothing of the spread.
+            | {"ece": seeds / 10 - 0.1 * (name == "joint")}
         )
         for name, (accuracy, nll) in values.items()
     ]
     example.report(pd.concat(parts))
     printed = capsys.readouterr().out.splitlines()
-    assert ["standard", "0.6000", "1.0333", "any"] in [line.split() for line in printed]
+    assert ["standard", "0.6000", "1.0333", "0.2000", "any"] in [line.split() for line in printed]
     start = next(number for number, line in enumerate(printed) if line.startswith("Best by need"))
-    assert [line.rstrip() for line in printed[start + 1 : start + 4]] == [
+    assert [line.rstrip() for line in printed[start + 1 : start + 5]] == [
         "test_accuracy none seen to be better than the standard net",
         "              worse than the standard net: joint -0.0967 ± 0.0143 *",
-        "nll           stopped early -0.1000 ± 0.0000 * (no difference seen to: z-loss; joint)",
+        "nll           stopped early -0.1003 ± 0.0014 * (no difference seen to: z-loss; joint)",
+        "ece           none seen to be better than the standard net",
     ]
 
 
@@ -212,13 +221,14 @@ def test_own_data_names_a_contender_that_always_diverged(own_data, mine, monkeyp
     "options, message",
     (
         (["nowhere.npz"], "nowhere.npz is not there"),
-        (["mine.npz", "--batch-size", "64"], "batch_size=64 exceeds the 54 training images"),
+        (["mine.npz", "--batch-size", "64"], "--batch-size 64 exceeds the 54 training images"),
         (["mine.npz", "--seeds", "2"], "invalid choice: 2 (choose from 3, 4"),
         (["mine", "--size", "9", "--batch-size", "16"], "image_size=9 must be a positive even number"),
         (["mine.npz", "--unfamiliar", "others"], "others is not there, or neither"),
         (["mine.npz", "--batch-size", "16", "--epochs", "0"], "epochs=0 must be"),
         (["mine.npz", "--out", "nets.txt"], "nets.txt: the file's name must end in .csv or .parquet"),
         (["mine/train/dark"], "class folder in"),
+        (["mine", "--results", "mine/found"], "mine, whose folders are classes; name another"),
     ),
 )
 def test_own_data_names_wrong_options(options, message, own_data, mine, monkeypatch, capsys):

@@ -8,7 +8,7 @@ arrays have one SHA-256 whatever the source, so a damaged download is never trai
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -221,18 +221,24 @@ def _fetch(name, path, source, report):
     )
 
 
-def _load_npz(name, path):
+def read_npz(path: Path, needed: Sequence[str] = _ARRAYS) -> dict[str, np.ndarray]:
+    """The arrays of a file; ValueError for one that cannot be read or lacks a needed one."""
     try:
         with np.load(path, allow_pickle=False) as file:
             stored = {key: file[key] for key in file.files}
     except Exception as error:  # a damaged archive can raise almost anything
         remedy = "delete it to fetch it again"
-        if name not in DATASETS:
+        if path.stem not in DATASETS:
             remedy = "write uint8 images and integer labels with numpy.savez"
         raise ValueError(f"{path} cannot be read ({error}); {remedy}") from error
-    missing = [key for key in _ARRAYS if key not in stored]
+    missing = [key for key in needed if key not in stored]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}")
+    return stored
+
+
+def _load_npz(name, path):
+    stored = read_npz(path)
     arrays = _canonical(stored, path)
     digest = arrays_sha256(arrays)
     if "sha256" in stored and str(stored["sha256"]) != digest:
@@ -253,32 +259,41 @@ def _is_official(name, arrays, digest):
     return same_labels and arrays["train_x"].shape[1:] == (3, 32, 32)
 
 
+def canonical_images(x: np.ndarray, where: str) -> np.ndarray:
+    """uint8 (N, C, H, W) of (N, H, W), (N, H, W, C) or (N, C, H, W); ValueErrors begin with ``where``."""
+    x = np.asarray(x)
+    if x.dtype != np.uint8:
+        raise ValueError(
+            f"{where} must be uint8 images, got {x.dtype} {x.shape}; values from 0 to 1 become so by "
+            "(255 * x).round().astype('uint8')"
+        )
+    if x.ndim not in (3, 4):
+        raise ValueError(f"{where} must be of shape (N, H, W), (N, H, W, C) or (N, C, H, W), got {x.shape}")
+    if len(x) == 0:
+        raise ValueError(f"{where} holds no image; of a folder a fifth is set aside for testing")
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.shape[3] in (1, 3):
+        x = x.transpose(0, 3, 1, 2)
+    if x.shape[1] not in (1, 3) or x.shape[2] != x.shape[3]:
+        raise ValueError(f"{where} must be square with 1 or 3 channels, got {x.shape}")
+    return np.require(x, requirements="CW")
+
+
 def _canonical(arrays, where):
     """uint8 (N, C, H, W) images and int64 labels, or ValueError that names the array."""
     out = {}
     for part in ("train", "test"):
-        x, y = np.asarray(arrays[f"{part}_x"]), np.asarray(arrays[f"{part}_y"])
-        if len(x) == 0:
-            raise ValueError(
-                f"{where}: {part}_x holds no image; of a folder a fifth is set aside for testing"
-            )
-        if x.dtype != np.uint8 or x.ndim not in (3, 4):
-            raise ValueError(
-                f"{where}: {part}_x must be uint8 images, got {x.dtype} {x.shape}; values from 0 to 1 become "
-                "so by (255 * x).round().astype('uint8')"
-            )
-        if x.ndim == 3:
-            x = x[:, None]
-        elif x.shape[3] in (1, 3):
-            x = x.transpose(0, 3, 1, 2)
-        if x.shape[1] not in (1, 3) or x.shape[2] != x.shape[3]:
-            raise ValueError(f"{where}: {part}_x must be square with 1 or 3 channels, got {x.shape}")
+        x = out[f"{part}_x"] = canonical_images(arrays[f"{part}_x"], f"{where}: {part}_x")
+        y = np.asarray(arrays[f"{part}_y"])
         if not np.issubdtype(y.dtype, np.integer) or y.shape != x.shape[:1]:
+            flat = np.issubdtype(y.dtype, np.integer) and y.size == len(x)
             raise ValueError(
                 f"{where}: {part}_y must be {len(x)} integer labels, got {y.dtype} {y.shape}; "
-                "numpy.unique(labels, return_inverse=True)[1] numbers them"
+                + ("labels.ravel()" if flat else "numpy.unique(labels, return_inverse=True)[1]")
+                + " makes them so"
             )
-        out[f"{part}_x"], out[f"{part}_y"] = np.require(x, requirements="CW"), y.astype(np.int64)
+        out[f"{part}_y"] = y.astype(np.int64)
     classes = np.unique(out["train_y"])
     if classes[0] != 0 or classes[-1] != len(classes) - 1:
         raise ValueError(
@@ -307,6 +322,12 @@ def _split(name, arrays, origin, official, digest):
     if not val.any():
         raise ValueError(
             f"{origin}: {len(val)} training images are too few, or from too few photos, to set a tenth aside"
+        )
+    lost = np.setdiff1d(arrays["train_y"], arrays["train_y"][~val])
+    if len(lost):
+        raise ValueError(
+            f"{origin}: all training images with label {lost[0]} are from photos (train_image) that are set "
+            "aside for validation; add some from other photos, or leave train_image out"
         )
     train_x, train_y, test_x, test_y = (torch.from_numpy(arrays[key]) for key in _ARRAYS)
     mask = torch.from_numpy(val)

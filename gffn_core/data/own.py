@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from gffn_core.data.datasets import DATASETS, Dataset, load_dataset, stratified
+from gffn_core.data.datasets import DATASETS, Dataset, canonical_images, load_dataset, read_npz, stratified
 from gffn_core.data.files import write_atomically
 from gffn_core.data.sources import import_torchvision
 
@@ -48,15 +48,16 @@ def _check_own(path):
 
 
 def images_like(dataset: Dataset, path: Path) -> Tensor:
-    """Images (N, C, H, W) of the form of a data set's: a folder's, made so, or the test images of a file.
+    """Images (N, C, H, W) of the form of a data set's: all in a folder, made so, or ``test_x`` of a file.
 
     ValueError for a path that is neither, the name of a data set of the book, and images of another shape.
     """
     _check_own(path)
     _, channels, size, _ = dataset.test_x.shape
     if path.is_dir():
-        return torch.from_numpy(read_folder(path, size, mode="L" if channels == 1 else "RGB")[0])
-    images = load_dataset(path.stem, root=path.parent).test_x
+        mode = "L" if channels == 1 else "RGB"
+        return torch.from_numpy(read_folder(path, size, mode=mode, classes=["."])[0])
+    images = torch.from_numpy(canonical_images(read_npz(path, ["test_x"])["test_x"], f"{path}: test_x"))
     if images.shape[1:] != dataset.test_x.shape[1:]:
         shapes = [tuple(one.shape[1:]) for one in (images, dataset.test_x)]
         raise ValueError(f"{path} has images of shape {shapes[0]}, {dataset.name} of shape {shapes[1]}")
@@ -84,10 +85,13 @@ def split_folder(path: Path, size: int, *, mode: str = "RGB") -> dict[str, np.nd
     return {"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}
 
 
-def read_folder(path: Path, size: int, *, mode: str = "RGB") -> tuple[np.ndarray, np.ndarray, list[str]]:
+def read_folder(
+    path: Path, size: int, *, mode: str = "RGB", classes: list[str] | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """uint8 images (N, 3, size, size), or (N, 1, size, size) in mode "L" (grey), labels (N,), class names.
 
-    path: as for torchvision's ImageFolder. Of each image the largest square in the middle is resized.
+    path: as for torchvision's ImageFolder. Of each image, turned as its EXIF data say, the largest square in
+    the middle is resized. classes: their folders' names; default: all but hidden ones.
     ValueError for a file that is no image of 8 bits, FileNotFoundError for a folder without classes and for
     a class without images.
     """
@@ -100,11 +104,14 @@ def read_folder(path: Path, size: int, *, mode: str = "RGB") -> tuple[np.ndarray
             with Image.open(file) as image:
                 if image.mode[0] in "IF":  # which Pillow would cut off at 255
                     raise ValueError(f"its pixels have more than 8 bits, mode {image.mode}")
-                return np.asarray(ImageOps.fit(image.convert(mode), (size, size)))
+                return np.asarray(ImageOps.fit(ImageOps.exif_transpose(image).convert(mode), (size, size)))
         except Exception as error:  # a damaged image can raise almost anything
             raise ValueError(f"{file} cannot be read as an image ({error}); convert or remove it") from error
 
-    folder = import_torchvision().datasets.ImageFolder(path, loader=square)
-    images, labels = zip(*folder)
+    folder = import_torchvision().datasets.folder
+    classes = classes or [name for name in folder.find_classes(path)[0] if not name.startswith(".")]
+    numbers = {name: number for number, name in enumerate(classes)}
+    samples = folder.make_dataset(path, numbers, folder.IMG_EXTENSIONS)
+    images, labels = zip(*((square(file), label) for file, label in samples))
     channels_last = np.stack(images).reshape(len(images), size, size, -1)
-    return channels_last.transpose(0, 3, 1, 2), np.array(labels), folder.classes
+    return channels_last.transpose(0, 3, 1, 2), np.array(labels), classes

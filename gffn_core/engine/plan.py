@@ -2,10 +2,11 @@
 
 import functools
 import sys
+from pathlib import Path
 
 import torch
 
-from gffn_core.data.datasets import OUT_OF_DISTRIBUTION, Dataset, load_dataset
+from gffn_core.data.datasets import OUT_OF_DISTRIBUTION, SUBSETS, Dataset, data_root, load_dataset
 from gffn_core.engine.process import hand_back_freed_memory
 from gffn_core.engine.stack import shape_key
 from gffn_core.training.run import record_key
@@ -20,12 +21,19 @@ def datasets_of(runs, root) -> dict[str, Dataset]:
     """By name the data sets of the runs and those that are out of their distribution."""
     names = {run.dataset for run in runs}
     names |= {OUT_OF_DISTRIBUTION[name] for name in names if name in OUT_OF_DISTRIBUTION}
-    return {name: _load_dataset(name, root) for name in sorted(names)}
+    return {name: _load_dataset(name, root, _state(name, root)) for name in sorted(names)}
+
+
+def _state(name, root):
+    """Of the file that a data set is read from, when it was written and its size; None for no file."""
+    whole, *_ = SUBSETS.get(name, (name,))
+    path = (data_root() if root is None else Path(root)) / f"{whole}.npz"
+    return (path.stat().st_mtime_ns, path.stat().st_size) if path.exists() else None
 
 
 # A worker trains many runs; reading and hashing takes a second each time.
 @functools.cache
-def _load_dataset(name, root):
+def _load_dataset(name, root, state):
     dataset = load_dataset(name, root=root, report=tell)
     hand_back_freed_memory()
     return dataset

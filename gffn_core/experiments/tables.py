@@ -185,10 +185,12 @@ def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def differences(table: pd.DataFrame, metric: str, base: str, by: str, tests: int = 1) -> pd.DataFrame:
     """Of each value of the column ``by`` minus that of ``base``, paired on seed: columns as of ``interval``,
-    and ``seen``, whether 0 is outside the interval."""
+    and ``seen``, whether 0 is outside the interval; not where all seeds agree, which tells of coarse values,
+    such as accuracies on few images."""
     wide = table.pivot(index="seed", columns=by, values=metric)[table[by].unique()]
     found = interval(wide.sub(wide[base], axis=0).melt().groupby(by, sort=False)["value"], tests)
-    return found.assign(seen=found["mean"].abs() > found["half"])
+    agree = found["half"] < 1e-9  # to rounding
+    return found.assign(seen=(found["mean"].abs() > found["half"]) & ~agree)
 
 
 def interval(groups, tests: int = 1) -> pd.DataFrame:
