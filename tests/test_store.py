@@ -221,7 +221,8 @@ def test_a_published_file_that_lacks_a_line_is_noticed(result, store):
 
 
 @pytest.mark.parametrize(
-    "change", ({"loss": "hinge"}, {"momentum": 0.9}, {"seed": None}, {"batch_size": "4"})
+    "change",
+    ({"loss": "hinge"}, {"momentum": 0.9}, {"seed": None}, {"batch_size": "4"}, {"references": ["blur"]}),
 )
 def test_a_record_of_an_unknown_run_is_left_out_by_name(change, result, store, monkeypatch):
     """As another version of the package may write it: one record more, and the rest stays usable."""
@@ -244,6 +245,16 @@ def test_a_record_of_an_unknown_run_is_left_out_by_name(change, result, store, m
     with pytest.warns(UserWarning):
         assert store.publish("grid", [result.run], drop=True)[1] == 1
     assert store.records() == [record]
+
+
+@pytest.mark.parametrize("change", ({"key": None}, {"run": []}))
+def test_a_record_without_key_or_run_is_left_out_by_name(change, result, store):
+    record = store.save(result)
+    strange, file = record | change, store.runs / "0123456789abcdef.json"
+    for one in (strange, {name: value for name, value in strange.items() if name not in change}):
+        file.write_text(json.dumps({"sha256": sha256_of(one), "record": one}))
+        with pytest.warns(UserWarning, match=f"{file} is damaged"):
+            assert store.records() == [record]
 
 
 def test_a_damaged_publication_is_not_replaced(result, store):
@@ -334,6 +345,19 @@ def test_interrupted_write_leaves_nothing(tmp_path):
         write_atomically(path, interrupted)
     assert [p.name for p in path.parent.iterdir()] == ["file"]
     assert path.read_bytes() == b"whole"
+
+
+def test_interrupted_just_after_the_move_it_says_so(tmp_path, monkeypatch):
+    """And not that the scratch file, which took its name, is missing."""
+
+    def move(*paths):
+        os.rename(*paths)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", move)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "file", lambda file: file.write(b"whole"))
+    assert (tmp_path / "file").read_bytes() == b"whole"
 
 
 def test_record_is_written_after_its_logits(result, store, monkeypatch):

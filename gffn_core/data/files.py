@@ -30,7 +30,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             os.chmod(scratch, 0o644)  # mkstemp's files are private
             os.replace(scratch, path)
         except BaseException:
-            os.unlink(scratch)
+            with contextlib.suppress(FileNotFoundError):  # Ctrl-C just after the move
+                os.unlink(scratch)
             raise
 
 

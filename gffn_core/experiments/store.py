@@ -221,7 +221,7 @@ def _run_of(record):
         run = Run.of(record["run"])
         hash(run)
         return run
-    except (TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         return error
 
 
@@ -283,6 +283,8 @@ def _head_of(line):
 def _readable(record):
     if record["format"] != FORMAT:
         raise ValueError(f"its format is {record['format']}, this version reads {FORMAT}")
+    if not isinstance(record["key"], str) or not isinstance(record["run"], dict):
+        raise ValueError("its key or its run is of another kind")
     return record
 
 
