@@ -52,10 +52,16 @@ def notebook(source: Path) -> nbformat.NotebookNode:
 
 
 def execute(source: Path, target: Path, parameters: dict | None = None) -> None:
-    """Run a source from its own folder and write the notebook with its outputs to ``target``."""
+    """Run a source from its own folder and write the notebook with its outputs to ``target``.
+
+    ValueError for a parameter that it lacks.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / target.name
         nbformat.write(notebook(source), path)
+        known = papermill.inspect_notebook(path) if parameters else {}
+        if unknown := {*(parameters or ())} - {*known}:
+            raise ValueError(f"it has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}")
         done = papermill.execute_notebook(
             path,
             path,
@@ -96,7 +102,7 @@ def write_readme_figure(intro: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sources", nargs="*", type=Path, default=SOURCES)
+    parser.add_argument("sources", nargs="*", type=_source, default=SOURCES)
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: beside the source")
     args = parser.parse_args()
@@ -109,7 +115,7 @@ def main() -> None:
         started = time.perf_counter()
         try:
             execute(source, target, parameters)
-        except papermill.PapermillExecutionError as error:
+        except (papermill.PapermillExecutionError, ValueError) as error:
             sys.exit(f"{source.name} failed, {target} is unchanged:\n{error}")
         if args.output is None:
             where = provenance(torch.device("cpu"), time.perf_counter() - started)
@@ -118,8 +124,17 @@ def main() -> None:
             write_readme_figure(target)
 
 
+def _source(text):
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text} is not there")
+    return Path(text)
+
+
 def _value(text):
-    """True, 3 or None from the command line as such, anything else as a string."""
+    """True, 3 or None from the command line as such, also as true or null; anything else as a string."""
+    words = {"true": True, "yes": True, "false": False, "no": False, "none": None, "null": None}
+    if text.lower() in words:
+        return words[text.lower()]
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -217,6 +217,22 @@ def test_failing_notebook_leaves_the_old_one(tmp_path):
     assert target.read_text() == "old"
 
 
+def test_parameters_are_those_of_the_notebook_and_false_is_false(tmp_path):
+    source, target = tmp_path / "chapter.py", tmp_path / "chapter.ipynb"
+    source.write_text('# %% tags=["parameters"]\nTRAIN_MISSING = True\n')
+    with pytest.raises(ValueError, match="no parameter TRAIN_MISING; it has TRAIN_MISSING"):
+        execute.execute(source, target, {"TRAIN_MISING": False})
+    found = [execute._value(text) for text in ("false", "No", "none", "null", "True", "3", "digits")]
+    assert found == [False, False, None, None, True, 3, "digits"]
+
+
+def test_a_source_that_is_not_there_is_one_message(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["execute.py", "notebooks/nothing.py"])
+    with pytest.raises(SystemExit):
+        execute.main()
+    assert capsys.readouterr().err.endswith("error: argument sources: notebooks/nothing.py is not there\n")
+
+
 def test_executing_all_records_one_code_version_and_changes_only_notebooks(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     sources = [tmp_path / "notebooks/b.py", tmp_path / "notebooks/a.py"]
