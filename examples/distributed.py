@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gffn_core import metrics
 from gffn_core.data.datasets import DATASETS, load_dataset
-from gffn_core.data.files import write_atomically
+from gffn_core.data.files import check_writable, write_atomically
 from gffn_core.evaluation.standard import predict
 from gffn_core.losses import JointCrossEntropyLoss
 from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
@@ -97,6 +97,8 @@ def main():
         data = load_dataset(args.dataset, source="cache")
         if run.batch_size > len(data.train_x):
             raise ValueError(f"--batch-size {run.batch_size} exceeds the {len(data.train_x)} images")
+        for path in filter(None, (args.json, args.weights)):
+            check_writable(path.parent)  # not after training
     except (ValueError, OSError) as error:
         parser.error(str(error))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from gffn_core.data.files import write_atomically
+from gffn_core.data.files import check_writable, write_atomically
 from gffn_core.losses import joint_nll
 from gffn_core.model import ConvNet
 from gffn_core.training.provenance import provenance
@@ -75,6 +75,11 @@ def main():
         parser.error(
             f"--micro-batch {args.micro_batch} must be at least 1 and at most --batch-size {args.batch_size}"
         )
+    if args.json:
+        try:
+            check_writable(args.json.parent)  # not after all has been measured
+        except OSError as error:
+            parser.error(str(error))
     torch.set_num_threads(1)
     started = time.perf_counter()
     found = compare(args.batch_size, args.micro_batch)

@@ -66,6 +66,8 @@ def test_one_process_needs_no_launcher(digits, monkeypatch, capsys, tmp_path):
         (["--epochs", "0"], "epochs=0 must be positive"),
         (["--normalisation", "none"], "invalid choice: 'none'"),
         (["--dataset", "mnist"], "run `gffn data mnist`"),
+        (["--json", "/proc/none/found.json"], "'/proc/none'"),
+        (["--weights", "/proc/none/found.pt"], "'/proc/none'"),
     ),
 )
 def test_wrong_options_are_named(options, message, monkeypatch, capsys, tmp_path):
@@ -93,10 +95,20 @@ def test_micro_batches_have_the_gradient_of_the_whole_batch(monkeypatch, capsys,
     assert all(found[way]["seconds"] > 0 for way in ("whole", "micro-batches"))
 
 
-def test_micro_batches_larger_than_the_batch_are_refused(monkeypatch, capsys):
-    with pytest.raises(SystemExit):
-        run_here(["--batch-size", 4, "--micro-batch", 8], monkeypatch, MICRO_BATCHES)
-    assert "--micro-batch 8 must be at least 1 and at most --batch-size 4" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "options, message",
+    (
+        (
+            ["--batch-size", 4, "--micro-batch", 8],
+            "--micro-batch 8 must be at least 1 and at most --batch-size 4",
+        ),
+        (["--json", "/proc/none/found.json"], "'/proc/none'"),
+    ),
+)
+def test_micro_batches_refuse_wrong_options_at_once(options, message, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_here(options, monkeypatch, MICRO_BATCHES)
+    assert stopped.value.code == 2 and message in capsys.readouterr().err
 
 
 OWN_DATA = EXAMPLE.with_name("own_data.py")
