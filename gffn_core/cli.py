@@ -161,9 +161,10 @@ def _sweep(args):
         raise ValueError("--results '' names no folder")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     runs = _runs(args)
+    store = Store(args.results)
     trained = sweep.sweep(
         runs,
-        Store(args.results),
+        store,
         device=args.device,
         root=args.root,
         workers=args.workers,
@@ -172,7 +173,10 @@ def _sweep(args):
         engine=args.engine,
         address=args.address,
     )
-    print(f"{args.profile}: trained {trained}, {len(runs) - trained} were in the store")
+    precisions = Counter(r["provenance"].get("precision", "float32") for r in store.select(runs).values())
+    del precisions[args.precision]
+    others = "".join(f", {count} of them in {name}" for name, count in precisions.items())
+    print(f"{args.profile}: trained {trained}, {len(runs) - trained} were in the store{others}")
 
 
 @_command("say which runs the store holds", "it only reads", *_GRID, _RESULTS)

@@ -533,6 +533,8 @@ def test_sweep_status_publish(small, store, capsys):
     assert {record["provenance"]["precision"] for record in store.records()} == {"float32"}
     path = store.published / "small.jsonl.gz"
     assert lines[6].startswith("2 records, ") and lines[6].endswith(str(path)) and path.exists()
+    assert main(["sweep", *where, "--precision", "bfloat16"]) == 0
+    assert capsys.readouterr().out == "small: trained 0, 2 were in the store, 2 of them in float32\n"
 
 
 @pytest.mark.parametrize(
