@@ -148,6 +148,13 @@ def test_coverage_tells_a_partial_grid_from_a_whole_one(records):
     assert words.coverage(records[:5], PROFILE.runs(), "small").startswith("5 of the 12 runs")
 
 
+def test_a_chapter_is_refused_without_one_of_the_losses(monkeypatch, tmp_path):
+    joint = lambda runs, *where, **how: {run: {} for run in runs if run.loss == "joint"}
+    monkeypatch.setattr(chapter.sweep, "results", joint)
+    with pytest.raises(ValueError, match="loss conditional.*`gffn sweep digits --losses conditional`"):
+        chapter.open_chapter("digits", tmp_path)
+
+
 def test_pair_near_takes_the_nearest_batch_on_a_log_scale(records):
     for wanted, found in ((2048, 256), (4, 64), (127, 64), (129, 256)):
         pair = chapter.pair_near(records, "digits_0_4", wanted)

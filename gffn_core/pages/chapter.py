@@ -120,10 +120,17 @@ def open_chapter(
     """Read the runs of a profile, or train them (see ``sweep.results``), and say which are shown.
 
     datasets: only those of the profile that are among these. announce: False for a page that says it itself.
+    ValueError where no run of one of the profile's losses is there, as chapters compare them.
     """
     store, grid = Store(results), profiles.profile(profile)
     runs = grid.runs([name for name in grid.datasets if datasets is None or name in datasets])
     records = sweep.results(runs, store, train_missing=train_missing, device=device, root=root)
+    if missing := {run.loss for run in runs} - {run.loss for run in records}:
+        loss = ", ".join(sorted(missing))
+        raise ValueError(
+            f"{results} holds no run of {profile!r} with loss {loss}, and a chapter compares losses; "
+            f"`gffn sweep {profile} --losses {loss.replace(',', '')}` trains them"
+        )
     chapter = Chapter(profile, store, runs, list(records.values()))
     if announce:
         runs = f"<details><summary>runs</summary>{words.escape(chapter.basis)}</details>"
