@@ -120,10 +120,13 @@ def fit_temperature(logits, target) -> float:
     """The T in [0.01, 100] at which softmax(logits / T) has the lowest NLL (Guo et al., 2017).
 
     ``logits (N, K)``, ``target (N,)`` indices, of validation data. The NLL is convex in 1 / T, so
-    bisection on its slope finds the minimum; without one (all examples correct, say) T is a bound.
+    bisection on its slope finds the minimum; without one (all examples correct, say) T is a bound, or 1
+    where no T changes anything, as of each example all logits are equal.
     """
     logits, target = _scores(logits, target)
     _check_logits(logits)
+    if (logits == logits[:, :1]).all():
+        return 1.0
     own = logits.gather(-1, target[:, None]).mean()
     low, high = math.log(0.01), math.log(100)
     while high - low > 1e-9:

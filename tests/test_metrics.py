@@ -352,6 +352,7 @@ def test_temperature_in_closed_form():
     close(metrics.fit_temperature(logits, [0, 0, 0, 1]), 2 / math.log(3), 1e-8)
     close(metrics.fit_temperature(logits, [0, 0, 0, 0]), 0.01, 1e-8)
     close(metrics.fit_temperature(logits, [1, 1, 1, 1]), 100, 1e-8)
+    assert metrics.fit_temperature(torch.zeros(4, 2), [0, 0, 0, 1]) == 1  # which changes nothing
 
 
 def test_risk_by_hand():
