@@ -239,7 +239,7 @@ def test_own_data_names_a_contender_that_always_diverged(own_data, mine, monkeyp
         (["mine.npz", "--unfamiliar", "others"], "others is not there, or neither"),
         (["mine.npz", "--batch-size", "16", "--epochs", "0"], "epochs=0 must be"),
         (["mine.npz", "--out", "nets.txt"], "nets.txt: the file's name must end in .csv or .parquet"),
-        (["mine/train/dark"], "class folder in"),
+        (["mine/train/dark"], "dark holds no folder of a class"),
         (["mine", "--results", "mine/found"], "mine, whose folders are classes; name another"),
     ),
 )

@@ -109,7 +109,9 @@ def read_folder(
             raise ValueError(f"{file} cannot be read as an image ({error}); convert or remove it") from error
 
     folder = import_torchvision().datasets.folder
-    classes = classes or [name for name in folder.find_classes(path)[0] if not name.startswith(".")]
+    classes = classes or sorted(one.name for one in path.iterdir() if one.is_dir() and one.name[0] != ".")
+    if not classes:
+        raise FileNotFoundError(f"{path} holds no folder of a class; put each class's images into its own")
     numbers = {name: number for number, name in enumerate(classes)}
     samples = folder.make_dataset(path, numbers, folder.IMG_EXTENSIONS)
     images, labels = zip(*((square(file), label) for file, label in samples))
