@@ -55,15 +55,16 @@ def stops(nets: pd.DataFrame, net: str, way: str) -> pd.Series:
 
 
 def lead_table(nets: pd.DataFrame, ways: Mapping[str, str]) -> str:
-    """By title the way of a row: ``leads``, and at which epochs the nets stop, as a Markdown table."""
+    """By title the way of a row: ``leads``, and at which epochs both nets stop, as a Markdown table."""
     found = leads(nets, ways.values())
     return words.markdown_table(
-        ["beside", "accuracy gained", "NLL after T saved", *(f"{net} stops" for net in LOOKS)],
+        ["beside", "accuracy gained", "NLL after T saved", f"epoch of stopping, {' / '.join(LOOKS)}"],
         [
             [
                 title,
                 *(words.with_interval(found[way][metric]) for metric in PANELS),
-                *("{first} to {last} of {budget}".format_map(stops(nets, net, way)) for net in LOOKS),
+                " / ".join("{first}–{last}".format_map(stops(nets, net, way)) for net in LOOKS)
+                + f" of {stops(nets, STANDARD, way)['budget']}",
             ]
             for title, way in ways.items()
         ],
