@@ -29,14 +29,13 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from gffn_core.experiments import tables
-from gffn_core.pages import figures, publish, words
+from gffn_core.pages import claims, figures, publish, words
 from gffn_core.pages.chapter import open_chapter, pair_near
 from gffn_core.training import course
 from gffn_core.verdicts import intervals, rules, values
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
-early, long = chapter.early, chapter.long
-pairs, titles = chapter.pairs, chapter.titles
+long, titles = chapter.long, chapter.titles
 COLUMNS = {
     "test_accuracy": "accuracy",
     "ece": "ECE",
@@ -103,30 +102,17 @@ display(Markdown(said))
 # many images.
 
 # %% tags=["hide-input"]
-CUTS = {
-    "ece": "10 of equal width",
-    "ece_uniform15": "15 of equal width",
-    "ece_quantile10": "10 of equal mass",
-}
-cut = tables.by_stopping(chapter.table, CUTS).xs("long", level="scheme")
-signs = pd.DataFrame(
-    {
-        name: tables.paired_difference(long, name).set_index(["title", "batch_size"])["mean"] > 0
-        for name in CUTS
-    }
-)
+CUT = {"ece": "10 of equal width", "ece_uniform15": "15 of equal width", "ece_quantile10": "10 of equal mass"}
+means = tables.by_stopping(chapter.table, CUT).xs("long", level="scheme")
+signs = pd.DataFrame({name: tables.paired_difference(long, name)["mean"] > 0 for name in CUT})
 agree = (signs.nunique(axis=1) == 1).sum()
-said = (
-    f"All three say the same in {agree} of {len(signs)} cells: "
-    + "; ".join(
-        f"{label} {cut[name]['conditional']:.3f} and {cut[name]['joint']:.3f}" for name, label in CUTS.items()
-    )
-    + " (standard and joint, means over all cells)."
+said = f"All three say the same in {agree} of {len(signs)} cells: " + "; ".join(
+    f"{label} {means[name]['conditional']:.3f} and {means[name]['joint']:.3f}" for name, label in CUT.items()
 )
 if PROFILE == "cpu":
     assert agree == len(signs)
     said = f"**No.** {said}"
-display(Markdown(said))
+display(Markdown(f"{said} (standard and joint, means over all cells)."))
 
 # %% [markdown]
 # ## In which direction do they err?
@@ -143,23 +129,19 @@ chapter.by_batch_size(
     caption="Above zero a net is more sure than right. Both are; on MNIST joint nets are too modest at the"
     " ends.",
 )
-over = {
+sure = {
     loss: chapter.by_dataset(lambda rows: rules.effect(values.net(rows, "overconfidence", loss)))
     for loss in values.NETS
 }
-said = "Mean confidence minus accuracy, mean over batch sizes: " + "; ".join(
-    f"{titles[name]} {over['conditional']['mean'][name]:+.3f} conditional, {over['joint']['mean'][name]:+.3f}"
-    " joint"
-    for name in titles
+standard, joint = sure.values()
+said = "Standard and joint, mean over batch sizes: " + "; ".join(
+    f"{standard['mean'][name]:+.3f} and {joint['mean'][name]:+.3f} on {titles[name]}" for name in titles
 )
 if PROFILE == "cpu":
-    assert (over["conditional"]["low"] > 0).all() and (over["joint"].drop("mnist")["low"] > 0).all()
-    assert over["joint"]["high"]["mnist"] < 0
-    of_size = (
-        long.query("dataset == 'mnist' and loss == 'joint'").groupby("batch_size")["overconfidence"].mean()
-    )
-    assert of_size.iloc[[0, -1]].max() < 0  # as the caption says
-    assert (over["joint"]["mean"] < over["conditional"]["mean"]).all()
+    assert (standard["low"] > 0).all() and (joint.drop("mnist")["low"] > 0).all()
+    assert (joint["mean"] < standard["mean"]).all() and joint["high"]["mnist"] < 0
+    by_size = long.query("dataset == 'mnist' and loss == 'joint'").groupby("batch_size")["overconfidence"]
+    assert by_size.mean().iloc[[0, -1]].max() < 0  # as the caption says
     said = (
         "**Both promise too much, the joint net half as much; on MNIST, where there is little to hold down,"
         f" it promises too little.** {said}"
@@ -169,38 +151,28 @@ display(Markdown(f"{said}."))
 # %% [markdown]
 # ## Which predictions are wrong about themselves?
 #
-# A **reliability diagram** shows the error bin by bin. Bars are the accuracy of the images in a bin, with its
-# 95 % interval (Wilson); the short thick line is their mean confidence. A calibrated bar ends at that line.
-# Below stand the share and the number of images. Thesis figure 5.5. **Before you look:** are the sure answers
-# wrong about themselves, or the unsure ones?
+# A **reliability diagram** shows the error bin by bin (thesis figures 5.5 and 5.4). Bars are the accuracy of
+# the images in a bin, with its 95 % interval (Wilson); the short thick line is their mean confidence. A
+# calibrated bar ends at that line. Below stand the share and the number of images. **Before you look:** are
+# the sure answers wrong about themselves, or the unsure ones?
 
 
 # %% tags=["hide-input"]
-def top_share(record):
-    """Of the images, those in the bin of the highest confidence."""
-    count = record["evaluations"]["long"]["calibration"]["uniform10"]["count"]
-    return count[-1] / sum(count)
-
-
 def show_reliability(dataset, batch_size, caption):
+    """The diagrams of a pair; the bins in which its nets have images."""
     pair = pair_near(chapter.records, dataset, batch_size)
-    run = pair[0]["run"]
+    run, title = pair[0]["run"], pair[0]["data"]["title"]
     publish.show(
         figures.reliability(pair),
         name=f"reliability-{run['dataset']}-{run['batch_size']}".replace("_", "-"),
         data=tables.bins(pair),
-        alt=f"Reliability diagrams of {pair[0]['data']['title']} at batch size {run['batch_size']}. "
-        + "; ".join(
-            f"{tables.net(r['run']['loss'])} net: ECE {r['evaluations']['long']['ece']['uniform10']:.3f},"
-            f" accuracy {r['evaluations']['long']['test_accuracy']:.3f},"
-            f" {words.percent(top_share(r), 0)} of the images in the top bin"
-            for r in pair
-        )
-        + ".",
-        caption=f"{caption} {pair[0]['data']['title']}, batch size {run['batch_size']}, trained long.",
+        alt=f"Reliability diagrams of {title} at batch size {run['batch_size']}: {words.diagrams(pair)}",
+        caption=f"{caption} {title}, batch size {run['batch_size']}, trained long.",
         basis=words.basis(pair, PROFILE),
     )
-    return pair
+    bins = tables.bins(pair).query("count > 0").reset_index(drop=True)
+    share = bins["count"] / bins.groupby("loss")["count"].transform("sum")
+    return bins.assign(share=share, gap=bins["confidence"] - bins["accuracy"])
 
 
 hard = show_reliability(
@@ -208,37 +180,25 @@ hard = show_reliability(
     2048,
     "Bars end below their lines. In the joint net the top bar is closer, and holds fewer images.",
 )
-top = {}
-for record in hard:
-    bins = tables.bins([record])
-    bins = bins[bins["count"] > 0]
-    gap = bins["confidence"] - bins["accuracy"]
-    share = bins["count"] / bins["count"].sum()
-    top[record["run"]["loss"]] = {
-        "share": share.iloc[-1],
-        "gap": gap.iloc[-1],
-        "part": (share * gap.abs()).iloc[-1] / (share * gap.abs()).sum(),
-        "worst": bins["low"][gap.idxmax()],
-    }
+top = hard.groupby("loss").last()
+part = (hard["share"] * hard["gap"].abs()).groupby(hard["loss"]).agg(lambda gaps: gaps.iloc[-1] / gaps.sum())
 said = "In the bin of the highest confidence " + " and ".join(
     f"the {tables.net(loss)} net has {words.percent(one['share'], 0)} of its images and misses by"
-    f" {100 * one['gap']:.0f} points ({words.percent(one['part'], 0)} of its ECE)"
-    for loss, one in top.items()
+    f" {100 * one['gap']:.0f} points ({words.percent(part[loss], 0)} of its ECE)"
+    for loss, one in top.iterrows()
 )
 if PROFILE == "cpu":
-    assert all(0.75 < one["worst"] < 0.85 for one in top.values())
-    assert top["joint"]["share"] < top["conditional"]["share"] - 0.1
-    assert top["joint"]["gap"] < top["conditional"]["gap"] / 1.5 and top["conditional"]["part"] > 0.5
+    assert (hard["gap"] > 0).mean() > 0.8
+    assert hard["low"][hard.groupby("loss")["gap"].idxmax()].between(0.75, 0.85).all()
+    assert top["share"]["joint"] < top["share"]["conditional"] - 0.1 and part["conditional"] > 0.5
+    assert top["gap"]["joint"] < top["gap"]["conditional"] / 1.5
     said = f"**Nearly all, worst those at 0.8 to 0.9; but what counts is the top bin.** {said}"
 display(Markdown(f"{said}."))
 
-# %% [markdown]
-# On an easy data set there is little to judge. Thesis figure 5.4:
-
 # %% tags=["hide-input"]
-easy = show_reliability("mnist", 128, "Nearly all predictions are sure, and right.")
+easy = show_reliability("mnist", 128, "On an easy data set nearly all predictions are sure, and right.")
 if PROFILE == "cpu":
-    assert min(map(top_share, easy)) > 0.95
+    assert easy.groupby("loss")["share"].last().min() > 0.95
 
 # %% [markdown]
 # ## When does it come about?
@@ -269,55 +229,42 @@ publish.show(
 )
 
 # %% tags=["hide-input"]
-STAGES = {"below 90 %": (0, 0.9), "90 to 99 %": (0.9, course.FITTED), "99 % and above": (course.FITTED, 1.01)}
-epochs = pd.DataFrame(
-    {
-        "dataset": r["run"]["dataset"],
-        "loss": r["run"]["loss"],
-        "stage": next(stage for stage, (low, high) in STAGES.items() if low <= fit < high),
-        "error": error,
-    }
-    for r in chapter.records
-    for fit, error in zip(r["curves"]["train_accuracy"], signed_error(r))
+STAGES = ["below 90 %", "90 to 99 %", "99 % and above"]
+edges = [0, 0.9, course.FITTED, 1.01]
+epochs = pd.concat(
+    pd.DataFrame(
+        {key: record["run"][key] for key in ("dataset", "loss")}
+        | {
+            "stage": pd.cut(record["curves"]["train_accuracy"], edges, right=False, labels=STAGES),
+            "error": signed_error(record),
+        }
+    )
+    for record in chapter.records
 )
-by_stage = epochs.groupby(["dataset", "stage", "loss"])["error"].mean().unstack()
-crossed = {
-    r["run"]["loss"]: 1 + next((i for i, e in enumerate(signed_error(r)) if e > 0), len(signed_error(r)))
-    for r in pair
-}
-early_at = {r["run"]["loss"]: r["evaluations"]["early"]["epoch"] for r in pair}
+by_stage = epochs.groupby(["dataset", "stage", "loss"], observed=False)["error"].mean().unstack()
+rows = [
+    [title, *("{:+.3f}, {:+.3f}".format(*means) for means in by_stage.loc[name, [*values.NETS]].to_numpy())]
+    for name, title in titles.items()
+]
+table = (
+    words.markdown_table(["standard, joint", *STAGES], rows).replace("+nan, +nan", "-")
+    + "\n\nMean of confidence minus accuracy on validation images."
+)
+crossed = [1 + next((i for i, e in enumerate(signed_error(r)) if e > 0), len(signed_error(r))) for r in pair]
+early_at = [record["evaluations"]["early"]["epoch"] for record in pair]
 said = "Here they cross zero in epochs " + " and ".join(
-    f"{crossed[loss]} ({tables.net(loss)}; early point {early_at[loss]})" for loss in crossed
+    f"{epoch} ({tables.net(record['run']['loss'])}; early point {point})"
+    for record, epoch, point in zip(pair, crossed, early_at)
 )
 if PROFILE == "cpu":
-    assert (
-        crossed["conditional"] < early_at["conditional"] / 2
-        and abs(crossed["joint"] - early_at["joint"]) <= 3
-    )
+    assert crossed[0] < early_at[0] / 2 and abs(crossed[1] - early_at[1]) <= 3
     assert (by_stage["joint"] < by_stage["conditional"]).all()
     assert (by_stage["joint"].xs("below 90 %", level="stage") < 0.01).all()
-    said = f"**The standard net long before its early point, the joint net about at it.** {said}"
-display(
-    Markdown(
-        f"{said}. Over all runs and epochs, by running training accuracy:\n\n"
-        + words.markdown_table(
-            ["standard, joint", *STAGES],
-            [
-                [
-                    titles[name],
-                    *(
-                        "{:+.3f}, {:+.3f}".format(*by_stage.loc[name, stage][[*values.NETS]])
-                        if (name, stage) in by_stage.index
-                        else "-"
-                        for stage in STAGES
-                    ),
-                ]
-                for name in titles
-            ],
-        )
-        + "\n\nMean of confidence minus accuracy on validation images."
+    said = (
+        f"**The standard net long before its early point, the joint net about at it.** {said}. At every stage"
+        " of training the joint net promises less, on every data set"
     )
-)
+display(Markdown(f"{said}.\n\n{words.folded('all runs, by running training accuracy', table)}"))
 
 # %% [markdown]
 # **Why:** every training image that is classified correctly still lowers the loss when its logits grow, and
@@ -326,64 +273,56 @@ display(
 #
 # ## Would stopping early, or a temperature, do as well?
 #
-# A practitioner has two remedies that cost nothing. One is to stop early; the thesis leaves such nets out of
-# its comparison, because their values "seem to be strictly worse". The other is to divide the logits
-# by one number, the *temperature* $T$, fitted on validation images {cite:p}`guo2017`; it changes no
-# prediction. The negative log-likelihood then falls into two parts: what the temperature mends is
-# **miscalibration**, what is left is **refinement**, how well the net sorts its inputs at all
-# {cite:p}`berta2025`. **Before you look:** which of the three, the loss, the stopping or the temperature,
-# lowers the ECE most?
+# Two remedies cost nothing. One is to stop early; the thesis leaves such nets out of its comparison, because
+# their values "seem to be strictly worse". The other is to divide the logits by one number, the *temperature*
+# $T$, fitted on validation images {cite:p}`guo2017`; it changes no prediction. The negative log-likelihood
+# then falls into two parts: what the temperature mends is **miscalibration**, what is left is **refinement**,
+# how well the net sorts its inputs at all {cite:p}`berta2025`. **Before you look:** which of the three, the
+# loss, the stopping or the temperature, lowers the ECE most?
 
 # %% tags=["hide-input"]
-best = {
-    name: by_stopping[name].max() if name == "test_accuracy" else by_stopping[name].min() for name in COLUMNS
-}
+best = by_stopping.min().where(by_stopping.columns != "test_accuracy", by_stopping.max())
 rows = [
     [f"{tables.net(loss)}, {scheme}"]
     + [f"**{row[name]:.3f}**" if row[name] == best[name] else f"{row[name]:.3f}" for name in COLUMNS]
     for (loss, scheme), row in by_stopping.iterrows()
 ]
-display(
-    Markdown(
-        words.markdown_table(["loss, trained", *COLUMNS.values()], rows)
-        + "\n\nTest images; means over seeds, batch sizes and data sets, each data set with equal weight;"
-        f" *T*: after temperature scaling. The best of each column is bold. {words.escape(chapter.basis)}"
-    )
-)
-
-# %% tags=["hide-input"]
 cheap = tables.remedies(chapter.table)
 stopped = chapter.by_dataset(
     lambda rows: rules.effect(
         intervals.minus(values.net(rows, "ece", "conditional", "early"), values.net(rows, "ece", "joint"))
     )
 )
-both = by_stopping.loc[("joint", "early")]
-adds_up = [label for name, label in COLUMNS.items() if both[name] == best[name]]
+adds_up = [label for name, label in COLUMNS.items() if by_stopping[name]["joint", "early"] == best[name]]
+scaled = by_stopping["scaled_ece"].xs("long", level="scheme")
 said = (
     f"A standard net that stops early has a lower ECE than the joint net trained long in {cheap.stopped} of"
-    f" {cheap.pairs} pairs, one with a temperature in {cheap.scaled}. Its ECE differs from the joint net's by"
-    " "
+    f" {cheap.pairs} pairs, one with a temperature in {cheap.scaled}. Stopped early, its ECE differs from the"
+    " joint net's by "
     + ", ".join(f"{words.with_interval(row)} ({titles[name]})" for name, row in stopped.iterrows())
-    + f". With a temperature for both nets trained long, the joint net has the"
-    f" lower NLL in {cheap.finer} of the pairs; the ECE is"
-    f" {by_stopping.loc[('joint', 'long'), 'scaled_ece']:.3f} joint,"
-    f" {by_stopping.loc[('conditional', 'long'), 'scaled_ece']:.3f} standard."
+    + ". With a temperature for both nets trained long, the joint net has the lower NLL in"
+    f" {cheap.finer} of the pairs; the ECE is {scaled['joint']:.3f} joint, {scaled['conditional']:.3f}"
+    " standard."
 )
 if PROFILE == "cpu":
-    scaled_ece = by_stopping["scaled_ece"]
     assert cheap[["stopped", "scaled", "finer"]].min() > cheap.pairs / 2
     assert (stopped["high"][["cifar10", "fashion_mnist"]] < 0).all()
     assert (stopped["high"][["mnist", "svhn"]] > 0).all() and (stopped["mean"] < 0.002).all()
-    assert scaled_ece["joint", "long"] > scaled_ece["conditional", "long"]
+    assert scaled["joint"] > scaled["conditional"]
     assert {"accuracy", "ECE", "NLL", COLUMNS["scaled_nll"]} <= set(adds_up)
     said = (
         "**A temperature lowers the ECE more than the loss does; stopping early does so on CIFAR-10 and"
-        f" Fashion-MNIST, and about as much on the other two.** {said} So what remains of the loss, once a"
-        " temperature is fitted, is a little refinement. **But the remedies add up: the joint net that stops"
-        f" early is best of the four in {', '.join(adds_up[:-1])} and {adds_up[-1]}.**"
+        " Fashion-MNIST, and about as much on the other two. But the remedies add up: the joint net that"
+        f" stops early is best of the four in {', '.join(adds_up[:-1])} and {adds_up[-1]}.** {said} So what"
+        " remains of the loss, once a temperature is fitted, is a little refinement."
     )
-display(Markdown(said))
+display(
+    Markdown(
+        words.markdown_table(["loss, trained", *COLUMNS.values()], rows)
+        + "\n\nTest images; means over seeds, batch sizes and data sets, each data set with equal weight;"
+        f" *T*: after temperature scaling. The best of each column is bold.\n\n{said}"
+    )
+)
 
 # %% tags=["hide-input"]
 chapter.by_batch_size(
@@ -399,6 +338,37 @@ chapter.by_batch_size(
 # **Why?** It is not shown here. One temperature stretches all confidences alike, so it mends an error of one
 # sign and size; what remains is not of that kind.
 #
+# **And other scores?** NLL and Brier score judge the whole predicted distribution at once: right answers, and
+# probabilities that fit. Do they follow the raw ECE or the scaled one?
+
+# %% tags=["hide-input"]
+scores = {name: label for name, label in COLUMNS.items() if name != "test_accuracy"} | {"brier": "Brier"}
+parts = {title: values.on(chapter.pairs, name) for name, title in titles.items()} | {
+    "**mean**": chapter.pairs
+}
+change = {
+    title: {score: rules.effect(values.gain(rows, score, "long")) for score in scores}
+    for title, rows in parts.items()
+}
+rows = [
+    [title, *(words.with_interval(one).replace(" [", "<br>[") for one in by_score.values())]
+    for title, by_score in change.items()
+]
+table = (
+    words.markdown_table(["data set", *scores.values()], rows)
+    + "\n\nMean over batch sizes with its 95 % interval (Student's t, seeds as the unit), test images, long"
+    " scheme; *T*: after temperature scaling of both nets. Refinement is the NLL after it, miscalibration"
+    " what it took away."
+)
+said = ""
+if PROFILE == "cpu":
+    mean = change["**mean**"]
+    assert all(mean[score]["high"] < 0 for score in scores if score != "scaled_ece")
+    assert mean["scaled_ece"]["low"] > 0
+    said = "**The raw one: on average the joint net is better by each but the ECE after scaling.**\n\n"
+display(Markdown(said + words.folded("joint minus standard; below zero is better", table)))
+
+# %% [markdown]
 # ## And if only the confidence's order counts?
 #
 # Calibration says whether a confidence can be believed; whether it can be *used* is another question. Let the
@@ -417,97 +387,52 @@ chapter.by_batch_size(
 
 
 def excess(rows):
-    """Beside the AURC that of a perfect order at the same accuracy, subtracted."""
-    rows = rows.copy()
-    for loss in values.NETS:
-        right = rows["test_accuracy", loss, "long"].astype(float)
-        least = 1 - right + right * np.log(right)
-        rows["excess", loss, "long"] = rows["aurc", loss, "long"] - least
+    """With an AURC from which that of a perfect order at the same accuracy is subtracted."""
+    rows, right = rows.copy(), rows["test_accuracy"].astype(float)
+    rows["aurc"] -= 1 - right + right * np.log(right)
     return rows
 
 
 sorts = chapter.by_dataset(lambda rows: rules.effect(values.lower(rows, "aurc")))
-beyond = chapter.by_dataset(lambda rows: rules.effect(values.lower(excess(rows), "excess")))
+beyond = chapter.by_dataset(lambda rows: rules.effect(values.lower(excess(rows), "aurc")))
+most = sorts["mean"].idxmax()
 said = "The joint loss lowers the AURC, mean over batch sizes, by " + "; ".join(
     f"{words.with_interval(row, 4)} on {titles[name]}" for name, row in sorts.iterrows()
 )
 if PROFILE == "cpu":
-    for found in (sorts, beyond):
-        assert (found.drop("cifar10")["low"] > 0).all() and found["low"]["cifar10"] < 0 < found["high"][
-            "cifar10"
-        ]
+    for one in (sorts, beyond):
+        assert (one.drop("cifar10")["low"] > 0).all() and one["low"]["cifar10"] < 0 < one["high"]["cifar10"]
     aurc = tables.paired_difference(long, "aurc").query("mean > 0")
     assert set(aurc["dataset"]) == {"cifar10"} and aurc["batch_size"].min() >= 128  # as the caption says
-    said = f"**The joint net sorts a little better on three sets of four.** {said}"
+    said = f"**The joint net sorts a little better on three sets of four, beyond its accuracy, too.** {said}"
 display(
     Markdown(
-        f"{said}.\n\n**Is that its accuracy?** The area counts every error. Of the {sorts['mean'].max():.4f}"
-        f" on {titles[sorts['mean'].idxmax()]}, {beyond['mean'][sorts['mean'].idxmax()]:.4f} remain when the"
-        " area of a perfect order with as many errors is subtracted from both."
+        f"{said}. The area counts every error: of the {sorts['mean'][most]:.4f} on {titles[most]},"
+        f" {beyond['mean'][most]:.4f} remain when the area of a perfect order with as many errors is"
+        " subtracted from both."
     )
 )
-
-# %% [markdown]
-# ## And by scores that judge everything at once?
-#
-# **Before you look:** the joint net is better on the raw ECE and worse on that after scaling. Which of them
-# will the others follow?
-#
-# NLL and Brier score judge the whole predicted distribution at once: right answers, and probabilities that
-# fit. What the joint loss changes in each, as joint minus standard, so that below zero is better:
-
-# %% tags=["hide-input"]
-uses = {
-    "ece": "ECE",
-    "scaled_ece": "ECE, T",
-    "nll": "NLL",
-    "scaled_nll": "refinement",
-    "miscalibration": "miscalibration",
-    "brier": "Brier",
-}
-
-
-def change(rows, metric):
-    """Joint minus standard."""
-    return words.with_interval(rules.effect(values.gain(rows, metric, "long"))).replace(" [", "<br>[")
-
-
-rows = [
-    [title, *(change(values.on(pairs, name), metric) for metric in uses)] for name, title in titles.items()
-]
-rows.append(["**mean**", *(change(pairs, metric) for metric in uses)])
-if PROFILE == "cpu":
-    for metric in ("nll", "scaled_nll", "brier"):
-        assert rules.effect(values.gain(pairs, metric, "long"))["high"] < 0
-    assert rules.effect(values.gain(pairs, "scaled_ece", "long"))["low"] > 0
-display(
-    Markdown(
-        words.markdown_table(["data set", *uses.values()], rows)
-        + "\n\nMean over batch sizes with its 95 % interval (Student's t, seeds as the unit), test"
-        " images, long scheme; *T*: after temperature scaling of both nets. Refinement is the NLL after it,"
-        " miscalibration what it took away."
-    )
-)
-if PROFILE == "cpu":
-    display(Markdown("**On average better by each of them; only the ECE after scaling is worse.**"))
 
 # %% [markdown]
 # ## The thesis and this chapter
 #
-# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it,
-# which is computed. The interval is corrected for the number of claims: a claim is *reproduced* where it
-# lies wholly inside what is claimed, *not reproduced* where it lies wholly outside, *inconclusive* where it
-# holds a boundary. [How a verdict comes about](verdicts.ipynb) gives the tests, the margin and the number of
-# seeds that would decide. Some nets have not fitted their training images; the number stands under a claim,
-# and B7 and B8 leave them out.
-
+# **Before you look:** how many of the thesis's statements on calibration hold here? Each is tested in our
+# words, and the verdict is computed from the runs above. The interval is corrected for the number of claims:
+# a claim is *reproduced* where it lies wholly inside what is claimed, *not reproduced* where it lies wholly
+# outside, *inconclusive* where it holds a boundary. [How a verdict comes about](verdicts.ipynb) gives the
+# tests, the margin and the number of seeds that would decide.
 # %% tags=["hide-input"]
-chapter.claims("calibration")
+ledger = chapter.ledger.query("chapter == 'calibration'")
+count = ledger.query("family == 'thesis'")["verdict"].value_counts()
+counted = ", ".join(f"{number} {verdict}" for verdict, number in count.items())
+table = words.folded("each claim, its test and its verdict", claims.markdown(ledger, "calibration"))
+display(Markdown(f"**Of {count.sum()} statements of the thesis: {counted}.**\n\n{table}"))
 
 # %% [markdown]
 # **Limits.** The ECE is a biased estimate that depends on the bins and is close to zero for any net with
-# nearly perfect accuracy. It judges the top prediction only. Cells with hollow markers have not fitted their
-# training data, and the thesis speaks of nets that have.
+# nearly perfect accuracy. It judges the top prediction only. The thesis speaks of nets that have fitted their
+# training images; some of ours have not (hollow markers; their number stands under a claim), and B7 and B8
+# leave them out.
 #
 # ## Exercises
 #
@@ -519,17 +444,7 @@ chapter.claims("calibration")
 # without accuracy is easy, which is why the two are reported side by side.
 # ```
 #
-# **2.** Why do deep nets trained with the conditional loss get over-confident late in training, and why could
-# the joint loss slow that down?
-#
-# ```{admonition} Solution
-# :class: dropdown
-# Once every training image is classified correctly, the likelihood still grows when all logits grow, so
-# confidence rises without accuracy. In the joint loss, growing logits make $\ln Z$ uneven over the batch, and
-# the KL term of (theory.12) charges for that.
-# ```
-#
-# **3.** With $n$ images in a bin, how large is the gap of a perfectly calibrated bin on average? Why does 15
+# **2.** With $n$ images in a bin, how large is the gap of a perfectly calibrated bin on average? Why does 15
 # instead of 10 bins raise the ECE?
 #
 # ```{admonition} Solution

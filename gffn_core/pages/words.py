@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from gffn_core.experiments.tables import SEEDS
+from gffn_core.experiments.tables import SEEDS, net
 from gffn_core.model import WIDTHS
 
 
@@ -45,6 +45,25 @@ def markdown_table(header: list[str], rows: Iterable[Iterable[str]]) -> str:
     """
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def folded(summary: str, text: str) -> str:
+    """Markdown that a click on ``summary`` opens."""
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
+def diagrams(records: Iterable[dict]) -> str:
+    """What ``figures.reliability`` shows of each record, for those who cannot see it."""
+    parts = []
+    for record in records:
+        found = record["evaluations"]["long"]
+        count = found["calibration"]["uniform10"]["count"]
+        parts.append(
+            f"{net(record['run']['loss'])} net: ECE {found['ece']['uniform10']:.3f},"
+            f" accuracy {found['test_accuracy']:.3f},"
+            f" {percent(count[-1] / sum(count), 0)} of the images in the top bin"
+        )
+    return "; ".join(parts) + "."
 
 
 def coverage(records: Iterable[dict], runs: list, profile: str) -> str:
