@@ -297,8 +297,8 @@ adds_up = [label for name, label in COLUMNS.items() if by_stopping[name]["joint"
 scaled = by_stopping["scaled_ece"].xs("long", level="scheme")
 said = (
     f"A standard net that stops early has a lower ECE than the joint net trained long in {cheap.stopped} of"
-    f" {cheap.pairs} pairs, one with a temperature in {cheap.scaled}. Stopped early, its ECE differs from the"
-    " joint net's by "
+    f" {cheap.pairs} pairs, one with a temperature in {cheap.scaled}. The ECE of the one that stops early"
+    " differs from the joint net's by "
     + ", ".join(f"{words.with_interval(row)} ({titles[name]})" for name, row in stopped.iterrows())
     + ". With a temperature for both nets trained long, the joint net has the lower NLL in"
     f" {cheap.finer} of the pairs; the ECE is {scaled['joint']:.3f} joint, {scaled['conditional']:.3f}"
