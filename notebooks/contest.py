@@ -162,9 +162,7 @@ table = words.markdown_table(
         for who in page.ORDER
     ],
 )
-display(
-    Markdown(f"<details><summary>what each tried, and what was chosen</summary>\n\n{table}\n\n</details>")
-)
+display(Markdown(words.folded("what each tried, and what was chosen", table)))
 
 # %% [markdown]
 # ## If everyone stops in time, does the loss matter?

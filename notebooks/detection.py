@@ -191,12 +191,13 @@ display(
         f"**No: fDBD does, {standard['fDBD']:.3f} against {standard['max_softmax']:.3f}, of a range from"
         f" {fails**2 / 2:.2f} (perfect) to {fails / 2:.2f} (random).** On the joint nets, too:"
         f" {through.loc['fDBD', 'joint']:.3f} against {through.loc['max_softmax', 'joint']:.3f}.\n\n"
-        "<details><summary>all scores</summary>\n\n"
-        + words.markdown_table(
-            ["AUGRC, mean over the sets", *map(tables.net, looks)],
-            [[readable(score), *(f"{one:.3f}" for one in row)] for score, row in through.iterrows()],
+        + words.folded(
+            "all scores",
+            words.markdown_table(
+                ["AUGRC, mean over the sets", *map(tables.net, looks)],
+                [[readable(score), *(f"{one:.3f}" for one in row)] for score, row in through.iterrows()],
+            ),
         )
-        + "\n\n</details>"
     )
 )
 
@@ -239,7 +240,7 @@ def rows_of(scores):
     )
 
 
-folded = f"<details><summary>beside them</summary>\n\n{rows_of(FOLDED)}\n\n</details>"
+folded = words.folded("beside them", rows_of(FOLDED))
 display(Markdown(f"{rows_of(SHOWN)}\n\n{folded}"))
 average = explanations.read(Store(RESULTS)).mean(axis=1)  # over the five sets, without each seed
 

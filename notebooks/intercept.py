@@ -12,6 +12,10 @@
 # This chapter takes the dilemma apart. What the batch decides is how many examples share one number, and that
 # number need not come from a batch at all. [The next chapter](any_batch.ipynb) asks whether that helps.
 #
+# **In short.** Conditional, joint and self-normalised loss are one formula, with an intercept for each
+# example, each batch or all data. On a small net the joint gradient of small batches is biased; the
+# self-normalised one is not, for some more noise.
+#
 # **After this chapter you can**
 #
 # - write the conditional, the joint and the self-normalised loss as one formula;
@@ -376,7 +380,8 @@ assert abs(bias.loc[1, "running"] - bias.loc[8, "joint"]) < 0.04
 assert abs(bias.loc[8, "too_small"] / bias.loc[8, "formula"] - 1) < 0.1
 display(
     Markdown(
-        f"**At $B = 8$ the joint gradient is still {words.percent(bias.loc[8, 'joint'], 0)} away, at 64"
+        f"**At $B = 8$ the joint gradient still has {words.percent(bias.loc[8, 'joint'], 0)} of the"
+        " conditional one's distance from the gradient of all data, at 64"
         f" {words.percent(bias.loc[64, 'joint'], 0)}; the self-normalised gradient, with $b$ at the"
         " $\\ln\\operatorname{mean} Z$ of all images, is right at any size.** The *value* of the joint"
         f" loss is closer: at $B = 8$ it holds {words.percent(kept[8], 0)} of the penalty of all data, about"
@@ -484,12 +489,12 @@ display(
 )
 
 # %% [markdown]
-# **Why.** A backward pass costs up to twice a forward pass, so one and two make three, one and four make
-# five: 1.67 times as much. (Here less: the first of two layers needs no gradient for its input. A second
-# forward pass with the weights known would make four, but it has to see the same dropout and the same
-# augmented images again.) Time need not follow arithmetic: on a CPU a small batch stays near the processor, a
-# large one goes through memory. The self-normalised loss costs three, and any number of micro-batches adds up
-# by `backward()` alone.
+# **Why.** A step is a forward pass and a backward one of up to twice the cost, 1 + 2 = 3; with two gradients
+# it is 1 + 2·2 = 5, 1.67 times as much. (Here less: the first of two layers needs no gradient for its input.
+# A second forward pass with the weights known would make four, but it has to see the same dropout and the
+# same augmented images again.) Time need not follow arithmetic: on a CPU a small batch stays near the
+# processor, a large one goes through memory. The self-normalised loss costs three, and any number of
+# micro-batches adds up by `backward()` alone.
 #
 # **Limits.** A batch norm sees each micro-batch by itself. Two gradients are kept instead of one.
 #

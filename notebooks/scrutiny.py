@@ -135,9 +135,9 @@ publish.show(
     data=rates[["dataset", "learning_rate", "seed", *MEASURES]],
     alt="Accuracy and NLL after a temperature of the standard net at twelve learning rates, on CIFAR-10 and"
     " Fashion-MNIST, all below those of the joint net.",
-    caption="Higher is better. At each of its twelve rates the standard net (blue) is worse than the joint net"
-    " with the setting that validation chose (orange). Mean and 95 % interval over six seeds; all stop at their lowest validation"
-    " NLL.",
+    caption="Higher is better. At each of its twelve rates the standard net (blue) is worse than the joint"
+    " net with the setting that validation chose (orange). Mean and 95 % interval over six seeds; all stop at"
+    " their lowest validation NLL.",
     basis=words.basis(store.select(profiles.profile("contest_checks").runs()).values(), "contest_checks"),
 )
 lead = {

@@ -133,7 +133,7 @@ def open_chapter(
         )
     chapter = Chapter(profile, store, runs, list(records.values()))
     if announce:
-        runs = f"<details><summary>runs</summary>{words.escape(chapter.basis)}</details>"
+        runs = words.folded("runs", words.escape(chapter.basis))
         display(Markdown(f"**Shown here:** {chapter.coverage}.\n\n{runs}"))
     return chapter
 

@@ -57,7 +57,7 @@ def predictions(table: pd.DataFrame) -> str:
         " *open*: the interval so corrected holds the boundary. Shown is the part that decides, or comes"
         " nearest to failing."
     )
-    return f"<details><summary>each prediction, and what came</summary>\n\n{text}\n\n{rule}\n\n</details>"
+    return words.folded("each prediction, and what came", f"{text}\n\n{rule}")
 
 
 def _table(first, rows, verdict="verdict"):

@@ -29,7 +29,7 @@ def _stack(figure, places, height):
     """Put the axes into one column, or two; the height in inches that these take."""
     ratios = next(iter(places.values())).get_gridspec().get_height_ratios()
     whole = len(set(ratios)) > 1 or any(len(place.rowspan) > 1 for place in places.values())
-    columns = 2 if len(places) > 1 and all(axis.get_aspect() == 1 for axis in places) else 1
+    columns = 2 if len(places) > 1 and all(map(_is_square, places)) else 1
     along = lambda place: (place.colspan.start if whole else 0, place.num1)
     order = sorted(places, key=lambda axis: along(places[axis]))
     heights = [height * sum(ratios[row] for row in places[axis].rowspan) / sum(ratios) for axis in order]
@@ -40,6 +40,10 @@ def _stack(figure, places, height):
         # Axes that shared their numbers with a neighbour may have lost it.
         axis.tick_params(labelleft=place.is_first_col(), labelbottom=True)
     return sum(heights)
+
+
+def _is_square(axis):
+    return axis.get_aspect() == 1 and 0.6 < axis.get_data_ratio() < 1.7
 
 
 def _fit(figure, legend):
