@@ -210,7 +210,8 @@ _MECHANISM = {
     ],
 }
 _CENTRED = [{"loss": "conditional"}, *_UNWEIGHTED, *_options("z_loss", weight=(0.005,))]
-# What ``choice.by_detection`` chose of ``references_tuning``, and what the predictions name beside it.
+# What ``choice.by_detection`` chose of ``references_tuning``, at first (of the joint loss weight 3, of outlier
+# exposure blur) with test images on the familiar side; and what the predictions name beside it.
 _REPAIRED = [
     {"loss": "conditional"},
     *_options("joint"),
@@ -220,6 +221,7 @@ _REPAIRED = [
     *_options("self_normalised", references=(_FOUR,)),
     *_options("outlier_exposure", references=("blur",), weight=(2.0,)),
     *_options("outlier_exposure", references=(_FOUR,)),
+    *_options("outlier_exposure", references=(_FOUR,), weight=(2.0,)),
     *_options("energy_margin", references=("blur",), weight=(0.03,)),
     *_options("labelled", references=("blur",)),
 ]
