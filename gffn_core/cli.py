@@ -67,7 +67,6 @@ _RESULTS = _option(
     metavar="DIR",
     help="the store (default: $GFFN_RESULTS, else results)",
 )
-_DROP = _option("--drop", action="store_true", help="also if published records or rows are lost by it")
 _ROOT = _option(
     "--root", type=Path, metavar="DIR", help="folder of the data (default: $GFFN_DATA, else the user's cache)"
 )
@@ -272,7 +271,7 @@ def _evaluate(args):
 
 
 def _publish_table(table, args, name):
-    """Write the published table anew; ValueError, without --drop, rather than lose rows that it has."""
+    """Write the published table; rows that it has and that were not measured now stay."""
     import pandas as pd
 
     from gffn_core.experiments import tables
@@ -282,15 +281,11 @@ def _publish_table(table, args, name):
             f"no net of profile {args.profile!r} is kept here; `gffn sweep {args.profile}` trains them"
         )
     path = Path(args.results) / "published" / f"{name}_{args.profile}.csv"
-    if path.exists() and not args.drop:
+    if path.exists():
         old = pd.read_csv(path)
         by = [column for column in old.select_dtypes(exclude="float") if column in table and column != "code"]
-        before, now = (set(map(tuple, one[by].fillna("").to_numpy())) for one in (old, table))
-        if lost := before - now:
-            raise ValueError(
-                f"{path} would lose {len(lost)} of its {len(old)} rows, which are not among those measured "
-                "now; --drop writes it without them"
-            )
+        before, now = (pd.MultiIndex.from_frame(one[by].fillna("")) for one in (old, table))
+        table = pd.concat([old[~before.isin(now)], table])
     tables.write(table.round(4), path)
     print(f"{path}: {len(table)} rows")
 
@@ -304,7 +299,6 @@ def _publish_table(table, args, name):
         action="store_true",
         help="the images to choose by, which nothing is reported on, and the nets' own scores alone",
     ),
-    _DROP,
     _RESULTS,
     _ROOT,
 )
@@ -327,7 +321,6 @@ _SCHEMES = (*course.SCHEMES, course.LOWEST_NLL)
     _option("--people", type=Path, metavar="FILE", help=".npy of people's answers to the test images"),
     _option("--schemes", nargs="+", choices=_SCHEMES, default=_SCHEMES, help="(default: all)"),
     _option("--recalibrate", action="store_true", help="by probmetrics, too, which has to be installed"),
-    _DROP,
     _RESULTS,
     _ROOT,
 )
@@ -403,7 +396,7 @@ def _bench(args):
     "write the profile's records to results/published",
     "the published file is replaced whole or not at all",
     _PROFILE,
-    _DROP,
+    _option("--drop", action="store_true", help="also if published records are lost by it"),
     _RESULTS,
 )
 def _publish(args):
