@@ -210,8 +210,8 @@ _MECHANISM = {
     ],
 }
 _CENTRED = [{"loss": "conditional"}, *_UNWEIGHTED, *_options("z_loss", weight=(0.005,))]
-# What ``choice.by_detection`` chose of ``references_tuning`` (at first, with test images on the familiar side,
-# weight 3 of the joint loss and blur for outlier exposure), and what the predictions name beside it.
+# What ``choice.by_detection`` chose of ``references_tuning`` (with test images on the familiar side at first:
+# weight 3 of the joint loss, and blur for outlier exposure), and what the predictions name beside it.
 _REPAIRED = [
     {"loss": "conditional"},
     *_options("joint"),
