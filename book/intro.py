@@ -161,8 +161,8 @@ assert rival["low"] < 0 < rival["mean"]
 found = pd.read_csv(chapter.store.root / "published/detection_references.csv").fillna({"setting": ""})
 found = choice.own_score(found).groupby(["loss", "setting", "set"])["auroc"].mean()
 found = found["joint"]
-without, beside = found[""], found["kl_weight 3.0, references blur+mixed+shuffled8+noise"]
-assert without["svhn"] < 0.5 and beside["svhn"] > 0.9 and beside["mnist"] < without["mnist"] - 0.1
+without, beside = found[""], found["references blur+mixed+shuffled8+noise"]
+assert without["svhn"] < 0.5 and beside["svhn"] > 0.88 and beside["mnist"] < without["mnist"] - 0.1
 display(
     Markdown(
         "- **The joint loss halves the calibration error, and on average costs no accuracy.** Trained long,"

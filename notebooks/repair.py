@@ -101,7 +101,8 @@ publish.show(
 # choose from: which references, and how much weight. What chooses are images that no result below is about:
 # crops of two photographs, images with random phases, coloured discs. The best mean AUROC wins, among
 # settings that lose at most a point of validation accuracy. CIFAR-10, the first 10,000 images, batch size
-# 128, two seeds.
+# 128, two seeds. (A first choice had test images on the familiar side, where validation images stand now, and
+# other nets; it took weight 3 for the joint loss and blur for outlier exposure. Both are in the figures.)
 
 # %% tags=["hide-input"]
 store = Store(RESULTS)
@@ -253,10 +254,9 @@ overall, by_loss = over_sets(MENDED, "standard"), over_sets(NONE, "standard")
 far_gain = over_sets(MENDED, NONE, FAR)
 rival, on_svhn = over_sets(MENDED, RIVAL), gained(RIVAL, MENDED, "svhn")
 assert overall["low"] > 0 and far_gain["low"] < 0 < far_gain["high"]
-assert rival["low"] > 0 and on_svhn["low"] > 0 and (means.loc[BLUR, FAR] > 0.78).all()
-assert (
-    means.loc[NONE, "svhn"] < 0.5 < 0.9 < means.loc[MENDED, "svhn"] and means.loc[MENDED, "shuffled"] > 0.95
-)
+assert rival["low"] > 0 and on_svhn["low"] < 0 < on_svhn["high"] and (means.loc[BLUR, FAR] > 0.78).all()
+assert means.loc[NONE, "svhn"] < 0.5 and means.loc[MENDED, "svhn"] > 0.88
+assert means.loc[MENDED, "shuffled"] > 0.95
 assert (
     means.loc[MENDED, ["mnist", "fashion_mnist"]] < means.loc[NONE, ["mnist", "fashion_mnist"]] - 0.15
 ).all()
@@ -278,9 +278,9 @@ display(
         " loss elsewhere. But the held-back"
         " images did not choose it.\n\nOver all five sets the net with four kinds gains"
         f" {with_interval(overall, 2)} on max softmax of the standard net, of"
-        f" which the joint loss without references already has {by_loss['mean']:.2f}. Outlier exposure, as"
-        f" the held-back images chose it, is ahead on SVHN, by {on_svhn['mean']:.2f}, and behind over all"
-        f" five, by {with_interval(rival, 2)}."
+        f" which the joint loss without references already has {by_loss['mean']:.2f}. Outlier exposure with"
+        f" the same references is not told from it on SVHN ({with_interval(on_svhn, 2)}) and behind over all"
+        f" five, by {with_interval(rival, 2)}. Weight 3 in place of 1 changes little (figure)."
     )
 )
 
@@ -295,13 +295,13 @@ span = {  # over seeds, of the weights of the four kinds
 wide = {weight: one["max"] - one["min"] for weight, one in span.items()}
 assert all(one["noise"] > 0.25 and one[["svhn", "shuffled"]].max() < 0.06 for one in wide.values())
 assert wide[10]["fashion_mnist"] > 0.5 and max(wide[w]["fashion_mnist"] for w in (1, 3)) < 0.3
-noise, heavy = span[3].loc["noise"], span[10].loc["fashion_mnist"]
+noise, heavy = span[1].loc["noise"], span[10].loc["fashion_mnist"]
 assert one_sided.drop("svhn").max() < 0.4 and two_sided.min() > 0.55 and two_sided.mean() > 0.8
 display(
     Markdown(
         "**Why?** A density ratio says nothing of inputs that are like neither the data nor the references:"
         " there a net extrapolates, each loss in its own way. Each seed does so, too, on noise"
-        f" ({noise['min']:.2f} to {noise['max']:.2f} with weight 3) and, most with weight 10, on the MNISTs"
+        f" ({noise['min']:.2f} to {noise['max']:.2f} with weight 1) and, most with weight 10, on the MNISTs"
         f" (Fashion-MNIST {heavy['min']:.2f} to {heavy['max']:.2f}). The energy margin shows the"
         f" extreme. It has {one_sided['svhn']:.2f} on SVHN and {one_sided['noise']:.2f} on noise, whose"
         " $\\ln Z$ is *higher* than that of the data. Whoever asks how far $\\ln p(x)$ lies from its mean, on"
@@ -368,8 +368,8 @@ publish.show(
     )
     + ".",
     caption="Every score of features finds more on nets that were trained with four kinds in the sum (filled"
-    " squares) than on the standard net. Outlier exposure with four kinds (filled triangles) stands at its"
-    " default weight, which is not the best of its three on the held-back images.",
+    " squares) than on the standard net; with the same four kinds and outlier exposure (filled triangles)"
+    " distances find less.",
     basis="The nets above.",
 )
 
