@@ -249,7 +249,7 @@ display(
     Markdown(
         "**On average the best is a standard net, with augmentation and dropout of .4: accuracy"
         f" {found[STANDARD, MORE][ACCURACY]['mean']:.3f}, NLL {found[STANDARD, MORE][NLL]['mean']:.3f};"
-        " beside them the loss has no lead.** The validation NLL prefers .4 to .2 for both losses. There"
+        " beside them the loss has no lead.** The validation NLL prefers .4 to .2, for ours by a hair. There"
         f" the standard net is {words.with_interval(final[ACCURACY])} ahead in accuracy and"
         f" {words.with_interval(final[NLL])} in NLL, and the self-normalised one has the lower ECE, by"
         f" {words.with_interval(ece)}. Dropout of .4 gains the standard net"
