@@ -65,10 +65,9 @@ nets = table.pivot(
 SIZES = nets.index.unique("batch_size")
 
 
-def beside(dataset, metric, loss, than=STANDARD):
-    """By batch size a metric of a loss's nets minus that of another's, and its interval over seeds."""
-    differences = nets.loc[dataset, (metric, loss)] - nets.loc[dataset, (metric, than)]
-    return tables.interval(differences.groupby(level="batch_size"))
+def beside(nets, metric, one, other):
+    """By batch size the mean of a metric of one net minus that of another, and its interval over seeds."""
+    return tables.interval((nets[metric, one] - nets[metric, other]).groupby(level="batch_size"))
 
 
 with plt.rc_context(style.STYLE):
@@ -76,7 +75,7 @@ with plt.rc_context(style.STYLE):
     for row, (dataset, title) in zip(axes, TITLES.items()):
         for axis, (metric, label) in zip(row, METRICS.items()):
             for loss, shift in zip((JOINT, OURS), style.side_by_side((JOINT, OURS)).values()):
-                cells = beside(dataset, metric, loss).reset_index().assign(underfit=False)
+                cells = beside(nets.loc[dataset], metric, loss, STANDARD).reset_index().assign(underfit=False)
                 style.draw_line(axis, cells, LOOK[loss], shift)
             axis.axhline(0, color=style.INK, linewidth=1)
             style.batch_axis(axis, SIZES)
@@ -107,10 +106,15 @@ scored = predictions.scored(any_batch, store)
 came = scored["came"].value_counts()
 assert scored["came"][3] == "came true"
 cifar, fashion = (share.loc[dataset] for dataset in TITLES)
-gain = {(d, loss): beside(d, "test_accuracy", loss) for d in TITLES for loss in (JOINT, OURS)}
+accuracy = {
+    (dataset, one, other): beside(nets.loc[dataset], "test_accuracy", one, other)
+    for dataset in TITLES
+    for one, other in ((JOINT, STANDARD), (OURS, STANDARD), (OURS, JOINT))
+}
+gain = {(d, loss): accuracy[d, loss, STANDARD] for d in TITLES for loss in (JOINT, OURS)}
 sure = {key: one.index[one["mean"] > one["half"]].tolist() for key, one in gain.items()}
-finer = {d: -beside(d, "scaled_nll", OURS)["mean"] for d in TITLES}
-to_joint = {d: beside(d, "test_accuracy", OURS, JOINT) for d in TITLES}
+finer = {d: beside(nets.loc[d], "scaled_nll", STANDARD, OURS)["mean"] for d in TITLES}
+to_joint = {d: accuracy[d, OURS, JOINT] for d in TITLES}
 assert cifar[OURS].between(0.2, 0.65).all() and fashion[OURS].between(0.1, 0.65).all()
 assert (cifar[JOINT] - cifar[OURS])[SIZES <= 8].min() > 0.04
 assert (cifar[JOINT] - cifar[OURS])[SIZES >= 128].abs().max() < 0.04 and cifar.loc[1, JOINT] == 1
@@ -134,9 +138,8 @@ mixed = sum(len(names) > 1 for names in machines.values())
 
 # %% tags=["hide-input"]
 ours_at_8 = [100 * gain[d, OURS]["mean"][8] for d in TITLES]
-last = tables.over_seeds(
-    100 * nets["test_accuracy"][[OURS, STANDARD]].loc["cifar10_10000", 2048].diff(-1, axis=1)[OURS]
-)
+last = nets.loc[("cifar10_10000", 2048), "test_accuracy"]
+last = tables.over_seeds(100 * (last[OURS] - last[STANDARD]))
 apart = to_joint["fashion_mnist_10000"].loc[1]
 display(
     Markdown(
@@ -216,30 +219,28 @@ SIZES = few.index.get_level_values("batch_size").unique()
 HEAVIER = {"color": "#9270C4", "marker": "D", "linestyle": "-.", "label": "weight 5"}
 WEIGHTS = {weighted.ONE: LOOK["self_normalised"] | {"label": "weight 1"}, weighted.CHOSEN: HEAVIER}
 
-
-def beside(metric, way, than=weighted.STANDARD):
-    """By batch size the mean of a metric of a net minus that of another, and its interval over seeds."""
-    return tables.interval((few[metric, way] - few[metric, than]).groupby(level="batch_size"))
-
-
 with plt.rc_context(style.STYLE):
     figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
     for axis, (metric, title) in zip(axes, weighted.METRICS.items()):
         for (way, look), shift in zip(WEIGHTS.items(), style.side_by_side(WEIGHTS).values()):
-            cells = beside(metric, way).reset_index().assign(underfit=False)
+            cells = beside(few, metric, way, weighted.STANDARD).reset_index().assign(underfit=False)
             style.draw_line(axis, cells, look, shift)
         axis.axhline(0, color=style.INK, linewidth=1)
         style.batch_axis(axis, SIZES)
         axis.set_title(title)
     style.label_axes(figure, "batch size", "minus the standard net's")
     style.draw_legend(figure, WEIGHTS)
-gained = beside(weighted.ACCURACY, weighted.CHOSEN)
-finer = beside(weighted.NLL, weighted.STANDARD, weighted.CHOSEN)
+gained = beside(few, weighted.ACCURACY, weighted.CHOSEN, weighted.STANDARD)
+finer = beside(few, weighted.NLL, weighted.STANDARD, weighted.CHOSEN)
 publish.show(
     figure,
     name="weighted",
     data=pd.concat(
-        {(way, metric): beside(metric, way) for way in WEIGHTS for metric in weighted.METRICS},
+        {
+            (way, metric): beside(few, metric, way, weighted.STANDARD)
+            for way in WEIGHTS
+            for metric in weighted.METRICS
+        },
         names=["net", "metric"],
     ).reset_index(),
     alt="Accuracy, NLL after a temperature and ECE of the self-normalised net at weight 1 and 5, minus those"
@@ -259,6 +260,7 @@ ece_left = ours[weighted.ECE] / standard[weighted.ECE]
 clear = gained["mean"] > gained["half"], finer["mean"] > finer["half"]
 assert [SIZES[found].tolist() for found in clear] == [SIZES[3:].tolist(), SIZES[1:].tolist()]
 assert (gained["mean"] > 0).all() and ece_left.between(0.08, 0.35).all()
+assert [f"{100 * end(gained['mean'][3:]):.1f}" for end in (min, max)] == ["0.8", "3.5"]  # in short
 assert (one[weighted.NLL] > ours[weighted.NLL])[1:].all() and (ours[weighted.ECE] < one[weighted.ECE]).all()
 lost = few[weighted.ACCURACY].xs(16, level="batch_size") - few[weighted.ACCURACY].xs(2048, level="batch_size")
 lost = {way: tables.over_seeds(100 * lost[way]) for way in WEIGHTS}

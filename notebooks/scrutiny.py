@@ -39,7 +39,11 @@ TITLES = {predicted.CIFAR: "CIFAR-10", predicted.FASHION: "Fashion-MNIST"}
 on = {title: page.on(store, dataset) for dataset, title in TITLES.items()}
 (tuning, _, final), (_, _, fashion) = on.values()
 SEEDS = sorted(final["seed"].unique())
-stopped = page.gains(page.of(final, LOWEST_NLL), page.of(final, LOWEST_NLL, STANDARD))
+all_stopped = {
+    title: page.gains(page.of(rows, LOWEST_NLL), page.of(rows, LOWEST_NLL, STANDARD))
+    for title, (_, _, rows) in on.items()
+}
+stopped = all_stopped["CIFAR-10"]
 nets = predicted.read(store)
 
 # %% [markdown]
@@ -55,9 +59,8 @@ nets = predicted.read(store)
 
 # %% tags=["hide-input"]
 outcome = predictions.score(predicted.PREDICTIONS, nets)
-checks = predicted.checks(store)
-assert checks.value_counts(["dataset", "contender", "scheme"]).eq(len(SEEDS)).all()
-early = checks[checks["scheme"] == "early"]
+early = nets.xs("early", level="scheme").reset_index()
+assert early.value_counts(["dataset", "contender"]).eq(len(SEEDS)).all()
 by_nll = pd.concat([page.of(rows, LOWEST_NLL) for _, _, rows in on.values()])
 accuracy = {
     "NLL": by_nll.groupby(["contender", "dataset"])["test_accuracy"].mean().unstack(),
@@ -88,13 +91,13 @@ behind = {
     )
     for dataset, title in TITLES.items()
 }
+sure = 196 * (0.4 * 0.6 / 250) ** 0.5  # half of a 95 % interval
 assert front == {"CIFAR-10": "dropout", "Fashion-MNIST": "confidence penalty"}
 assert not any(one["seen"].any() for one in apart.values())
 assert all(
     (of["joint"] > pd.concat(accuracy)[name].drop("joint", level=1).max())
     for name, of in accuracy["NLL"].T.iterrows()
 )
-worse = (accuracy["accuracy"] < accuracy["NLL"]).sum()
 assert all(
     accuracy["accuracy"].loc[who, name] < accuracy["NLL"].loc[who, name]
     for who in (*OURS, STANDARD)
@@ -107,7 +110,7 @@ display(
         " reaches the accuracy of the joint net that NLL chose: above the best of them it is"
         f" {words.with_interval(behind['CIFAR-10'])} and"
         f" {words.with_interval(behind['Fashion-MNIST'])}.\n\n**Why.** 250 images tell accuracies of 40 %"
-        " apart to six points, and the highest of twelve nets and twenty epochs is the luckiest. So"
+        f" apart to {sure:.0f} points, and the highest of twelve nets and twenty epochs is the luckiest. So"
         " accuracy is a poor judge here: ours and the standard net have less of it than when NLL chose for"
         " them, on both data sets."
     )
@@ -115,7 +118,8 @@ display(
 
 # %% tags=["hide-input"]
 MEASURES = {"test_accuracy": "accuracy", "scaled_nll": "NLL after T"}
-rates = checks[checks["scheme"] == LOWEST_NLL]
+rates = nets[nets.index.get_level_values("contender").str.startswith(f"{STANDARD}, ")].reset_index()
+assert rates.value_counts(["dataset", "learning_rate"]).eq(len(SEEDS)).all()
 with plt.rc_context(style.STYLE):
     figure, axes = plt.subplots(
         len(TITLES), len(MEASURES), figsize=(8.5, 5), layout="constrained", sharex=True
@@ -152,19 +156,14 @@ lead = {
 least = {metric: one.min(axis=1) for metric, one in lead.items()}
 assert outcome.loc[24, "came"] == "came true" and outcome.loc[[22, 23], "came"].eq("open").all()
 assert all((one > 0).all() for one in least.values())
-full = {
-    dataset: page.gains(page.of(rows, LOWEST_NLL), page.of(rows, LOWEST_NLL, STANDARD))
-    for dataset, (_, _, rows) in zip(TITLES, on.values())
-}
+gained = [100 * one.loc["test_accuracy", "joint"]["mean"] for one in all_stopped.values()]
 display(
     Markdown(
         "**No rate saves the standard net: even at the one that the test images would choose, it is behind"
         f" the joint net by {100 * least['test_accuracy'].iloc[0]:.1f} points on CIFAR-10 and"
         f" {100 * least['test_accuracy'].iloc[1]:.1f} on Fashion-MNIST, and by"
         f" {least['scaled_nll'].iloc[0]:.2f} and {least['scaled_nll'].iloc[1]:.2f} nats after $T$.** At the"
-        " rates that validation chose it was"
-        f" {100 * full[predicted.CIFAR].loc['test_accuracy', 'joint']['mean']:.1f} and"
-        f" {100 * full[predicted.FASHION].loc['test_accuracy', 'joint']['mean']:.1f} points."
+        f" rates that validation chose it was {gained[0]:.1f} and {gained[1]:.1f} points."
     )
 )
 
@@ -337,7 +336,8 @@ display(
 ahead, elsewhere = (untuned.loc[title, LOWEST_NLL].xs("joint", level="loss") for title in LARGER.values())
 for found in (ahead, elsewhere):
     assert found["seen"].all()
-    assert found["mean"]["test_accuracy"] > 0.004 and found["mean"]["scaled_nll"] < 0
+    assert f"{100 * found['mean']['test_accuracy']:.1f}" in ("0.6", "0.7")  # as the contest says
+    assert found["mean"]["scaled_nll"] < 0
 assert ahead["mean"]["auroc_max_softmax"] < 0 < elsewhere["mean"]["auroc_max_softmax"]
 sizes = [frame.query("dataset == 'cifar10_10000'")["batch_size"] for frame in (more, complete)]
 left_out = sorted(set(sizes[0]) - set(sizes[1]))

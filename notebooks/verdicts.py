@@ -390,7 +390,7 @@ display(
 # ## How often were we right?
 #
 # For the experiments beyond the thesis we wrote down [what we expected](../book/predictions.md), before the
-# runs in question, but for 22 plain nets that other profiles had trained. The same rule scores that;
+# runs in question, but for 22 nets that other profiles had trained. The same rule scores that;
 # predictions written down together are corrected together. What names no data set has to hold on each.
 # **Before you look:** we knew the theory and had seen first tries. How often were we right?
 

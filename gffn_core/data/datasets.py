@@ -134,7 +134,7 @@ def load_dataset(
     FileNotFoundError, which lists each source, why it failed and the remedy. OSError, before anything
     is fetched, for a folder that cannot be written to.
     """
-    root = data_root() if root is None else Path(root)
+    root = data_root(root)
     path = root / f"{name}.npz"
     if name not in DATASETS and not path.exists():
         known = ", ".join(DATASETS)
@@ -167,8 +167,10 @@ def load_dataset(
     return _fetch(name, path, source, report)
 
 
-def data_root() -> Path:
-    """Folder of the npz files: ``$GFFN_DATA``, else ``gffn`` in the user's cache folder."""
+def data_root(root: str | Path | None = None) -> Path:
+    """Folder of the npz files: ``root``, else ``$GFFN_DATA``, else ``gffn`` in the user's cache folder."""
+    if root is not None:
+        return Path(root)
     if os.environ.get("GFFN_DATA"):
         return Path(os.environ["GFFN_DATA"])
     from platformdirs import user_cache_dir

@@ -2,7 +2,6 @@
 
 import functools
 import sys
-from pathlib import Path
 
 import torch
 
@@ -27,7 +26,7 @@ def datasets_of(runs, root) -> dict[str, Dataset]:
 def _state(name, root):
     """Of the file that a data set is read from, when it was written and its size; None for no file."""
     whole, *_ = SUBSETS.get(name, (name,))
-    path = (data_root() if root is None else Path(root)) / f"{whole}.npz"
+    path = data_root(root) / f"{whole}.npz"
     return (path.stat().st_mtime_ns, path.stat().st_size) if path.exists() else None
 
 

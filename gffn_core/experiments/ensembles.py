@@ -115,8 +115,8 @@ def table(
     if sizes[0] < 1:
         raise ValueError(f"size={sizes[0]} must be at least 1 net")
     groups: dict[Run, dict[str, dict]] = {}
-    records = store.select(list(runs))
-    for run, record in records.items():
+    records = {record["key"]: (run, record) for run, record in store.select(list(runs)).items()}
+    for run, record in records.values():
         try:
             groups.setdefault(replace(run, seed=0), {})[record["key"]] = store.logits(record)
         except FileNotFoundError:
@@ -124,9 +124,8 @@ def table(
     rows = []
     for run, nets in groups.items():
         dataset = load_dataset(run.dataset, root=root)
-        for record in records.values():
-            if record["key"] in nets:
-                check_data(record, dataset)
+        for key in nets:
+            check_data(records[key][1], dataset)
         asked = people(answers, dataset) if answers else None
         for size in sizes:
             for first in range(0, len(nets) - size + 1, size):

@@ -76,7 +76,7 @@ def sweep(
         raise ValueError(f"engine={engine!r} is unknown; use 'local' or 'ray'")
     if engine == "local":
         device = resolve_device(device)
-    for folder in (store.runs, store.published, data_root() if root is None else Path(root)):
+    for folder in (store.runs, store.published, data_root(root)):
         remove_orphans(folder)
     records = {record["key"]: record for record in store.records()}
     if not set(runs) <= {Run.of(record["run"]) for record in records.values()}:

@@ -126,10 +126,10 @@ def open_chapter(
     runs = grid.runs([name for name in grid.datasets if datasets is None or name in datasets])
     records = sweep.results(runs, store, train_missing=train_missing, device=device, root=root)
     if missing := {run.loss for run in runs} - {run.loss for run in records}:
-        loss = ", ".join(sorted(missing))
+        losses = sorted(missing)
         raise ValueError(
-            f"{results} holds no run of {profile!r} with loss {loss}, and a chapter compares losses; "
-            f"`gffn sweep {profile} --losses {loss.replace(',', '')}` trains them"
+            f"{results} holds no run of {profile!r} with loss {', '.join(losses)}, and a chapter compares"
+            f" losses; `gffn sweep {profile} --losses {' '.join(losses)}` trains them"
         )
     chapter = Chapter(profile, store, runs, list(records.values()))
     if announce:

@@ -61,9 +61,9 @@ def read(store: Store) -> pd.DataFrame:
     runs = [run for name in ("gap", "gap_longer", "gap_control") for run in profiles.profile(name).runs()]
     records = [record for record in store.select(runs).values() if not record["diverged"]]
     nets = tables.frame(records, (LOWEST_NLL,))
-    of = [Run.of(record["run"]) for record in records]
-    nets["way"] = [way_of(run) for run in of]
-    nets["budget"] = [run.epochs for run in of]
+    trained = [Run.of(record["run"]) for record in records]
+    nets["way"] = [way_of(run) for run in trained]
+    nets["budget"] = [run.epochs for run in trained]
     nets["net"] = nets["loss"].map(NETS)
     levels = {"net": NETS.values(), "batch_size": (SMALL, LARGE), "seed": {run.seed for run in runs}}
     columns = {"metric": [*TITLES, *MORE], "way": dict.fromkeys(map(way_of, runs))}
