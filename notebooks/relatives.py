@@ -37,7 +37,6 @@ from gffn_core.experiments import profiles
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.tables import interval, over_seeds
 from gffn_core.pages import claims, publish, style, words
-from gffn_core.pages.words import with_interval
 from gffn_core.training.course import LOWEST_NLL, SCHEMES
 from gffn_core.variants import penalties
 from gffn_core.verdicts import predictions
@@ -244,7 +243,7 @@ display(
         words.markdown_table(
             ["joint minus standard, NLL after T", *TITLES.values()],
             [
-                [label, *(with_interval(values[dataset]) for dataset in TITLES)]
+                [label, *(words.with_interval(values[dataset]) for dataset in TITLES)]
                 for label, values in (
                     ("both at the end", at["long"]),
                     ("both at the lowest validation NLL", at[LOWEST_NLL]),
@@ -254,15 +253,16 @@ display(
             ],
         )
         + "\n\n**At the end the joint net has the lower NLL after T; stopped at the lowest validation NLL"
-        " half of that is left on CIFAR-10 and all on Fashion-MNIST; stopped at the best validation accuracy"
-        f" none is seen.** On CIFAR-10 {words.percent(part, 0)} of the gain at the end is what the standard"
-        " net loses by training on after its best validation accuracy. With both nets stopped there,"
-        " neither data set tells them apart; nor does CIFAR-10 tell the joint net at the end from the best"
-        " of the standard net's three kept epochs (test images choose that epoch, in its favour). Accuracy"
-        f" at the end is higher than the standard net's by {with_interval(accuracy[CIFAR, 'standard'])} and"
-        f" {with_interval(accuracy[FASHION, 'standard'])}. Nor is the joint loss alone: in accuracy the"
-        " logit penalty is level, and stopped in time on CIFAR-10 weight decay cannot be told from it"
-        f" ({with_interval(decayed)} in NLL after T)."
+        " half of that is left on CIFAR-10 and all on Fashion-MNIST; stopped at the best validation"
+        f" accuracy none is seen.** On CIFAR-10 {words.percent(part, 0)} of the gain at the end is what the"
+        " standard net loses by training on after its best validation accuracy. With both nets stopped"
+        " there, neither data set tells them apart; nor does CIFAR-10 tell the joint net at the end from"
+        " the best of the standard net's three kept epochs (test images choose that epoch, in its favour)."
+        " Accuracy at the end is higher than the standard net's by"
+        f" {words.with_interval(accuracy[CIFAR, 'standard'])} and"
+        f" {words.with_interval(accuracy[FASHION, 'standard'])}. Nor is the joint loss alone: in accuracy"
+        " the logit penalty is level, and stopped in time on CIFAR-10 weight decay cannot be told from it"
+        f" ({words.with_interval(decayed)} in NLL after T)."
     )
 )
 
@@ -317,7 +317,7 @@ for dataset, way, weight in ((*key, weight) for key, weights in settings.items()
     else:
         found_at[dataset, way, weight] = found
         level_fit[dataset, way, weight] = by = [over_seeds(found[name]) for name in found]
-        rows.append([TITLES[dataset], f"{way} {shown}".strip(), *map(with_interval, by)])
+        rows.append([TITLES[dataset], f"{way} {shown}".strip(), *map(words.with_interval, by)])
 evened = {key: by for key, by in level_fit.items() if key[1] in EVENING}
 lower = [key for key, by in evened.items() if all(one["high"] < 0 for one in by)]
 assert {key[1] for key in lower if key[0] == FASHION} == set(EVENING) - {"z-loss"}
@@ -397,11 +397,12 @@ display(
         " at 0 is left open.** At weight 1 the variance trains the same net as the joint loss, and the"
         " squared distance the same as the self-normalised one (accuracy, ECE and NLL after T; this within"
         f" {most:.3f}). At the weights that were chosen the squared distance, which pins $\\ln Z$ to $\\ln"
-        f" K$, is as good as the joint loss ({with_interval(pinned[CIFAR])} and"
-        f" {with_interval(pinned[FASHION])}). The z-loss is told neither from the joint loss on CIFAR-10"
-        f" ({with_interval(z_less)}) nor from the standard one ({with_interval(z_gain)}); on Fashion-MNIST"
-        f" its ECE is higher by {z_ece['mean']:.3f}. What counts more is the weight: from 1 to 25 the joint"
-        f" loss's NLL after T changes by {with_interval(heavier)} on CIFAR-10."
+        f" K$, is as good as the joint loss ({words.with_interval(pinned[CIFAR])} and"
+        f" {words.with_interval(pinned[FASHION])}). The z-loss is told neither from the joint loss on"
+        f" CIFAR-10 ({words.with_interval(z_less)}) nor from the standard one"
+        f" ({words.with_interval(z_gain)}); on Fashion-MNIST its ECE is higher by {z_ece['mean']:.3f}. What"
+        " counts more is the weight: from 1 to 25 the joint loss's NLL after T changes by"
+        f" {words.with_interval(heavier)} on CIFAR-10."
     )
 )
 
@@ -446,13 +447,13 @@ display(
         words.markdown_table(["loss, logits", "ECE", "NLL after T"], rows)
         + "\n\n**Without a shift the joint loss calibrates almost completely, and its gain in NLL after T is"
         " gone; with a fixed level confidence is driven too low.** The joint loss's ECE changes by"
-        f" {with_interval(at_one['joint', 'ece'])}, its NLL after T by"
-        f" {with_interval(at_one['joint', 'scaled_nll'])}. All weights are 1; accuracy moves by less than a"
-        " point.\n\nAn uneven $\\ln Z$ can go two ways. What a shift takes up lets a net stay sure where it"
-        " is right, and that may be what refines. What is given up of the sharpness calibrates, and a deep"
-        " net gives it up [even where a shift is free](mechanism.ipynb). Centred logits have the second"
-        f" without the first: ECE {mean['joint', 'ece'][0]:.3f} to {mean['joint', 'ece'][1]:.3f}, NLL after"
-        f" T {mean['joint', 'scaled_nll'][0]:.3f} to {mean['joint', 'scaled_nll'][1]:.3f}."
+        f" {words.with_interval(at_one['joint', 'ece'])}, its NLL after T by"
+        f" {words.with_interval(at_one['joint', 'scaled_nll'])}. All weights are 1; accuracy moves by less"
+        " than a point.\n\nAn uneven $\\ln Z$ can go two ways. What a shift takes up lets a net stay sure"
+        " where it is right, and that may be what refines. What is given up of the sharpness calibrates,"
+        " and a deep net gives it up [even where a shift is free](mechanism.ipynb). Centred logits have the"
+        f" second without the first: ECE {mean['joint', 'ece'][0]:.3f} to {mean['joint', 'ece'][1]:.3f}, NLL"
+        f" after T {mean['joint', 'scaled_nll'][0]:.3f} to {mean['joint', 'scaled_nll'][1]:.3f}."
     )
 )
 

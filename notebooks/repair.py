@@ -37,7 +37,6 @@ from gffn_core.experiments import choice, detection, profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.tables import over_seeds
 from gffn_core.pages import claims, publish, style, words
-from gffn_core.pages.words import with_interval
 from gffn_core.variants.references import beside, kinds_of
 from gffn_core.verdicts import predictions
 from gffn_core.verdicts.claims import repair
@@ -272,15 +271,15 @@ display(
         f" {means.loc[NONE, 'shuffled']:.2f} to {means.loc[MENDED, 'shuffled']:.2f}. The MNISTs, like no"
         f" reference, go from {means.loc[NONE, 'mnist']:.2f} and {means.loc[NONE, 'fashion_mnist']:.2f} to"
         f" {means.loc[MENDED, 'mnist']:.2f} and {means.loc[MENDED, 'fashion_mnist']:.2f}. Over SVHN and the"
-        f" MNISTs four kinds are no better than none: {with_interval(far_gain, 2)}. Blur alone is,"
-        f" {with_interval(blur_gain, 2)}: SVHN is won ({means.loc[BLUR, 'svhn']:.2f}), the MNISTs are kept"
-        f" ({means.loc[BLUR, 'mnist']:.2f} and {means.loc[BLUR, 'fashion_mnist']:.2f}), and six seeds tell no"
-        " loss elsewhere. But the held-back"
-        " images did not choose it.\n\nOver all five sets the net with four kinds gains"
-        f" {with_interval(overall, 2)} on max softmax of the standard net, of"
+        f" MNISTs four kinds are no better than none: {words.with_interval(far_gain, 2)}. Blur alone is,"
+        f" {words.with_interval(blur_gain, 2)}: SVHN is won ({means.loc[BLUR, 'svhn']:.2f}), the MNISTs are"
+        f" kept ({means.loc[BLUR, 'mnist']:.2f} and {means.loc[BLUR, 'fashion_mnist']:.2f}), and six seeds"
+        " tell no loss elsewhere. But the held-back images did not choose it.\n\nOver all five sets the net"
+        f" with four kinds gains {words.with_interval(overall, 2)} on max softmax of the standard net, of"
         f" which the joint loss without references already has {by_loss['mean']:.2f}. Outlier exposure with"
-        f" the same references is not told from it on SVHN ({with_interval(on_svhn, 2)}) and behind over all"
-        f" five, by {with_interval(rival, 2)}. Weight 3 in place of 1 changes little (figure)."
+        f" the same references is not told from it on SVHN ({words.with_interval(on_svhn, 2)}) and behind"
+        f" over all five, by {words.with_interval(rival, 2)}. Weight 3 in place of 1 changes little"
+        " (figure)."
     )
 )
 
@@ -398,15 +397,16 @@ display(
         f"**Yes: all six gain with the joint sum, from {gains[least]['mean']:.2f} ({least}) to"
         f" {gains[most]['mean']:.2f} ({most}).** The {most} distance has {cells.mean().mean():.2f} on"
         f" average, {cells[worst].mean():.2f} on its worst set, and there {cells[worst].min():.2f} with its"
-        " worst seed. It is the best of six on the sets that are reported, so expect less of it elsewhere."
-        f"\n\n{most} does not need the joint sum. Over SVHN and the MNISTs it has"
+        " worst seed. It is the best of six on the sets that are reported, so expect less of it"
+        f" elsewhere.\n\n{most} does not need the joint sum. Over SVHN and the MNISTs it has"
         f" {far_most[MENDED]:.2f} with four kinds, {far_most[BLUR]:.2f} with blur, and"
         f" {far_most['energy margin, blur']:.2f} with the energy margin (over all five"
         f" {all_most[MENDED]:.2f}, {all_most[BLUR]:.2f} and {all_most['energy margin, blur']:.2f}). The"
         f" self-normalised loss has {normalised[most]:.2f} over all five. Outlier exposure gains with blur,"
-        f" {with_interval(helped, 2)}; with the same four kinds it *loses*, {with_interval(hurt, 2)}. But"
-        " only the joint loss, with blur alone too, and its self-normalised form raise all six; the energy"
-        f" margin lowers {', '.join(lowered[:-1])} and {lowered[-1]}."
+        f" {words.with_interval(helped, 2)}; with the same four kinds it *loses*,"
+        f" {words.with_interval(hurt, 2)}. But only the joint loss, with blur alone too, and its"
+        f" self-normalised form raise all six; the energy margin lowers {', '.join(lowered[:-1])} and"
+        f" {lowered[-1]}."
     )
 )
 
@@ -454,15 +454,15 @@ assert calmer["high"] < 0 and scaled["low"] < 0 < scaled["high"]
 assert min(blurred["low"], exposed["low"]) > 0 > labels["high"]
 display(
     Markdown(
-        "**No: with four kinds it is above the standard net's, and with blur it rises further.**"
-        f" The first differs from the standard net's by {with_interval(free)} and from the joint loss's by"
-        f" {with_interval(beside_joint)}. Weight 10 costs {-100 * heavy['mean']:.1f} points, the energy"
-        f" margin {-100 * energy['mean']:.1f}. Blurred images without labels gain, in the joint loss"
-        f" {with_interval(blurred)} over none, in outlier exposure {with_interval(exposed)} over the standard"
-        " net. As augmentation, with their labels and half of the weight, they lose:"
-        f" {with_interval(labels)}. The ECE is lower by {-calmer['mean']:.3f}, as that of [any net that is"
-        f" fitted less](relatives.ipynb); after a temperature nothing is left of it ({with_interval(scaled)}"
-        " in NLL after T)."
+        "**No: with four kinds it is above the standard net's, and with blur it rises further.** The first"
+        f" differs from the standard net's by {words.with_interval(free)} and from the joint loss's by"
+        f" {words.with_interval(beside_joint)}. Weight 10 costs {-100 * heavy['mean']:.1f} points, the"
+        f" energy margin {-100 * energy['mean']:.1f}. Blurred images without labels gain, in the joint loss"
+        f" {words.with_interval(blurred)} over none, in outlier exposure {words.with_interval(exposed)} over"
+        " the standard net. As augmentation, with their labels and half of the weight, they lose:"
+        f" {words.with_interval(labels)}. The ECE is lower by {-calmer['mean']:.3f}, as that of [any net"
+        " that is fitted less](relatives.ipynb); after a temperature nothing is left of it"
+        f" ({words.with_interval(scaled)} in NLL after T)."
     )
 )
 

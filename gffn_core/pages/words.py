@@ -74,10 +74,10 @@ def coverage(records: Iterable[dict], runs: list, profile: str) -> str:
     return f"{done} of the {wanted} runs of profile `{profile}`; the others have not been run yet"
 
 
-def with_interval(effect: pd.Series, digits: int = 3) -> str:
-    """Of ``rules.effect``: "+0.012 [+0.003, +0.021]"."""
-    mean, low, high = (f"{effect[name]:+.{digits}f}" for name in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]"
+def with_interval(effect: pd.Series, digits: int = 3, sign: str = "+") -> str:
+    """Of ``rules.effect``: "+0.012 [+0.003, +0.021]"; sign "-": no plus, where the sentence says the way."""
+    mean, low, high = (f"{effect[name]:{sign}.{digits}f}" for name in ("mean", "low", "high"))
+    return f"{mean} [{low},\u00a0{high}]"  # an interval stays on one line
 
 
 def percent(fraction: float, digits: int = 1) -> str:
