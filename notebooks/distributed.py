@@ -179,23 +179,27 @@ def prepare(images):
 
 def split_loss(logits, labels, parts):
     """The mean of the joint losses of equal parts of the batch."""
-    return joint_nll(logits.unflatten(0, (parts, -1)), labels.unflatten(0, (parts, -1))).mean()
+    logits, labels = (x.unflatten(0, (parts, -1)) for x in (logits, labels))
+    return joint_nll(logits, labels).mean()
 
 
 def batches(epoch):
+    """The places of its examples, batch by batch; what is left over is left out."""
     order = epoch_order(SEED, epoch, len(data.train_x))
-    return [batch for batch in order.split(BATCH_SIZE) if len(batch) == BATCH_SIZE]
+    return order[: len(order) // BATCH_SIZE * BATCH_SIZE].split(BATCH_SIZE)
 
 
 def train(parts):
     """The trained net, and its training loss by epoch."""
-    net = initial_model(Run(DATASET, "joint", BATCH_SIZE, EPOCHS, SEED), data).double()
+    run = Run(DATASET, "joint", BATCH_SIZE, EPOCHS, SEED)
+    net = initial_model(run, data).double()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     curve = []
     for epoch in range(1, EPOCHS + 1):
         total = 0.0
         for batch in batches(epoch):
-            loss = split_loss(net(prepare(data.train_x[batch])), data.train_y[batch], parts)
+            logits = net(prepare(data.train_x[batch]))
+            loss = split_loss(logits, data.train_y[batch], parts)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -268,7 +272,8 @@ net = trained[1][0]
 
 
 def flat_gradient(loss):
-    found = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)
+    parameters = list(net.parameters())
+    found = torch.autograd.grad(loss, parameters, retain_graph=True)
     return torch.cat([gradient.flatten() for gradient in found])
 
 
@@ -278,16 +283,18 @@ for batch in batches(EPOCHS + 1):
     whole = flat_gradient(joint_nll(logits, labels))
     for parts in PARTS:
         loss = split_loss(logits, labels, parts)
+        penalty = (loss - conditional_nll(logits, labels)).clamp(min=0)  # no -1e-16
+        cosine = torch.cosine_similarity(flat_gradient(loss), whole, dim=0)
         rows.append(
             {
                 "processes": parts,
                 "per process": BATCH_SIZE // parts,
                 "loss": loss.item(),
-                "penalty": (loss - conditional_nll(logits, labels)).clamp(min=0).item(),  # no -1e-16
-                "cosine": torch.cosine_similarity(flat_gradient(loss), whole, dim=0).item(),
+                "penalty": penalty.item(),
+                "cosine": cosine.item(),
             }
         )
-    assert rows[-1]["penalty"] < 1e-12  # one example per process: the conditional loss
+    assert penalty < 1e-12  # one example per process: the conditional loss
 split = pd.DataFrame(rows).groupby(["processes", "per process"]).mean()
 split["kept"] = split["penalty"] / split["penalty"].iloc[0]
 split["formula"] = list(kept.values())
@@ -417,11 +424,13 @@ display(
 dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
 rows = []
 for n, classes in ((4, 10), (128, 10), (128, 1000)):
-    logits = torch.randn(n, classes, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    logits = torch.randn(n, classes, requires_grad=True)
+    criterion = JointCrossEntropyLoss(group=dist.group.WORLD)
     with mock.patch("gffn_core.losses.dist", wraps=dist) as calls:
-        JointCrossEntropyLoss(group=dist.group.WORLD)(logits, torch.arange(n) % classes).backward()
+        criterion(logits, torch.arange(n) % classes).backward()
     sent = [call.args[1].nbytes for call in calls.all_gather.mock_calls]
-    assert {name for name, *_ in calls.mock_calls} == {"get_world_size", "all_gather"}  # nothing else
+    called = {name for name, *_ in calls.mock_calls}
+    assert called == {"get_world_size", "all_gather"}  # nothing else
     rows.append(
         {
             "images each": n,
@@ -464,29 +473,25 @@ logits, labels = net(prepare(data.train_x[batch])), data.train_y[batch]
 
 
 def parts_against_whole(loss_of, parts):
-    """Largest difference between the mean of equal parts' gradients and the whole batch's gradient."""
+    """Largest difference of the parts' mean gradient and the whole batch's."""
     split = zip(logits.chunk(parts), labels.chunk(parts))
-    mean = torch.stack([flat_gradient(loss_of(f, y)) for f, y in split]).mean(0)
+    gradients = [flat_gradient(loss_of(f, y)) for f, y in split]
+    mean = torch.stack(gradients).mean(0)
     return (mean - flat_gradient(loss_of(logits, labels))).abs().max().item()
 
 
-differences = pd.DataFrame(
-    {
-        name: [parts_against_whole(loss_of, R) for R in PARTS[1:]]
-        for name, loss_of in (("joint, local", joint_nll), ("self-normalised", self_normalised_nll))
-    },
-    index=pd.Index(PARTS[1:], name="processes"),
-)
-assert (differences["self-normalised"] < 1e-12).all() and (differences["joint, local"] > 1e-6).all()
-display(differences.map(rounded))
-display(
-    Markdown(
-        "**On none: the self-normalised loss is the same on any number of processes.** The table holds the"
-        " largest difference of a gradient's entry."
-    )
-)
+LOSSES = {"joint, local": joint_nll, "self-normalised": self_normalised_nll}
+differences = pd.DataFrame(index=pd.Index(PARTS[1:], name="processes"))
+for name, loss_of in LOSSES.items():
+    differences[name] = [parts_against_whole(loss_of, R) for R in PARTS[1:]]
+assert (differences["self-normalised"] < 1e-12).all()
+assert (differences["joint, local"] > 1e-6).all()
+differences.map(rounded)
 
 # %% [markdown]
+# **On none: the self-normalised loss is the same on any number of processes.** The table holds the largest
+# difference of a gradient's entry.
+#
 # **Limits.** Whether it trains as good a net is the question of that chapter.
 #
 # ## Takeaways

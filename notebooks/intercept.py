@@ -75,8 +75,9 @@ torch.set_num_threads(1)
 
 # %%
 torch.manual_seed(0)
-logits = 1.5 * torch.randn(3, 8, 4, dtype=torch.float64)  # batches, examples, classes
-target = torch.randint(4, (3, 8))
+batches, examples, classes = 3, 8, 4
+logits = 1.5 * torch.randn(batches, examples, classes, dtype=torch.float64)
+target = torch.randint(classes, (batches, examples))
 ln_z = log_partition(logits)
 score = logits.gather(-1, target[..., None])[..., 0]
 
@@ -90,7 +91,11 @@ def ln_mean_z(of):
     return of.logsumexp(-1, keepdim=True) - math.log(of.shape[-1])
 
 
-intercepts = {"conditional": ln_z, "joint": ln_mean_z(ln_z), "self_normalised": ln_mean_z(ln_z.flatten())}
+intercepts = {
+    "conditional": ln_z,  # one an example
+    "joint": ln_mean_z(ln_z),  # one a batch
+    "self_normalised": ln_mean_z(ln_z.flatten()),  # one for all
+}
 found = {name: loss(b) for name, b in intercepts.items()}
 
 everything = (logits.flatten(0, 1), target.flatten())
@@ -237,13 +242,13 @@ ln_z = log_partition(net(x)).detach()
 # %%
 z = (ln_z - ln_mean_z(ln_z)).exp().numpy()  # in units of its mean
 step = -math.log(0.9) / 5
-s = np.exp(np.arange(-40, 12, step))  # ds = s d(ln s): one grid for all scales
+s = np.exp(np.arange(-40, 12, step))  # ds = s d(ln s): a grid for all scales
 falling = np.exp(-s[:, None] * z)  # e^(-s Z_l)
 phi = falling.mean(1)
 
 
 def joint_weights(B):
-    """Mean weight of each image in the joint gradient, over all batches of B."""
+    """Of each image the mean weight in the joint gradient, over batches of B."""
     return B / n * z * ((step * s * phi ** (B - 1)) @ falling)
 
 
@@ -303,7 +308,7 @@ assert abs(bias.loc[1, "joint"] - 1) < 1e-9
 
 # %%
 def epoch_gradient(loss_of, B):
-    """The mean over the batches of one epoch, one gradient after the other."""
+    """The mean over the batches of an epoch, one gradient after the other."""
     total = 0
     for part in torch.arange(n).split(B):
         loss = loss_of(net(x[part]), y[part])
@@ -320,8 +325,8 @@ def with_one_intercept(f, labels):
 
 
 all_data = epoch_gradient(joint_nll, n)
-off = [(epoch_gradient(with_one_intercept, B) - all_data).norm() for B in SIZES.tolist()]
-bias["self_normalised"] = torch.stack(off).numpy() / scale
+off = [epoch_gradient(with_one_intercept, B) - all_data for B in SIZES.tolist()]
+bias["self_normalised"] = torch.stack(off).norm(dim=1).numpy() / scale
 assert bias["self_normalised"].max() < 1e-12
 
 # %% tags=["hide-input"]
@@ -450,17 +455,20 @@ def gradient(way):
     net.zero_grad()
     with FlopCounterMode(display=False) as flops:
         way()
-    return torch.cat([one.grad.flatten() for one in net.parameters()]), flops.get_total_flops()
+    found = torch.cat([one.grad.flatten() for one in net.parameters()])
+    return found, flops.get_total_flops()
 
 
 whole, arithmetic = gradient(lambda: joint_nll(net(x), y).backward())
 rows = []
 for size in (4, 32, 256):
-    parts, more = gradient(lambda: joint_backward(net, zip(x.split(size), y.split(size))))
+    micro_batches = zip(x.split(size), y.split(size))
+    parts, more = gradient(lambda: joint_backward(net, micro_batches))
     difference = (parts - whole).abs().max().item()
     assert difference < 1e-10
-    rows.append([f"{n // size} of {size}", "below 1e-10", f"{more / arithmetic:.2f}"])
-header = ["micro-batches", "difference of the gradients", "arithmetic, whole batch = 1"]
+    ratio = f"{more / arithmetic:.2f}"
+    rows.append([f"{n // size} of {size}", "below 1e-10", ratio])
+header = ["micro-batches", "difference of gradients", "arithmetic, whole batch = 1"]
 display(Markdown(words.markdown_table(header, rows)))
 
 # %% [markdown]

@@ -71,6 +71,17 @@ def test_sources_are_in_the_order_of_the_book_and_fit_a_screen():
         assert not [line for line in source.read_text().splitlines() if len(line) > 110], source
 
 
+def test_shown_code_is_as_narrow_as_the_page():
+    """Longer lines would have to be scrolled to the side."""
+    for source in execute.SOURCES:
+        for cell in execute.notebook(source).cells:
+            shown = not {"hide-input", "hide-cell", "remove-input", "remove-cell"}.intersection(
+                cell.metadata.get("tags", [])
+            )
+            if cell.cell_type == "code" and shown:
+                assert not [line for line in cell.source.splitlines() if len(line) > 78], source
+
+
 def figures():
     """The markup of every figure that is stored in a notebook."""
     for source in execute.SOURCES:
