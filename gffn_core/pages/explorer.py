@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
 
-from gffn_core.experiments.tables import CELL, frame, summary, wilson
+from gffn_core.experiments.tables import CELL, frame, interval, wilson
 
 SHOWN_SCORES = ("max_softmax", "log_px", "typicality")  # those drawn; max_logit hardly differs from log_px
 
@@ -28,13 +27,7 @@ def cells(records: Iterable[dict]) -> list[dict]:
         return []
     metrics = {"accuracy": "test_accuracy", "ece": "ece", **{name: f"auroc_{name}" for name in SHOWN_SCORES}}
     keys = ["kl_weight", *CELL, "loss"]
-    summaries = {
-        name: pd.concat({weight: summary(part, metric) for weight, part in table.groupby("kl_weight")})
-        .droplevel(1)
-        .rename_axis("kl_weight")
-        .set_index(keys[1:], append=True)
-        for name, metric in metrics.items()
-    }
+    summaries = {name: interval(table.groupby(keys)[metric]) for name, metric in metrics.items()}
     entries = []
     for key, rows in table.groupby(keys, sort=False):
         rows = rows.sort_values("seed")

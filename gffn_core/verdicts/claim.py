@@ -8,7 +8,6 @@ import pandas as pd
 
 from gffn_core.data.datasets import SUBSETS
 from gffn_core.experiments import tables
-from gffn_core.training.course import FITTED
 from gffn_core.verdicts.rules import Measured
 from gffn_core.verdicts.values import NETS
 
@@ -29,7 +28,6 @@ class Claim:
     """
 
     number: str
-    chapter: str  # "theory", "accuracy", "calibration" or "ood"
     section: str
     statement: str
     test: str
@@ -39,6 +37,7 @@ class Claim:
     batch_size: int | None = None
     fitted: bool = False
     nets: tuple[str, ...] = NETS
+    chapter: str = ""  # the module it stands in, as the ledger says
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,7 @@ def rows_of(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     names = used.index.get_level_values("dataset")
     used = used[names.isin(claim.datasets) if claim.datasets else ~names.isin(SUBSETS)]
     if claim.fitted:
-        fits = [used["train_accuracy", loss, "long"] >= FITTED for loss in claim.nets]
-        used = used[np.logical_and.reduce(fits)]
+        used = used[~_underfit(used, claim).any(axis=1)]
         cells = used.index.droplevel("seed")
         used = used[cells.map(cells.value_counts()) >= tables.SEEDS]
     if claim.batch_size is not None and len(used):
@@ -77,6 +75,10 @@ def rows_of(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
         # The smaller one of a tie: sizes are sorted within a data set.
         used = used[(sizes == sizes[distance.argmin()]) & (distance <= FAR)]
     return used
+
+
+def _underfit(used, claim):
+    return used["underfit"].xs("long", axis=1, level=1)[list(claim.nets)].astype(bool)
 
 
 def notes(used, claim):
@@ -90,6 +92,6 @@ def notes(used, claim):
     partial = about.loc[~about["official"].astype(bool), "title"]
     yield from sorted(partial.map(tables.short_title).unique())
     if claim.chapter in ("accuracy", "calibration") and not claim.fitted:
-        underfit = sum((used["train_accuracy", loss, "long"] < FITTED).sum() for loss in claim.nets)
+        underfit = _underfit(used, claim).to_numpy().sum()
         if underfit:
             yield f"{underfit} of {len(used) * len(claim.nets)} nets underfit"

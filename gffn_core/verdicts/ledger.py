@@ -20,6 +20,7 @@ verdict if, without this part, the verdict is another one or the effect on the o
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,8 @@ from gffn_core.verdicts.claims import accuracy, calibration, ood, theory
 from gffn_core.verdicts.rules import Measured, decided
 from gffn_core.verdicts.values import pairs_of
 
-CLAIMS = [*theory.CLAIMS, *accuracy.CLAIMS, *calibration.CLAIMS, *ood.CLAIMS]
+CHAPTERS = {"theory": theory, "accuracy": accuracy, "calibration": calibration, "ood": ood}
+CLAIMS = [replace(one, chapter=name) for name, module in CHAPTERS.items() for one in module.CLAIMS]
 UNTESTABLE = "not testable here"
 
 

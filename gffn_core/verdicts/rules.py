@@ -116,11 +116,6 @@ def equal(values: pd.DataFrame, margin: float | None = None, weights=evenly) -> 
     return between(estimate(values, weights), -margin, margin)
 
 
-def below(values: pd.DataFrame, limit: float) -> Measured | None:
-    """The mean over cells is below the limit."""
-    return between(estimate(values), high=limit)
-
-
 def rises(values: pd.DataFrame) -> Measured | None:
     """Over the whole range of batch sizes the line against log2 B rises by more than the margin."""
     return positive(values, _margin(values) / DOUBLINGS, per_doubling)

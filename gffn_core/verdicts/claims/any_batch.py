@@ -11,7 +11,7 @@ from gffn_core.experiments.store import Store
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.intervals import estimate, minus
 from gffn_core.verdicts.rules import Measured, all_of, between, equal, everywhere, in_all, named, positive
-from gffn_core.verdicts.values import at, lower, net, on, opposite, pairs_of
+from gffn_core.verdicts.values import at, lower, net, on, pairs_of
 
 LOSSES = ("conditional", "joint", "self_normalised")
 STANDARD, JOINT, OURS = LOSSES
@@ -80,7 +80,7 @@ def steadier(pairs: pd.DataFrame) -> Measured | None:
 
 
 def slightly_more_accurate(pairs: pd.DataFrame) -> Measured | None:
-    gain = opposite(lower(pairs, "test_accuracy", OURS, STANDARD))
+    gain = lower(pairs, "test_accuracy", STANDARD, OURS)
     beside = lower(at(pairs, low=8), "test_accuracy", OURS, JOINT)["value"]
     mean = named(between(estimate(gain), 0, 0.015), "accuracy, minus standard")
     return all_of(

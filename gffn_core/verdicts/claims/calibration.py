@@ -83,7 +83,6 @@ def smallest_rise(count, correct):
 CLAIMS = [
     Claim(
         "9a",
-        "calibration",
         "5.2.2",
         "The ECE of the GFFN is lower for all models.",
         "ECE, standard minus GFFN, long, in each cell: above minus the margin (the weakest is shown).",
@@ -92,7 +91,6 @@ CLAIMS = [
     ),
     Claim(
         "9c",
-        "calibration",
         "5.2.2",
         "Overall the GFFN's ECE is significantly lower.",
         "ECE, standard minus GFFN, long, mean over cells: above the margin.",
@@ -102,7 +100,6 @@ CLAIMS = [
     *(
         Claim(
             f"10{letter}",
-            "calibration",
             "5.2.2",
             f"The difference in ECE grows with the batch size on {TITLES[name]}.",
             "Slope of ECE, standard minus GFFN, against log2 B, long: above the margin.",
@@ -114,7 +111,6 @@ CLAIMS = [
     ),
     Claim(
         "10d",
-        "calibration",
         "5.2.2",
         "On SVHN it is about constant.",
         "Slope of ECE, standard minus GFFN, against log2 B, long: within the margin.",
@@ -124,7 +120,6 @@ CLAIMS = [
     ),
     Claim(
         "10e",
-        "calibration",
         "5.2.2",
         "On SVHN the GFFN is slightly better.",
         f"ECE, standard minus GFFN, long, mean over batch sizes: above zero and below {SLIGHT}.",
@@ -134,7 +129,6 @@ CLAIMS = [
     ),
     Claim(
         "11a",
-        "calibration",
         "5.2.2",
         "On all data sets the ECE grows with the batch size.",
         "Slope of ECE against log2 B, mean of both nets, long: above the margin on each data set (the "
@@ -144,7 +138,6 @@ CLAIMS = [
     ),
     Claim(
         "11b",
-        "calibration",
         "5.2.2",
         "It grows more slowly for the GFFN.",
         "Slope of ECE, standard minus GFFN, against log2 B, mean of the data sets, long: above the margin.",
@@ -153,7 +146,6 @@ CLAIMS = [
     ),
     Claim(
         "12",
-        "calibration",
         "5.2.2",
         "Data sets with higher accuracy have lower ECE.",
         "ECE of a data set minus that of the next more accurate one, mean of both nets, paired, long: above "
@@ -163,7 +155,6 @@ CLAIMS = [
     ),
     Claim(
         "13",
-        "calibration",
         "5.2.2",
         "Nets stopped early are strictly worse calibrated.",
         "ECE, early minus long, in each cell of each loss: above minus the margin (the weakest is shown).",
@@ -174,7 +165,6 @@ CLAIMS = [
     ),
     Claim(
         "14a",
-        "calibration",
         "5.2.2",
         "MNIST at B = 128: about 99 % of the answers are right.",
         "Accuracy, long: within 0.005 of 0.99 for both nets (the less sure one is shown).",
@@ -187,7 +177,6 @@ CLAIMS = [
     ),
     Claim(
         "14b",
-        "calibration",
         "5.2.2",
         "MNIST at B = 128: nearly all outputs have the highest confidence.",
         "Share of images in the bin from 0.9 to 1, long: above 0.95 for both nets (the less sure one is"
@@ -199,7 +188,6 @@ CLAIMS = [
     ),
     Claim(
         "15a",
-        "calibration",
         "5.2.2",
         "CIFAR-10 at B = 2048: the standard net's accuracy does not rise steadily with confidence.",
         "Smallest rise of accuracy from a bin to the next (bins with 1 % of the images), mean of the nets: "
@@ -212,7 +200,6 @@ CLAIMS = [
     ),
     Claim(
         "15b",
-        "calibration",
         "5.2.2",
         "CIFAR-10 at B = 2048: the standard net is as accurate at confidence 0.5 to 0.6 as at 0.8 to 0.9.",
         f"Difference of the accuracies of the two bins, mean of the nets: within {DROP}.",
@@ -224,7 +211,6 @@ CLAIMS = [
     ),
     Claim(
         "15c",
-        "calibration",
         "5.2.2",
         "CIFAR-10 at B = 2048: the GFFN's accuracy rises steadily with confidence.",
         "Smallest rise of accuracy from a bin to the next (bins with 1 % of the images), mean of the nets: "
@@ -237,7 +223,6 @@ CLAIMS = [
     ),
     Claim(
         "15d",
-        "calibration",
         "5.2.2",
         "CIFAR-10 at B = 2048: the GFFN's images are spread more evenly over the bins.",
         "Entropy of the distribution of images over bins, GFFN minus standard: positive.",
@@ -250,7 +235,6 @@ CLAIMS = [
     ),
     Claim(
         "15e",
-        "calibration",
         "5.2.2",
         "CIFAR-10 at B = 2048: the accuracy of the most confident bin is much higher.",
         "Accuracy at confidence 0.9 to 1, GFFN minus standard: above 0.02.",
@@ -263,7 +247,6 @@ CLAIMS = [
     ),
     Claim(
         "27",
-        "calibration",
         "5.2.2",
         "CIFAR-10 at B = 2048: the GFFN's confidence still exceeds its accuracy.",
         "Mean confidence minus accuracy of the GFFN, long: above the margin.",
@@ -275,7 +258,6 @@ CLAIMS = [
     ),
     Claim(
         "28",
-        "calibration",
         "5.2.2",
         "CIFAR-10 has the largest ECE.",
         "ECE of both nets on CIFAR-10 minus that on each other data set, paired, long: above the margin "
@@ -286,7 +268,6 @@ CLAIMS = [
     ),
     Claim(
         "29",
-        "calibration",
         "5.2.2",
         "The GFFN improves the ECE most on CIFAR-10.",
         "ECE saved on CIFAR-10 minus that on each other data set, paired, long: above the margin (the "
@@ -297,7 +278,6 @@ CLAIMS = [
     ),
     Claim(
         "30",
-        "calibration",
         "5.2.2",
         "The best ECE is reached at a small batch.",
         "Lowest ECE of a seed at B of 128 to 2048 minus its lowest at 4 to 64 (losses compete), long: above "
@@ -307,7 +287,6 @@ CLAIMS = [
     ),
     Claim(
         "B1a",
-        "calibration",
         BEYOND,
         "Temperature scaling closes the gap: scaled, both nets are calibrated equally well.",
         "ECE after temperature scaling on validation data, standard minus GFFN, long, mean over cells: "
@@ -317,7 +296,6 @@ CLAIMS = [
     ),
     Claim(
         "B1b",
-        "calibration",
         BEYOND,
         "A scaled standard net is better calibrated than a GFFN as it is.",
         "ECE of the GFFN minus ECE of the scaled standard net, long, mean over cells: above the margin.",
@@ -327,7 +305,6 @@ CLAIMS = [
     *(
         Claim(
             number,
-            "calibration",
             BEYOND,
             f"The GFFN has the lower {name}.",
             f"{name}, standard minus GFFN, long, mean over cells: positive.",
@@ -342,7 +319,6 @@ CLAIMS = [
     ),
     Claim(
         "B7",
-        "calibration",
         BEYOND,
         "The GFFN has the lower ECE among nets that fit their training images.",
         "As 9c, over the pairs whose nets both fit their training images.",
@@ -352,7 +328,6 @@ CLAIMS = [
     ),
     Claim(
         "B8",
-        "calibration",
         BEYOND,
         "Among them, too, the difference in ECE grows with the batch size on MNIST, Fashion-MNIST and"
         " CIFAR-10.",

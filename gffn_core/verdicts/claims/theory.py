@@ -59,7 +59,6 @@ def overhead(ratios: Sequence[float]) -> Measured | None:
 CLAIMS = [
     Claim(
         "1",
-        "theory",
         "4",
         "For a batch of one both approaches are identical.",
         "Largest difference of the losses and of their gradients over 100 random batches of one, both "
@@ -70,7 +69,6 @@ CLAIMS = [
     ),
     Claim(
         "2",
-        "theory",
         "4",
         "The joint loss has no relevant computational overhead.",
         "Ratio of the time of a training step, joint over conditional, minus 1, mean over batch sizes "
@@ -81,7 +79,6 @@ CLAIMS = [
     ),
     Claim(
         "21",
-        "theory",
         "4",
         "The gradient of the joint loss differs from the standard one only in that "
         "the partition functions enter as a weighted average, with weights p' from one softmax over the "
