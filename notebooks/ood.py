@@ -56,11 +56,14 @@ out_titles = {r["run"]["dataset"]: r["evaluations"]["long"]["ood"]["data"]["titl
 #   unlikely.
 
 # %%
-logits = torch.tensor([[6.0, 1.0, 0.0], [0.2, 0.1, 0.0]])  # of an image that a net is sure of, and another
+# Of an image that a net is sure of, and of another.
+logits = torch.tensor([[6.0, 1.0, 0.0], [0.2, 0.1, 0.0]])
 max_softmax, max_logit = logits.softmax(-1).amax(-1), logits.amax(-1)
 log_px = log_partition(logits)  # up to a constant
-two_sided = typicality(log_px, log_px.mean().item())  # here these two stand for the training images
-assert log_px[0] > log_px[1] and torch.isclose(two_sided[0], two_sided[1])  # equally far from the mean
+# Here these two stand for the training images.
+two_sided = typicality(log_px, log_px.mean().item())
+assert log_px[0] > log_px[1]
+assert torch.isclose(two_sided[0], two_sided[1])  # equally far from the mean
 
 # %% [markdown]
 # *Familiar* images are the test set of the data set a net was trained on, *unfamiliar* ones the test set of
@@ -103,16 +106,15 @@ numbers = (
 )
 if PROFILE == "cpu":
     assert auc["conditional"]["log_px"] > auc["joint"]["log_px"] + 0.1 > 0.6
-    assert abs(auc["conditional"]["max_softmax"] - auc["joint"]["max_softmax"]) < 0.02
+    assert abs(auc["conditional"]["max_softmax"] - auc["joint"]["max_softmax"]) < 0.005
     assert spread["joint"] < spread["conditional"] / 10
     numbers = (
         f"**The one whose $\\ln p(x)$ nobody trained: {auc['conditional']['log_px']:.2f} for the standard"
         f" net, {auc['joint']['log_px']:.2f} for the joint one, where a coin has 0.50.** Max softmax is the"
-        f" same for both ({auc['conditional']['max_softmax']:.2f} and"
-        f" {auc['joint']['max_softmax']:.2f}).\n\n**Why.** The KL term of (theory.12) charges for an uneven"
-        " $\\ln p(x)$ on the training images. It has brought their standard deviation from"
-        f" {spread['conditional']:.1f} nats down to {spread['joint']:.2f}. No unfamiliar image is in that"
-        " sum, so nothing pushes theirs down: they get much the same $\\ln p(x)$ as the others."
+        f" same for both ({auc['conditional']['max_softmax']:.2f}).\n\n**Why.** The KL term of (theory.12)"
+        " charges for an uneven $\\ln p(x)$ on the training images. It has brought their standard deviation"
+        f" from {spread['conditional']:.1f} nats down to {spread['joint']:.2f}. No unfamiliar image is in"
+        " that sum, so nothing pushes theirs down: they get much the same $\\ln p(x)$ as the others."
     )
 display(Markdown(numbers))
 
@@ -158,22 +160,23 @@ said = f"The joint loss takes the AUROC of $\\ln p(x)$ from {moves(px['joint'], 
 if PROFILE == "cpu":
     assert list(px.index[better]) == ["svhn"] and (px["joint"] < baseline["joint"]).all()
     assert (px["conditional"] > baseline["conditional"]).sum() == 3
-    assert (px["conditional"] - px["joint"])[~better].min() > 0.1
+    fell = (px["conditional"] - px["joint"])[~better]
+    assert fell.min() > 0.1
     gained = (baseline["joint"] - baseline["conditional"])[["svhn", "fashion_mnist"]]
-    assert gained.min() > 0.03 and baseline["joint"]["cifar10"] < baseline["conditional"]["cifar10"]
+    assert gained.min() > 0.03 and gained.idxmax() == "fashion_mnist"
+    assert baseline["joint"]["cifar10"] < baseline["conditional"]["cifar10"]
     on_svhn = means.loc["svhn"].unstack("loss")
     assert (on_svhn["joint"] > on_svhn["conditional"]).all()
-    assert on_svhn["joint"]["auroc_typicality"] > on_svhn["joint"]["auroc_max_softmax"]
+    assert (on_svhn["joint"] - on_svhn["conditional"]).idxmax() == "auroc_typicality"
     said = (
-        "**In one of four, and then in none: the AUROC of $\\ln p(x)$ goes from"
-        f" {moves(px['joint'][~better], px['conditional'][~better])}; it rises only from"
-        f" {moves(px['joint'][better], px['conditional'][better])}, where max softmax of the same net has"
-        f" {baseline['joint']['svhn']:.2f}.** In the *standard* net $\\ln p(x)$ beats max softmax on all"
-        " pairs but that one. Max softmax gains on two pairs, from"
-        f" {moves(*(baseline[loss].loc[gained.index] for loss in ('joint', 'conditional')))}, stays on MNIST"
-        f" and loses {baseline['conditional']['cifar10'] - baseline['joint']['cifar10']:.3f} on CIFAR-10. On"
-        f" SVHN all four scores gain, typicality most ({on_svhn['conditional']['auroc_typicality']:.2f} to"
-        f" {on_svhn['joint']['auroc_typicality']:.2f})."
+        "**In one of four, and then in none: $\\ln p(x)$ rises only on SVHN, from"
+        f" {px['conditional']['svhn']:.2f} to {px['joint']['svhn']:.2f}, where max softmax of the same net"
+        f" has {baseline['joint']['svhn']:.2f}.** On the other pairs it falls by {fell.min():.2f} to"
+        f" {fell.max():.2f}. In the *standard* net it beats max softmax on all pairs but SVHN.\n\nMax"
+        f" softmax gains on two pairs, most on Fashion-MNIST ({baseline['conditional']['fashion_mnist']:.2f}"
+        f" to {baseline['joint']['fashion_mnist']:.2f}), stays on MNIST and loses"
+        f" {baseline['conditional']['cifar10'] - baseline['joint']['cifar10']:.3f} on CIFAR-10. On SVHN all"
+        " four scores gain, typicality most."
     )
 display(Markdown(said))
 
@@ -181,22 +184,18 @@ display(Markdown(said))
 trend = cells["auroc_log_px"].xs("joint", level="loss").groupby("dataset", sort=False)
 first, last = trend.first(), trend.last()
 ends = [f"{size:,}" for size in (long["batch_size"].min(), long["batch_size"].max())]
+said = f"From $B$ = {ends[0]} to {ends[1]} the joint net's $\\ln p(x)$ goes from {moves(last, first)}."
 if PROFILE == "cpu":
-    assert list(first.index[first > last]) == ["cifar10"]
+    assert list(first.index[first > last]) == ["cifar10"] and (last - first).idxmax() == "fashion_mnist"
     lead = (cells["auroc_log_px"] - cells["auroc_max_softmax"]).xs(("svhn", "joint"), level=(0, 2))
     assert (lead[lead.index >= 128] > 0).all() and (lead[lead.index < 128] < 0).all()
-display(
-    Markdown(
-        f"**And the batch size?** From $B$ = {ends[0]} to {ends[1]} the joint net's $\\ln p(x)$ goes from"
-        f" {moves(last, first)}."
-        + (
-            " On three pairs it ends higher than it began, and not on CIFAR-10. On SVHN it even overtakes max"
-            " softmax, from a batch of 128 on."
-            if PROFILE == "cpu"
-            else ""
-        )
+    said = (
+        f"From $B$ = {ends[0]} to {ends[1]} the joint net's $\\ln p(x)$ gains on three pairs, most on"
+        f" Fashion-MNIST ({first['fashion_mnist']:.2f} to {last['fashion_mnist']:.2f}), and not on CIFAR-10"
+        f" ({first['cifar10']:.2f} to {last['cifar10']:.2f}). On SVHN it even overtakes max softmax, from a"
+        " batch of 128 on."
     )
-)
+display(Markdown(f"**And the batch size?** {said}"))
 
 # %% [markdown]
 # **Why.** The logits of a standard net grow with its confidence, and so does $\ln Z$: as a score it is a
@@ -279,15 +278,15 @@ if PROFILE == "cpu":
     assert joint["above"][mnists].min() > 0.1 > 0.01 > conditional["above"].max()
     assert (typical - px["joint"])[mnists].min() > 0.1 and typical["cifar10"] < 0.55
     said = (
-        f"**Both. With CIFAR-10, {words.percent(joint['inside']['cifar10'], 0)} fall inside. With MNIST and"
-        f" Fashion-MNIST most fall outside, but {words.percent(joint['above']['mnist'], 0)} and"
-        f" {words.percent(joint['above']['fashion_mnist'], 0)} lie above, where $\\ln p(x)$ takes them for"
-        " the most familiar of all.** The standard nets put at most"
-        f" {words.percent(conditional['above'].max(), 1)} there.\n\n**Why it matters.** The second failure"
+        f"**Both. With CIFAR-10, {words.percent(joint['inside']['cifar10'], 0)} fall inside; with MNIST and"
+        f" Fashion-MNIST {words.percent(joint['above']['mnist'], 0)} and"
+        f" {words.percent(joint['above']['fashion_mnist'], 0)} lie above, taken for the most familiar of"
+        " all.** With the MNISTs most fall outside. The standard nets put at most"
+        f" {words.percent(conditional['above'].max(), 1)} above.\n\n**Why it matters.** The second failure"
         f" can be mended: typicality looks on both sides, and has {typical['mnist']:.2f} and"
-        f" {typical['fashion_mnist']:.2f} where $\\ln p(x)$ has {px['joint']['mnist']:.2f} and"
-        f" {px['joint']['fashion_mnist']:.2f}. The first cannot: typicality has {typical['cifar10']:.2f} on"
-        " CIFAR-10. An even $\\ln p(x)$ on familiar images leaves open where the others go."
+        f" {typical['fashion_mnist']:.2f} on the MNISTs, well above $\\ln p(x)$. The first cannot:"
+        f" typicality has {typical['cifar10']:.2f} on CIFAR-10. An even $\\ln p(x)$ on familiar images"
+        " leaves open where the others go."
     )
 display(Markdown(said))
 
