@@ -135,29 +135,29 @@ said = (
         f" {gone['joint']['mean'][name]:+.2f} joint"
         for name in titles
     )
+    + "."
 )
 if PROFILE == "cpu":
     for loss in values.NETS:
         assert gone[loss]["high"]["cifar10"] < -0.7
         assert gone[loss].drop("cifar10")["mean"].between(-0.2, 0.5).all()
-    said = f"**On average early on CIFAR-10; on the others it hardly matters.** {said}"
-display(Markdown(f"{said}."))
+    said = (
+        f"**On average early on CIFAR-10, by {-gone['conditional']['mean']['cifar10']:.1f} points (standard)"
+        f" and {-gone['joint']['mean']['cifar10']:.1f} (joint); on the others it hardly matters.**\n\n"
+        + words.folded("each data set", said)
+    )
+display(Markdown(said))
 
 # %% tags=["hide-input"]
-known = {
-    name: part.groupby("batch_size")[["train_accuracy", "test_accuracy"]].mean().mean()
-    for name, part in long.groupby("dataset", sort=False)
-}
+known = long.groupby(["dataset", "batch_size"])[["train_accuracy", "test_accuracy"]].mean()
+known = known.groupby(level="dataset").mean()
+widest = (known["train_accuracy"] - known["test_accuracy"]).idxmax()
 display(
     Markdown(
         "**Why:** after the early point a net goes on to learn training images, and on CIFAR-10 little of"
-        " that carries over. At the end it knows, of training and of test images, on average "
-        + "; ".join(
-            f"{words.percent(both['train_accuracy'], 0)} and {words.percent(both['test_accuracy'], 0)}"
-            f" ({titles[name]})"
-            for name, both in known.items()
-        )
-        + "."
+        f" that carries over. The gap is widest on {titles[widest]}: at the end a net knows"
+        f" {words.percent(known.loc[widest, 'train_accuracy'], 0)} of the training images and"
+        f" {words.percent(known.loc[widest, 'test_accuracy'], 0)} of the test images, on average."
     )
 )
 
@@ -202,13 +202,8 @@ clear = cells["early"]["mean"] > cells["early"]["half"]
 display(
     Markdown(
         f"{said}\n\n**Limits.** A single pair is a weak witness: the joint net is ahead in {wins.sum()} of"
-        f" {len(wins)} ("
-        + ", ".join(
-            f"{title} {words.percent(wins.xs(name, level='dataset').mean(), 0)}"
-            for name, title in titles.items()
-        )
-        + f"). Of the {len(clear)} cells, {clear.sum()} have an interval above zero. The batch sizes of a"
-        " data set together decide."
+        f" {len(wins)}. Of the {len(clear)} cells, {clear.sum()} have an interval above zero. The batch sizes"
+        " of a data set together decide."
     )
 )
 
@@ -240,9 +235,9 @@ if PROFILE == "cpu":
     ends = [[behind[name, "long", loss]["mean"] for name in titles] for loss in values.NETS]
     assert min(map(max, ends)) > 1 and max(map(min, ends)) < 0 and more["low"] < 0 < more["high"]
     said = (
-        "**Stopped early, on average yes, on every data set; trained long, it depends on the data set."
+        "**Stopped early, on average yes, on every data set; trained long, it depends on the data set.**"
         " Whether the standard net loses more is open: on CIFAR-10, stopped early, by"
-        f" {words.with_interval(more, 1)} points.**\n\n"
+        f" {words.with_interval(more, 1)} points.\n\n"
     )
 display(
     Markdown(
@@ -262,19 +257,22 @@ at_most = {
     scheme: 100 * one.set_index(["dataset", "batch_size"])["mean"].xs(sizes[1], level=1)
     for scheme, one in cells.items()
 }
-said = f"From their early point to the end, nets of batch size {sizes[1]} change by " + "; ".join(
+changes = "; ".join(
     f"{after['conditional'][name]:+.1f} (standard) and {after['joint'][name]:+.1f} (joint) on {titles[name]}"
     for name in titles
 )
+said = f"From their early point to the end, nets of batch size {sizes[1]} change by {changes}."
 if PROFILE == "cpu":
     assert (after["conditional"][["cifar10", "fashion_mnist"]] > 0.8).all()
     said = (
         "**Part of it is the rule that stops.** With few steps an epoch it can mistake a plateau for the"
-        f" end. {said}. So the early gain there is partly the rule's: on CIFAR-10 and Fashion-MNIST it is"
-        f" {at_most['early']['cifar10']:+.1f} and {at_most['early']['fashion_mnist']:+.1f} points early, and"
-        f" {at_most['long']['cifar10']:+.1f} and {at_most['long']['fashion_mnist']:+.1f} after long training"
+        f" end: on CIFAR-10 and Fashion-MNIST standard nets of batch size {sizes[1]} gain by going on. So the"
+        f" early gain there is partly the rule's: it is {at_most['early']['cifar10']:+.1f} and"
+        f" {at_most['early']['fashion_mnist']:+.1f} points early, and {at_most['long']['cifar10']:+.1f} and"
+        f" {at_most['long']['fashion_mnist']:+.1f} after long training.\n\n"
+        + words.folded("each data set", said)
     )
-display(Markdown(f"{said}."))
+display(Markdown(said))
 
 # %% [markdown]
 # ## After long training, which net is more accurate?
@@ -350,32 +348,48 @@ slope = {
     )
     for scheme in course.SCHEMES
 }
-said = "Change of the gain per doubling of the batch size, in points: " + "; ".join(
-    f"{scheme} "
-    + ", ".join(f"{titles[name]} {words.with_interval(row, 2)}" for name, row in slope[scheme].iterrows())
-    for scheme in course.SCHEMES
-)
+said = ""
 if PROFILE == "cpu":
     assert slope["long"]["high"]["cifar10"] < 0 < slope["long"]["low"]["svhn"]
     assert slope["long"]["mean"][["mnist", "fashion_mnist"]].abs().max() < 0.1
     assert (slope["early"]["low"] < 0).all() and (slope["early"]["high"] > 0).all()
     said = (
         "**Not in general: trained long, it falls on CIFAR-10, rises on SVHN and is level on the other two;"
-        f" stopped early, no trend is clear of zero.** {said}"
+        " stopped early, no trend is clear of zero.**\n\n"
     )
 display(
     Markdown(
-        f"{said}.\n\n"
+        said
         + words.markdown_table(
-            ["joint - standard, points", "early", "long"],
             [
-                [title, *(words.with_interval(gain[scheme].loc[name], 2) for scheme in course.SCHEMES)]
+                "joint - standard, points",
+                "early",
+                "long",
+                "early, per doubling of $B$",
+                "long, per doubling of $B$",
+            ],
+            [
+                [
+                    title,
+                    *(
+                        words.with_interval(one[scheme].loc[name], 2)
+                        for one in (gain, slope)
+                        for scheme in course.SCHEMES
+                    ),
+                ]
                 for name, title in titles.items()
             ]
-            + [["**all cells**", *(words.with_interval(overall[scheme], 2) for scheme in course.SCHEMES)]],
+            + [
+                [
+                    "**all cells**",
+                    *(words.with_interval(overall[scheme], 2) for scheme in course.SCHEMES),
+                    "",
+                    "",
+                ]
+            ],
         )
-        + "\n\nMean over batch sizes with its 95 % interval (Student's t, seeds as the unit), not"
-        " corrected for the number of rows."
+        + "\n\nMean over batch sizes, and change per doubling of the batch size, with their 95 % intervals"
+        " (Student's t, seeds as the unit), not corrected for the number of rows."
     )
 )
 
