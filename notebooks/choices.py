@@ -47,7 +47,8 @@ from gffn_core import conditional_nll, joint_nll
 
 torch.manual_seed(0)
 logits, labels = torch.randn(64, 10), torch.randint(10, (64,))
-standard, thesis, heavy = (joint_nll(logits, labels, kl_weight=w) for w in (0.0, 1.0, 100.0))
+losses = [joint_nll(logits, labels, kl_weight=w) for w in (0.0, 1.0, 100.0)]
+standard, thesis, heavy = losses
 torch.testing.assert_close(standard, conditional_nll(logits, labels))
 torch.testing.assert_close(heavy - standard, 100 * (thesis - standard))
 
@@ -133,20 +134,18 @@ if enough:
     assert (at_best["auroc_max_softmax"] < plain["auroc_max_softmax"]).all()
     said = (
         f"**Far more than the thesis takes: a weight of {both(best.values(), 'g')}, at batches of"
-        f" {both(best, ',')}. Trained long it gains {both(gained, '.1f')} points of accuracy over the"
-        f" standard net, and takes the NLL from {both(plain['nll'])} to {both(at_best['nll'])}; a temperature"
-        f" takes it only to {both(plain['scaled_nll'])}.** Even a standard net that stops early *and* gets a"
-        f" temperature stays at {both(early_plain['scaled_nll'])}. The ECE falls from {both(plain['ece'])} to"
-        f" {both(at_best['ece'])} ({both(thesis['ece'])} with the thesis's weight); for this alone the"
-        f" temperature is the better remedy ({both(plain['scaled_ece'])}). Against SVHN the AUROC of max"
-        f" softmax even falls, from {both(plain['auroc_max_softmax'])} to"
-        f" {both(at_best['auroc_max_softmax'])}. If both nets stop early, the gain in accuracy is"
-        f" {both(stopped, '.1f')} points.\n\n**Why.** A larger weight holds $\\ln Z$ of the training images"
-        " together more tightly, and with it the confidence: the net cannot buy likelihood by being ever"
-        " surer of images that it knows. Nor does it learn them by heart: at the end it knows"
+        f" {both(best, ',')}.** Trained long it gains {both(gained, '.1f')} points of accuracy over the"
+        f" standard net; if both nets stop early, {both(stopped, '.1f')}.\n\nTrained long, its NLL is below"
+        f" even that of a standard net that stops early *and* gets a temperature: {both(at_best['nll'])}"
+        f" against {both(early_plain['scaled_nll'])}.\n\nIts ECE is less than half of what the thesis's"
+        " weight leaves, but for this alone the temperature is the better remedy. Against SVHN its AUROC of"
+        f" max softmax even falls, from {both(plain['auroc_max_softmax'])} to"
+        f" {both(at_best['auroc_max_softmax'])}.\n\n**Why.** A larger weight holds $\\ln Z$ of the training"
+        " images together more tightly, and with it the confidence: the net cannot buy likelihood by being"
+        " ever surer of images that it knows. Nor does it learn them by heart: at the end it knows"
         f" {both(at_best['train_accuracy'], '.0%')} of them, the standard net"
         f" {both(plain['train_accuracy'], '.0%')}. At 1,000 it is too modest, and less accurate than the"
-        f" standard net ({both(most['test_accuracy'])} against {both(plain['test_accuracy'])})."
+        " standard net."
     )
 else:
     said = "No runs with other weights are at hand for this profile."
@@ -195,10 +194,9 @@ if enough:
     assert over.loc[30].abs().max() < 0.01
     display(
         Markdown(
-            f"**Near 30. Confidence minus accuracy falls from {both(over.loc[0])} without the term to"
-            f" {over.loc[30].abs().max():.2f} at a weight of 30, and to {both(over.loc[1000])} at 1,000**"
-            f" (batches of {both(best, ',')}). So the weight is a dial for the confidence, and for this alone"
-            " a temperature is the simpler one."
+            "**Near 30: there confidence is as high as accuracy, to within a point.** Without the term it"
+            f" is {both(over.loc[0])} higher, and from 100 on it is lower (batches of {both(best, ',')}). So"
+            " the weight is a dial for the confidence, and for this alone a temperature is the simpler one."
         )
     )
 
@@ -243,7 +241,7 @@ for name, width in WIDTHS.items():
 display(
     Markdown(
         f"**{silent} of {len(settings)} are not printed, the learning rate among them; the others are"
-        f" described without their numbers: no widths, no patience, no time limit.** {' '.join(sentences)}"
+        f" described without their numbers: no widths, no patience, no time limit.**\n\n{' '.join(sentences)}"
         f" The hidden layer has {HIDDEN} units."
     )
 )
@@ -297,11 +295,10 @@ if PROFILE == "cpu":
     short = unfitted["batch"].le(64).mean()
     assert short > 0.8 and rising.mean() < 0.1 and unfitted["late"].mean() < 0
     said = (
-        f"**The small ones, but hardly any had more to gain: {len(unfitted)} of {len(ends)} nets end before"
+        f"**The small ones, but hardly any had more to gain.** {len(unfitted)} of {len(ends)} nets end before"
         f" they have fitted their training images, {words.percent(short, 0)} of them at batches of 64 or"
-        f" less; only {rising.sum()} of these were still gaining more than half a point of validation"
-        f" accuracy.** The others had levelled out or were falling ({unfitted['late'][~rising].mean():+.1f}"
-        " points on average)."
+        f" less. Only {rising.sum()} of the {len(unfitted)} were still gaining more than half a point of"
+        " validation accuracy; the others had levelled out or were falling."
     )
 display(
     Markdown(
@@ -384,20 +381,16 @@ if choices:
     tried = tables.frame(tried, [course.LOWEST_NLL])
     tried = tried["dataset"].isin(control.datasets) & tried["batch_size"].isin(control.batch_sizes)
     said = (
-        f"**The lower calibration error survives all {len(gains)} changed settings, by"
-        f" {-gains['ece'].max():.2f} to {-gains['ece'].min():.2f}, and so does the lower AUROC of $\\ln"
-        f" p(x)$. The higher accuracy does not: it holds in {higher['test_accuracy']}, by"
-        f" {100 * gains['test_accuracy'].max():.1f} points at most.** At $B$ = 64 and a rate of 0.0003 the"
-        f" nets are equally accurate ({words.percent(slow['test_accuracy', 'conditional'])} standard,"
-        f" {words.percent(slow['test_accuracy', 'joint'])} joint, one seed), and both more so than that"
-        f" seed's joint net at our rate of 0.001 ({words.percent(default)}); the ECE is"
-        f" {slow['ece', 'conditional']:.2f} and {slow['ece', 'joint']:.2f}.\n\n**Limits.** {single} of the"
+        f"**The lower calibration error survives all {len(gains)} changed settings, and so does the lower"
+        f" AUROC of $\\ln p(x)$. The higher accuracy does not.** It holds in {higher['test_accuracy']} of"
+        f" them, by {100 * gains['test_accuracy'].max():.1f} points at most. At $B$ = 64 and a rate of"
+        " 0.0003 the nets of the one seed are equally accurate, and both more so than its joint net at our"
+        f" rate of 0.001; the joint net still has less than half the ECE.\n\n**Limits.** {single} of the"
         f" {len(gains)} have one seed, which cannot tell a difference of a point of accuracy from luck. One"
-        " data set, and no two settings changed at once. Our rate was chosen for neither loss, so a gain may"
-        " be due to a rate that happens to suit one. Whether it survives when each has its own best rate is"
-        f" not yet answered: {tried.sum()} of {4 * len(control.runs())} runs are at hand"
-        f" ({len(control.seeds)} seeds, four rates, two batch sizes, two data sets; profiles `slower`,"
-        " `slow`, `fast`). For 1,000 images [the contest](contest.ipynb) has the answer."
+        " data set, and no two settings changed at once. Our rate was chosen for neither loss, so a gain"
+        " may be due to a rate that happens to suit one. Whether it survives when each has its own best"
+        f" rate is not yet answered: {tried.sum()} of {4 * len(control.runs())} runs are at hand (profiles"
+        " `slower`, `slow`, `fast`). For 1,000 images [the contest](contest.ipynb) has the answer."
     )
 else:
     said = f"These runs belong to profile `cpu`; this page was made with `{PROFILE}`."
@@ -432,10 +425,11 @@ if binary:
     basis = words.folded("runs", words.escape(words.basis(binary, "binary")))
     said = (
         f"{words.markdown_table(header, rows)}\n\nBinary minus categorical, mean over batch sizes, long"
-        f" scheme.\n\n{basis}\n\n**The sigmoid reading is a little more accurate, in {ups['points']} of"
-        f" {len(change)} pairs of runs and by {change['points'].mean():.1f} points, and worse calibrated, in"
-        f" {ups['ece']}: above all with the joint loss, whose ECE grows by {ece['joint']:.3f}.** One seed,"
-        " and the two of Fashion-MNIST at 256 differ in precision, so the signs say more than the sizes."
+        f" scheme.\n\n{basis}\n\n**The sigmoid reading is a little more accurate and worse calibrated, above"
+        f" all with the joint loss.** More accurate it is in {ups['points']} of {len(change)} pairs of runs,"
+        f" by {change['points'].mean():.1f} points on average, and worse calibrated in {ups['ece']}. One"
+        " seed, and the two of Fashion-MNIST at 256 differ in precision, so the signs say more than the"
+        " sizes."
     )
 else:
     said = "No runs with binary labels are at hand for this profile."
