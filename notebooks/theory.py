@@ -74,18 +74,20 @@ y = torch.nn.functional.one_hot(target, K).double()
 
 # %%
 unit_vectors = torch.eye(K, dtype=torch.float64)
-all_vectors = torch.tensor(list(itertools.product([0.0, 1.0], repeat=K)), dtype=torch.float64)
+all_vectors = list(itertools.product([0.0, 1.0], repeat=K))
+all_vectors = torch.tensor(all_vectors, dtype=torch.float64)
 sums = {
     "categorical": (logits @ unit_vectors.T).logsumexp(-1),
     "binary": (logits @ all_vectors.T).logsumexp(-1),
 }
+differences = [
+    (brute_force - log_partition(logits, label_space=space)).abs().max()
+    for space, brute_force in sums.items()
+]
 pd.DataFrame(
     {
         "vectors y in the sum": [len(unit_vectors), len(all_vectors)],
-        "largest difference": [
-            f"{(brute_force - log_partition(logits, label_space=space)).abs().max():.0e}"
-            for space, brute_force in sums.items()
-        ],
+        "largest difference": [f"{one:.0e}" for one in differences],
     },
     index=pd.Index(LABEL_SPACES, name="label space"),
 )
@@ -165,17 +167,19 @@ def autograd(loss, space):
 
 rows = []
 for space in LABEL_SPACES:
-    prediction = logits.softmax(-1) if space == "categorical" else logits.sigmoid()
-    p_batch = log_partition(logits, label_space=space).softmax(0)
-    by_hand = {
-        "conditional, (theory.5) [4.17]": (conditional_nll, (prediction - y) / N),
-        "joint, (theory.10) [4.15]": (joint_nll, p_batch[:, None] * prediction - y / N),
-    }
-    for name, (loss, gradient) in by_hand.items():
-        difference = (autograd(loss, space) - gradient).abs().max().item()
-        rows.append({"label space": space, "gradient": name, "largest difference": f"{difference:.0e}"})
+    categorical = space == "categorical"
+    prediction = logits.softmax(-1) if categorical else logits.sigmoid()
+    p_batch = log_partition(logits, label_space=space).softmax(0)[:, None]
+    conditional, joint = (prediction - y) / N, p_batch * prediction - y / N
+    for name, loss, by_hand in (
+        ("conditional, (theory.5) [4.17]", conditional_nll, conditional),
+        ("joint, (theory.10) [4.15]", joint_nll, joint),
+    ):
+        difference = (autograd(loss, space) - by_hand).abs().max().item()
+        rows.append([space, name, f"{difference:.0e}"])
         assert difference < 1e-15
-pd.DataFrame(rows).set_index("label space")
+columns = ["label space", "gradient", "largest difference"]
+pd.DataFrame(rows, columns=columns).set_index("label space")
 
 # %% [markdown]
 # ### A batch of one
