@@ -9,14 +9,13 @@ far they differ, the memory that each needs beside net and data, and its time. I
 
 import argparse
 import json
-import resource
-import sys
 import time
 from pathlib import Path
 
 import torch
 
 from gffn_core.data.files import check_writable, write_atomically
+from gffn_core.engine.process import peak_memory
 from gffn_core.losses import joint_nll
 from gffn_core.model import ConvNet
 from gffn_core.training.provenance import provenance
@@ -58,11 +57,6 @@ def gradient(net, way):
     net.zero_grad()
     way()
     return torch.cat([one.grad.flatten() for one in net.parameters()])
-
-
-def peak_memory():
-    """The most bytes that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def main():

@@ -219,10 +219,7 @@ def _verify(args):
         store = Store(args.keep or scratch)
         for number, record in enumerate(drawn, 1):
             run = Run.of(record["run"])
-            tell(
-                f"run {number} of {args.count}: {run.dataset}, batch size {run.batch_size}, {run.loss}, "
-                f"seed {run.seed}"
-            )
+            tell(f"run {number} of {args.count}: {_name(run)}")
             row = verify.compare(record, verify.repeat(record, store, device=args.device, root=args.root))
             equal += row["equal"]
             weights = "equal to the bit" if row["equal"] else "differ"
@@ -305,8 +302,7 @@ def _publish_table(table, args, name):
 def _detect(args):
     from gffn_core.experiments import detection
 
-    by = {"sets": detection.held_back, "field": {}} if args.held_back else {}
-    table = detection.table(_runs(args), _store(args), args.root, **by)
+    table = detection.table(_runs(args), _store(args), args.root, choosing=args.held_back)
     _publish_table(table, args, "held_back" if args.held_back else "detection")
 
 

@@ -24,10 +24,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core.pages import conformance, publish, words
+from gffn_core.experiments import conformance
+from gffn_core.pages import publish, words
 from gffn_core.pages.style import STYLE
 
-table = pd.DataFrame(conformance.read(RESULTS))
+table = conformance.read(RESULTS)
 table["number"] = pd.to_numeric(table["value"], errors="coerce")  # NaN where an implementation refuses
 versions = table[table["version"] != ""].groupby("by")["version"].first()
 names = [by for by in conformance.IMPLEMENTATIONS if by in set(table["by"])]
@@ -293,10 +294,10 @@ display(
 # ## Try it
 #
 # `conformance.CLOSED_FORMS` holds the cases, `conformance.IMPLEMENTATIONS` the calls. What is installed here
-# is computed again, now; for what is not, this page shows the published numbers. To have all:
-# `pip install --no-deps netcal==1.4.0 relplot==1.0.3 deprecation probmetrics==1.3.0 pytorch-minimize numba
-# llvmlite` (with its dependencies netcal brings a dozen packages). `python -m gffn_core.pages.conformance`
-# makes the published file where `GFFN_EXTERNAL` names the folder of the predictions.
+# is computed again, now; for what is not, this page shows the published numbers. To have all: `pip install
+# --no-deps netcal==1.4.0 relplot==1.0.3 deprecation probmetrics==1.3.0 pytorch-minimize numba llvmlite` (with
+# its dependencies netcal brings a dozen packages). `python -m gffn_core.experiments.conformance` makes the
+# published file where `GFFN_EXTERNAL` names the folder of the predictions.
 
 # %% tags=["hide-input"]
 again, changed = [], []

@@ -37,7 +37,7 @@ from gffn_core.pages import contest as page
 from gffn_core.pages import words
 from gffn_core.training.course import LOWEST_NLL
 from gffn_core.verdicts.claims import contest as predicted
-from gffn_core.verdicts.claims.contest import NEEDS, UP
+from gffn_core.verdicts.claims.contest import NEEDS, OTHERS, UP
 
 store = Store(RESULTS)
 TITLES = {predicted.CIFAR: "CIFAR-10", predicted.FASHION: "Fashion-MNIST"}
@@ -184,11 +184,9 @@ page.draw(
     basis=page.basis("CIFAR-10", final["CIFAR-10"]),
 )
 for need in ("test_accuracy", "scaled_nll"):
-    assert cifar.loc[need].loc[[*OURS], "seen"].all() and not cifar.loc[need].loc[page.OTHERS, "seen"].any()
+    assert cifar.loc[need].loc[[*OURS], "seen"].all() and not cifar.loc[need].loc[OTHERS, "seen"].any()
 assert cifar.loc["nll"]["mean"].idxmin() == "joint" and gained[0] > 0
-some = (
-    cifar.loc["nll"].loc[page.OTHERS].query("seen and mean < 0")["mean"] / cifar.loc["nll", "joint"]["mean"]
-)
+some = cifar.loc["nll"].loc[OTHERS].query("seen and mean < 0")["mean"] / cifar.loc["nll", "joint"]["mean"]
 assert (
     set(some.index) == {"dropout", "label smoothing", "confidence penalty"} and some.between(0.33, 0.51).all()
 )

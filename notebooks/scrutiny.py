@@ -32,7 +32,7 @@ from gffn_core.pages import contest as page
 from gffn_core.training.course import LOWEST_NLL
 from gffn_core.verdicts import predictions
 from gffn_core.verdicts.claims import contest as predicted
-from gffn_core.verdicts.claims.contest import NEEDS, UP
+from gffn_core.verdicts.claims.contest import NEEDS, OTHERS, UP
 
 store = Store(RESULTS)
 TITLES = {predicted.CIFAR: "CIFAR-10", predicted.FASHION: "Fashion-MNIST"}
@@ -386,12 +386,12 @@ publish.show(
     basis=page.basis("CIFAR-10", tuning).replace("seeds 0 to 0, and seed 0 to choose", "seed 0 alone"),
 )
 assert bills["joint"][1] < bills[STANDARD].min() and bills[STANDARD][12] > bills[STANDARD].min()
-assert bills.loc[12, page.OTHERS].min() > bills["joint"][3]
+assert bills.loc[12, OTHERS].min() > bills["joint"][3]
 display(
     Markdown(
         f"**One, on average: an NLL of {bills['joint'][1]:.2f} against {bills[STANDARD][12]:.2f}.** Three of"
         f" the joint loss beat twelve of anything but the self-normalised loss: {bills['joint'][3]:.2f}"
-        f" against {bills.loc[12, page.OTHERS].min():.2f}. But it is one seed, and the standard net is worse"
+        f" against {bills.loc[12, OTHERS].min():.2f}. But it is one seed, and the standard net is worse"
         " after twelve tries than after fewer: with 250 images to choose by, luck has its part, and here it"
         " was bad for the standard net."
     )

@@ -23,7 +23,7 @@ from gffn_core.experiments import tables
 from gffn_core.pages import publish, style, words
 from gffn_core.verdicts.claims.theory import overhead
 
-measured = tables.published(RESULTS)
+measured = tables.benches(RESULTS)
 
 
 def basis(found):

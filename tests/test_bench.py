@@ -21,7 +21,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 @pytest.fixture(scope="module")
 def published():
-    found = tables.published(RESULTS)
+    found = tables.benches(RESULTS)
     assert found
     return found
 

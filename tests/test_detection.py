@@ -149,7 +149,7 @@ def test_images_to_choose_by_are_shaped_like_the_familiar_and_are_always_the_sam
         assert (images == again[name]).all() and images.float().std(0).min() > 1
     discs = sets["discs"].flatten(2)
     assert all(len(image.unique(dim=1).T) <= 2 for image in discs[:50])  # a colour, and one around it
-    for choosing, images in ((detection.held_back, own.val_x), (detection.unfamiliar, own.test_x)):
+    for choosing, images in ((True, own.val_x), (False, own.test_x)):
         found, labels = detection.familiar(own, choosing)
         assert (found == images).all() and len(labels) == len(found)
 

@@ -432,7 +432,7 @@ def test_verify_finds_equal_weights_and_other_data(small, store, tmp_path, capsy
     assert main(verify) == 0
     out, error = capsys.readouterr()
     lines = out.splitlines()
-    assert "run 1 of 2: digits, batch size 256, " in error and "run 2 of 2: " in error and "images" in error
+    assert "run 1 of 2: digits " in error and "run 2 of 2: " in error and "images" in error
     assert sum("weights equal to the bit" in line for line in lines) == 2
     assert lines[-1] == "2 of 2 runs have equal weights"
     again = Store(tmp_path / "again")

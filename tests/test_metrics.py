@@ -15,7 +15,7 @@ from sklearn import metrics as sklearn_metrics
 
 from gffn_core import metrics
 from gffn_core.data.sources import import_torchvision
-from gffn_core.pages import conformance
+from gffn_core.experiments import conformance
 
 scores_with_ties = st.lists(st.integers(-3, 3), min_size=1, max_size=40)
 # (N, K) logits; the classes are dealt out in turn.
@@ -481,7 +481,8 @@ def values(rows):
 
 
 def published(by):
-    return [row for row in conformance.read(Path(__file__).parents[1] / "results") if row["by"] == by]
+    table = conformance.read(Path(__file__).parents[1] / "results")
+    return table[table["by"] == by].to_dict("records")
 
 
 def assert_same(found, wanted, tolerance):

@@ -144,8 +144,9 @@ def test_partial_data_is_named_under_every_figure(records):
 
 
 def test_coverage_tells_a_partial_grid_from_a_whole_one(records):
-    assert words.coverage(records, PROFILE.runs(), "small") == "all 12 runs of profile `small`"
-    assert words.coverage(records[:5], PROFILE.runs(), "small").startswith("5 of the 12 runs")
+    whole, part = (chapter.Chapter("small", None, PROFILE.runs(), some) for some in (records, records[:5]))
+    assert whole.coverage == "all 12 runs of profile `small`"
+    assert part.coverage.startswith("5 of the 12 runs")
 
 
 def test_a_chapter_is_refused_without_one_of_the_losses(monkeypatch, tmp_path):

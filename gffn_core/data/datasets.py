@@ -308,7 +308,8 @@ def _canonical(arrays, where):
         bad = out["test_y"][(out["test_y"] < 0) | (out["test_y"] >= len(classes))][0]
         raise ValueError(f"{where}: test_y holds label {bad}, train_y has 0..{len(classes) - 1}")
     if out["train_x"].shape[1:] != out["test_x"].shape[1:]:
-        raise ValueError(f"{where}: train_x and test_x differ in image shape")
+        shapes = [tuple(out[name].shape[1:]) for name in ("train_x", "test_x")]
+        raise ValueError(f"{where}: train_x has images of {shapes[0]}, test_x of {shapes[1]}; use one shape")
     if "train_image" in arrays:
         out["train_image"] = np.asarray(arrays["train_image"])
         if out["train_image"].shape != out["train_y"].shape:

@@ -57,7 +57,6 @@ def import_torchvision():
     Its Linux wheels are CUDA builds whose compiled operators do not load there, and the import
     stops at the missing schema of two of them. Declaring the schemas is enough for the data sets.
     """
-    library = None
     try:
         import torchvision
     except RuntimeError as error:

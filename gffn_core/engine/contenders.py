@@ -7,7 +7,6 @@ GPU all are one process.
 import itertools
 import multiprocessing
 import os
-import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 
@@ -16,7 +15,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.utils.data import DataLoader, TensorDataset
 
 from gffn_core.data.datasets import Dataset
-from gffn_core.engine.process import settle
+from gffn_core.engine.process import peak_memory, settle
 from gffn_core.engine.tuning import fastest_execution, first_step_again
 from gffn_core.losses import JointCrossEntropyLoss
 from gffn_core.model import ConvNet
@@ -114,7 +113,7 @@ def _measure(at, seconds):
         torch.cuda.synchronize()
         memory = torch.cuda.max_memory_allocated()
     else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        memory = peak_memory()
     return steps * _images_a_step / (time.perf_counter() - started), memory
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import ctypes
 import gc
+import resource
+import sys
 
 import torch
 
@@ -50,6 +52,11 @@ def hand_back_freed_memory():
     """
     gc.collect()
     _c_library("malloc_trim", 0)
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _c_library(function, *arguments):

@@ -66,7 +66,7 @@ def unfamiliar(dataset: Dataset, root: str | Path | None = None) -> dict[str, Te
     return found
 
 
-def held_back(dataset: Dataset, root: str | Path | None = None) -> dict[str, Tensor]:
+def held_back(dataset: Dataset) -> dict[str, Tensor]:
     """By name sets of ``IMAGES`` unfamiliar images that nothing is reported on, shaped as in ``unfamiliar``.
 
     Crops of scikit-learn's two photographs; validation images with their frequencies' phases drawn at random;
@@ -98,12 +98,12 @@ def held_back(dataset: Dataset, root: str | Path | None = None) -> dict[str, Ten
     return {name: torch.from_numpy(images.round().astype(np.uint8)) for name, images in found.items()}
 
 
-def familiar(dataset: Dataset, sets: Callable) -> tuple[Tensor, Tensor]:
-    """Images, and their labels, that those of ``unfamiliar`` or of ``held_back`` are to be told from.
+def familiar(dataset: Dataset, choosing: bool) -> tuple[Tensor, Tensor]:
+    """Images, and their labels, that unfamiliar ones are to be told from.
 
-    The first test images; or the last validation images, so that no test image chooses anything.
+    The first test images; for choosing the last validation images, so that no test image chooses anything.
     """
-    if sets is held_back:
+    if choosing:
         return dataset.val_x[-IMAGES:], dataset.val_y[-IMAGES:]
     return dataset.test_x[:IMAGES], dataset.test_y[:IMAGES]
 
@@ -202,17 +202,12 @@ def measure(net: Scored) -> Iterable[dict]:
 
 
 def table(
-    runs: Iterable[Run],
-    store: Store,
-    root: str | Path | None = None,
-    *,
-    sets: Callable = unfamiliar,
-    field: dict[str, Callable] = FIELD,
+    runs: Iterable[Run], store: Store, root: str | Path | None = None, *, choosing: bool = False
 ) -> pd.DataFrame:
     """A row per net, score and set, of the long scheme's nets that are kept here; others are left out.
 
-    sets: ``unfamiliar`` or ``held_back``. field: see ``examine``. ValueError for nets that were trained on
-    other data than is here.
+    The sets are ``unfamiliar``, with the scores of the field; or, for choosing, ``held_back``, without them.
+    ValueError for nets that were trained on other data than is here.
     """
     rows, loaded, nets, made = [], {}, {}, {"code": code_version()}
     for run, record in store.select(list(runs)).items():
@@ -221,14 +216,15 @@ def table(
         if run.dataset not in loaded:
             dataset = load_dataset(run.dataset, root=root)
             prepare = Normalise(dataset.train_x, "cpu")
-            images, labels = familiar(dataset, sets)
-            sides = {"familiar": images, **sets(dataset, root)}
+            images, labels = familiar(dataset, choosing)
+            sides = held_back(dataset) if choosing else unfamiliar(dataset, root)
+            sides = {"familiar": images, **sides}
             loaded[run.dataset] = dataset, sides, labels, prepare
         dataset, sides, labels, prepare = loaded[run.dataset]
         check_data(record, dataset)
         model = initial_model(run, dataset).to(memory_format=torch.channels_last)
         store.load_into(model, record)
-        net = examine(model, run.label_space, dataset, sides, labels, prepare, field)
+        net = examine(model, run.label_space, dataset, sides, labels, prepare, {} if choosing else FIELD)
         rows += [_named(run) | made | row for row in measure(net)]
         nets[run] = net._replace(scores={side: {"log_px": of["log_px"]} for side, of in net.scores.items()})
     rows += [_named(run) | made | row for run, net in between(nets) for row in measure(net)]

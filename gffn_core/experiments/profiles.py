@@ -181,6 +181,7 @@ _COMBINED = [
 _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # Other seeds than those of the choice; at the other batch sizes the epochs of the profile cpu.
 _FINAL = {"epochs": {8: 12, 128: 20, 2048: 200}, "seeds": (2, 3, 4, 5, 6, 7)}
+_CONTEST = {"epochs": {64: 60}, "seeds": (1, 2, 3, 4, 5, 6)}
 # What ``choice.by_val_nll`` chose of ``mechanism_tuning``, and the weight 1 that the predictions name.
 _UNWEIGHTED = [{"loss": loss} for loss in ("joint", "self_normalised", "variance", "squared")]
 _MECHANISM = {
@@ -358,16 +359,14 @@ PROFILES = {
         Profile(
             "contest",
             tuple(_CHOSEN),
-            epochs={64: 60},
-            seeds=(1, 2, 3, 4, 5, 6),
+            **_CONTEST,
             **_named({"dataset": name} | one for name, chosen in _CHOSEN.items() for one in chosen),
         ),
         # Would accuracy have chosen otherwise, and was the standard net's rate an unlucky choice?
         Profile(
             "contest_checks",
             tuple(_BY_ACCURACY),
-            epochs={64: 60},
-            seeds=(1, 2, 3, 4, 5, 6),
+            **_CONTEST,
             **_named(
                 {"dataset": name} | one
                 for name, chosen in _BY_ACCURACY.items()
@@ -384,15 +383,12 @@ PROFILES = {
                 for one in contest.settings(name)
             ),
         ),
-        Profile(
-            "combined", ("cifar10_1000",), epochs={64: 60}, seeds=(1, 2, 3, 4, 5, 6), **_named(_COMBINED)
-        ),
+        Profile("combined", ("cifar10_1000",), **_CONTEST, **_named(_COMBINED)),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
         Profile(
             "contest_relatives",
             ("cifar10_1000",),
-            epochs={64: 60},
-            seeds=(1, 2, 3, 4, 5, 6),
+            **_CONTEST,
             **_named(
                 [
                     *_options("joint", kl_weight=(25.0, 125.0)),
@@ -478,10 +474,6 @@ def profile(name: str) -> Profile:
     return PROFILES[name]
 
 
-# Claims about what fewer training images change need both grids.
-_FEWER = {"cpu": "fewer"}
-
-
 def evidence(name: str) -> list[Run]:
-    """The runs that the claims are tested on: those of the profile, and of its part on fewer images."""
-    return profile(name).runs() + (profile(_FEWER[name]).runs() if name in _FEWER else [])
+    """The runs that claims are tested on: those of the profile, for ``cpu`` also those on fewer images."""
+    return profile(name).runs() + (profile("fewer").runs() if name == "cpu" else [])

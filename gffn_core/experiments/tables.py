@@ -26,14 +26,14 @@ CELL = ["dataset", "title", "scheme", "label_space", "batch_size"]
 # the ``evaluations`` of the row's scheme), or the function of the row so far that computes it.
 COLUMNS = {
     "dataset": ("data set the net was trained on", "name", "run.dataset"),
-    "loss": ("loss it was trained with: conditional (standard) or joint (GFFN)", "name", "run.loss"),
+    "loss": ("loss it was trained with, as of ``gffn_core.training.step``", "name", "run.loss"),
     "label_space": ("labels that Z(x) sums over: categorical or binary", "name", "run.label_space"),
     "batch_size": ("images per step", "images", "run.batch_size"),
     "seed": ("of initialisation and order of the images", "integer", "run.seed"),
     "width": ("of the net: channels of its first layer", "channels", "run.width"),
     "learning_rate": ("of Adam, constant", "1", "run.learning_rate"),
     "kl_weight": (
-        "of the KL term in the joint loss; 1, which is the thesis's, where a record lacks it",
+        "of the KL term in the joint and the self-normalised loss; 1, the thesis's, where a record lacks it",
         "factor",
         "run.kl_weight",
     ),
@@ -142,7 +142,7 @@ def frame(records: Iterable[dict], schemes: Sequence[str] = SCHEMES) -> pd.DataF
             for name, (_, _, place) in COLUMNS.items():
                 row[name] = place(row) if callable(place) else _at(places, place)
             rows.append(row)
-    return pd.DataFrame(rows, columns=list(COLUMNS) if not rows else None)
+    return pd.DataFrame(rows, columns=[*COLUMNS])
 
 
 def _at(places, place):
@@ -176,7 +176,7 @@ def paired_difference(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Joint minus conditional, paired on seed, per cell; columns as in ``summary``."""
     pairs = table.pivot_table(index=[*CELL, "seed"], columns="loss", values=metric, sort=False)
     if not {"joint", "conditional"} <= set(pairs.columns):
-        raise ValueError("a paired difference needs runs of both losses")
+        raise ValueError(f"a paired difference needs runs of both losses, got {sorted(pairs.columns)}")
     pairs = pairs[["joint", "conditional"]].dropna()
     difference = (pairs["joint"] - pairs["conditional"]).rename(metric)
     cells = interval(difference.groupby(level=CELL, sort=False))
@@ -301,11 +301,11 @@ def score_points(record: dict) -> pd.DataFrame:
     )
 
 
-def published(root: str | Path) -> list[dict]:
+def benches(root: str | Path) -> list[dict]:
     """What ``bench`` found on several machines: ``bench_*.json`` in the published results of a store."""
     return [json.loads(path.read_text()) for path in sorted((Path(root) / "published").glob("bench_*.json"))]
 
 
 def step_ratios(root: str | Path) -> list[float]:
     """All published ``joint_over_conditional``."""
-    return [row["joint_over_conditional"] for machine in published(root) for row in machine["overhead"]]
+    return [row["joint_over_conditional"] for machine in benches(root) for row in machine["overhead"]]

@@ -65,7 +65,11 @@ class Chapter:
 
     @property
     def coverage(self) -> str:
-        return words.coverage(self.records, self.runs, self.profile)
+        """How much of the profile's grid the records cover, in words."""
+        done, wanted = len(self.records), len(self.runs)
+        if done == wanted:
+            return f"all {wanted} runs of profile `{self.profile}`"
+        return f"{done} of the {wanted} runs of profile `{self.profile}`; the others have not been run yet"
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
@@ -133,8 +137,8 @@ def open_chapter(
         )
     chapter = Chapter(profile, store, runs, list(records.values()))
     if announce:
-        runs = words.folded("runs", words.escape(chapter.basis))
-        display(Markdown(f"**Shown here:** {chapter.coverage}.\n\n{runs}"))
+        basis = words.folded("runs", words.escape(chapter.basis))
+        display(Markdown(f"**Shown here:** {chapter.coverage}.\n\n{basis}"))
     return chapter
 
 

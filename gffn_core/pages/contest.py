@@ -14,7 +14,6 @@ from gffn_core.verdicts.claims import contest as predicted
 from gffn_core.verdicts.claims.contest import NEEDS, UP
 
 ORDER = [*contest.CONTENDERS]
-OTHERS = [who for who in ORDER if who not in (STANDARD, *OURS)]
 STOPPED = "the standard net, all stopped at their lowest validation NLL"
 
 

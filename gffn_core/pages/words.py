@@ -66,14 +66,6 @@ def diagrams(records: Iterable[dict]) -> str:
     return "; ".join(parts) + "."
 
 
-def coverage(records: Iterable[dict], runs: list, profile: str) -> str:
-    """How much of the profile's grid the records cover, in words."""
-    done, wanted = len(list(records)), len(runs)
-    if done == wanted:
-        return f"all {wanted} runs of profile `{profile}`"
-    return f"{done} of the {wanted} runs of profile `{profile}`; the others have not been run yet"
-
-
 def with_interval(effect: pd.Series, digits: int = 3, sign: str = "+") -> str:
     """Of ``rules.effect``: "+0.012 [+0.003, +0.021]"; sign "-": no plus, where the sentence says the way."""
     mean, low, high = (f"{effect[name]:{sign}.{digits}f}" for name in ("mean", "low", "high"))

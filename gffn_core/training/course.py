@@ -45,14 +45,14 @@ class Result:
 
 
 class Course:
-    """The course of one run's training: its curves, its early weights, and when it ends."""
+    """The course of one run's training: its curves, the weights of its best epochs, and when it ends."""
 
     def __init__(self, run: Run, dataset: Dataset):
         self.run, self.dataset = run, dataset
         self.steps = len(dataset.train_x) // run.batch_size  # an epoch
         if self.steps == 0:
             raise ValueError(
-                f"batch_size={run.batch_size} exceeds the {len(dataset.train_x)} training images"
+                f"batch_size={run.batch_size} exceeds the {len(dataset.train_x)} training images; use less"
             )
         self.epoch = 0  # completed ones
         self.curves = {name: [] for name in CURVES}

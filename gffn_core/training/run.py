@@ -66,8 +66,11 @@ class Run:
             raise ValueError(f"weight_decay={self.weight_decay} must be finite and not negative")
         if self.augmentation not in AUGMENTATIONS:
             raise ValueError(f"augmentation={self.augmentation!r} is unknown; use one of {AUGMENTATIONS}")
-        if self.references and self.batch_size < len(kinds_of(self.references)):
-            raise ValueError(f"batch_size={self.batch_size} is too small for references={self.references!r}")
+        if self.references and self.batch_size < (least := len(kinds_of(self.references))):
+            raise ValueError(
+                f"batch_size={self.batch_size} is too small for references={self.references!r}, use"
+                f" {least} or more"
+            )
         # The loss itself says which options, and which values of them, it takes.
         logits = torch.zeros(2, 2 if self.references else 1, 2)
         losses_of_two = self.objective()(logits, torch.zeros(2, 1, dtype=torch.int64))

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from gffn_core import losses
 from gffn_core.variants import penalties, references
 from gffn_core.variants.augmentation import augmented
-from gffn_core.variants.references import beside
 
 # What a run can minimise: (logits, target, *, label_space, and options of its own), where logits are
 # (..., N, K), target (..., N) and the loss (...), a value for each of the nets that are trained together.
@@ -58,9 +57,9 @@ def objective(loss: str, label_space: str = "categorical", **options) -> Callabl
     unknown = sorted(set(options) - set(options_of(loss)))
     if unknown:
         raise ValueError(f"loss {loss!r} has no options {unknown}; it has {sorted(options_of(loss))}")
-    references = options.pop("references", "")
+    kinds = options.pop("references", "")
     loss_of = partial(OBJECTIVES[loss], label_space=label_space, **options)
-    if not references:
+    if not kinds:
         takes = _parameters(OBJECTIVES[loss]).get("reference_logits")
         if takes and takes.default is takes.empty:
             raise ValueError(f"loss {loss!r} needs references, such as options={{'references': 'blur'}}")
@@ -80,7 +79,7 @@ def step_images(run, images: Tensor, seed: Tensor, step: Tensor) -> Tensor:
     """
     if run.augmentation:
         images = augmented(images, run.augmentation, seed, step)
-    return beside(images, run.references, seed, step) if run.references else images
+    return references.beside(images, run.references, seed, step) if run.references else images
 
 
 def stepper(model: nn.Module, run, prepare: Callable, precision: str = "float32") -> Callable:

@@ -1,1 +1,1 @@
-"""The claims, a module a chapter."""
+"""What is claimed: the thesis's statements (four modules that the ledger names), and our predictions."""

@@ -8,11 +8,12 @@ from gffn_core.experiments.store import Store
 from gffn_core.training.course import LOWEST_NLL
 from gffn_core.verdicts import values
 from gffn_core.verdicts.claim import Prediction
+from gffn_core.verdicts.claims.relatives import weight_of
 from gffn_core.verdicts.rules import Measured, all_of, any_of, exactly, in_all
 
 JOINT, DROPOUT, SMOOTHING = "joint", "dropout", "label smoothing"
 MOVED, JOINT_MOVED, JOINT_DECAYED = "augmentation", "joint, augmentation", "joint, weight decay"
-OTHERS = tuple(who for who in contest.CONTENDERS if who not in (STANDARD, *OURS))
+OTHERS = [who for who in contest.CONTENDERS if who not in (STANDARD, *OURS)]
 NEEDS = {  # metric: what it is called
     "test_accuracy": "accuracy",
     "nll": "NLL",
@@ -52,7 +53,7 @@ def relatives(store: Store) -> pd.DataFrame:
     """
     records = store.select(profiles.profile("contest_relatives").runs())
     nets = tables.frame(records.values(), (LOWEST_NLL,))
-    weights = [dict(run.options).get("kl_weight", dict(run.options).get("weight")) for run in records]
+    weights = [weight_of(run) for run in records]
     twice = nets["loss"].eq("z_loss") + 1
     nets["contender"] = nets["loss"].str.replace("_", "-") + [f", {weight:g}" for weight in weights * twice]
     return nets

@@ -79,8 +79,8 @@ def bases() -> dict[tuple[int, str], str]:
 
 
 def _of(nets, metric, way, net=None, size=None):
-    """A metric of a way, by the levels that are not given; NaN where nobody trained it."""
-    found = nets[metric, way] if (metric, way) in nets else pd.Series(float("nan"), nets.index)
+    """A metric of a way, by the levels that are not given."""
+    found = nets[metric, way]
     for level, value in (("net", net), ("batch_size", size)):
         if value is not None:
             found = found.xs(value, level=level)
@@ -90,9 +90,8 @@ def _of(nets, metric, way, net=None, size=None):
 def _gain(nets, metric, way, than=None, sizes=(SMALL, LARGE)):
     """By how much a way is better than another, or (None) than its plain net."""
     base = bases()
-    plain = {size: base.get((size, way), PLAIN) for size in sizes}
     gains = {
-        size: _of(nets, metric, way, size=size) - _of(nets, metric, than or plain[size], size=size)
+        size: _of(nets, metric, way, size=size) - _of(nets, metric, than or base[size, way], size=size)
         for size in sizes
     }
     return BETTER[metric] * pd.concat(gains, names=["batch_size"])
@@ -165,7 +164,7 @@ def small_batches_stay_ahead(nets: pd.DataFrame) -> Measured | None:
 
 def _candidates(nets, metric, size):
     """By name the nets of a batch size that may be the best, higher is better."""
-    ways = {way for batch_size, way in bases() if batch_size == size} | {TOGETHER}
+    ways = {way for batch_size, way in bases() if batch_size == size}
     return {
         f"{way} ({net})": BETTER[metric] * _of(nets, metric, way, net, size)
         for way in sorted(ways)
@@ -179,23 +178,19 @@ def joint_gain_is_regularisation(nets: pd.DataFrame) -> Measured | None:
         for metric, level in LEVELS.items()
     ]
     plain = [
-        in_all(
-            _lead(nets, metric, PLAIN).xs(SMALL, level="batch_size"), f"{TITLES[metric]}, plain", low=level
-        )
+        in_all(_lead(nets, metric, PLAIN, SMALL), f"{TITLES[metric]}, plain", low=level)
         for metric, level in LEVELS.items()
     ]
     return all_of([*parts, any_of(plain)])
 
 
-def _lead(nets, metric, way):
+def _lead(nets, metric, way, size=None):
     """By how much the self-normalised net is better than the standard one."""
-    return BETTER[metric] * (_of(nets, metric, way, net=OURS) - _of(nets, metric, way, net=STANDARD))
+    return BETTER[metric] * (_of(nets, metric, way, OURS, size) - _of(nets, metric, way, STANDARD, size))
 
 
 def half_is_left_beside_others(nets: pd.DataFrame) -> Measured | None:
-    plain, *beside = (
-        _lead(nets, NLL, way).xs(SMALL, level="batch_size") for way in (PLAIN, AUGMENTED, DROPOUT)
-    )
+    plain, *beside = (_lead(nets, NLL, way, SMALL) for way in (PLAIN, AUGMENTED, DROPOUT))
     parts = []
     for way, gain in zip((AUGMENTED, DROPOUT), beside):
         parts.append(in_all(gain, f"NLL gained beside {way}", low=0))
@@ -225,7 +220,7 @@ def augmentation_alone_has_had_enough(nets: pd.DataFrame) -> Measured | None:
 
 
 def nothing_is_left_for_the_loss(nets: pd.DataFrame) -> Measured | None:
-    return _within(lambda metric: _lead(nets, metric, TOGETHER + LONGER).xs(SMALL, level="batch_size"))
+    return _within(lambda metric: _lead(nets, metric, TOGETHER + LONGER, SMALL))
 
 
 def little_dropout_helps_the_standard_net(nets: pd.DataFrame) -> Measured | None:
@@ -242,9 +237,7 @@ def little_dropout_helps_the_standard_net(nets: pd.DataFrame) -> Measured | None
 def beside_dropout_half_is_left(nets: pd.DataFrame) -> Measured | None:
     parts = []
     for metric in BETTER:
-        with_it, without = (
-            _lead(nets, metric, way).xs(SMALL, level="batch_size") for way in (MILD[0.4], AUGMENTED + LONGER)
-        )
+        with_it, without = (_lead(nets, metric, way, SMALL) for way in (MILD[0.4], AUGMENTED + LONGER))
         parts.append(in_all(with_it, f"{TITLES[metric]}, lead beside dropout .4", low=0))
         parts.append(in_all(without / 2 - with_it, f"{TITLES[metric]}, half the lead minus that", low=0))
     return all_of(parts)
@@ -264,10 +257,7 @@ def ours_stays_the_best_at_small(nets: pd.DataFrame) -> Measured | None:
 
 def time_gives_ours_the_lead_at_large(nets: pd.DataFrame) -> Measured | None:
     return all_of(
-        in_all(
-            _lead(nets, metric, AUGMENTED + LONGEST).xs(LARGE, level="batch_size"), f"{TITLES[metric]}", low=0
-        )
-        for metric in BETTER
+        in_all(_lead(nets, metric, AUGMENTED + LONGEST, LARGE), TITLES[metric], low=0) for metric in BETTER
     )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from gffn_core.experiments import choice, profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.training.course import LOWEST_NLL, SCHEMES
+from gffn_core.training.run import Run
 from gffn_core.training.step import options_of
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.rules import Measured, all_of, any_of, exactly, in_all
@@ -21,8 +22,8 @@ LEVEL = {"test_accuracy": 0.01, "ece": 0.02, "scaled_nll": 0.02}  # within it tw
 def read(store: Store) -> pd.DataFrame:
     """Nets of the profiles ``mechanism`` and ``centred``, batch size 128: a row per net and scheme.
 
-    The columns of ``tables.frame``, the ``way`` to train, its ``weight`` (1 where it has another option or
-    none), whether logits were ``centred``, and whether validation images had ``chosen`` this setting.
+    The columns of ``tables.frame``, the ``way`` to train, its ``weight`` (see ``weight_of``), whether logits
+    were ``centred``, and whether validation images had ``chosen`` this setting.
     """
     parts = []
     for profile in ("mechanism", "centred"):
@@ -33,7 +34,7 @@ def read(store: Store) -> pd.DataFrame:
                 {
                     "key": record["key"],
                     "way": WEIGHT_DECAY if run.weight_decay else tables.net(run.loss),
-                    "weight": next(iter(_weights(run)), 1.0),
+                    "weight": weight_of(run),
                     "centred": run.centred,
                     "chosen": replace(run, seed=0) in best,
                 }
@@ -44,9 +45,10 @@ def read(store: Store) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _weights(run):
+def weight_of(run: Run) -> float:
+    """Of the penalty beside the cross entropy; 1 where the loss has another option or none."""
     options = options_of(run.loss) | dict(run.options)
-    return (options[name] for name in ("kl_weight", "weight") if name in options)
+    return options.get("kl_weight", options.get("weight", 1.0))
 
 
 def of(

@@ -1,13 +1,12 @@
 """The same measures by this package and by others, on cases with a known answer and on published predictions.
 
-    GFFN_EXTERNAL=<folder> python -m gffn_core.pages.conformance
+    GFFN_EXTERNAL=<folder> python -m gffn_core.experiments.conformance
 
 writes ``results/published/conformance.csv``, for which all of the libraries have to be there; readers need
 none. The folder holds predictions that others published, under the names below; they keep their licences and
 stay there.
 """
 
-import csv
 import importlib.metadata
 import math
 import os
@@ -260,9 +259,8 @@ def known(cases: dict[str, Case]) -> Iterator[dict]:
                 yield dict(zip(COLUMNS, (name, kind, bins, "known", "", _text(value))))
 
 
-def read(results: str | Path) -> list[dict]:
-    with open(Path(results) / PUBLISHED, newline="") as file:
-        return [row | {"bins": int(row["bins"])} for row in csv.DictReader(file)]
+def read(results: str | Path) -> pd.DataFrame:
+    return pd.read_csv(Path(results) / PUBLISHED, dtype=str, keep_default_na=False).astype({"bins": int})
 
 
 def _value(function, case, bins):
