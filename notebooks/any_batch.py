@@ -295,7 +295,8 @@ display(
 # One changed line, at any batch size:
 
 # %%
-criterion = SelfNormalisedCrossEntropyLoss(kl_weight=5)  # was: CrossEntropyLoss()
+# was: torch.nn.CrossEntropyLoss()
+criterion = SelfNormalisedCrossEntropyLoss(kl_weight=5.0)
 logits = torch.randn(1, 10, requires_grad=True)  # a batch of one
 loss = criterion(logits, torch.tensor([3]))
 loss.backward()

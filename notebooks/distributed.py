@@ -184,7 +184,7 @@ def split_loss(logits, labels, parts):
 
 
 def batches(epoch):
-    """The places of its examples, batch by batch; what is left over is left out."""
+    """Of an epoch the whole batches, as the places of their examples."""
     order = epoch_order(SEED, epoch, len(data.train_x))
     return order[: len(order) // BATCH_SIZE * BATCH_SIZE].split(BATCH_SIZE)
 
@@ -283,7 +283,7 @@ for batch in batches(EPOCHS + 1):
     whole = flat_gradient(joint_nll(logits, labels))
     for parts in PARTS:
         loss = split_loss(logits, labels, parts)
-        penalty = (loss - conditional_nll(logits, labels)).clamp(min=0)  # no -1e-16
+        penalty = (loss - conditional_nll(logits, labels)).relu()  # no -1e-16
         cosine = torch.cosine_similarity(flat_gradient(loss), whole, dim=0)
         rows.append(
             {
@@ -473,7 +473,7 @@ logits, labels = net(prepare(data.train_x[batch])), data.train_y[batch]
 
 
 def parts_against_whole(loss_of, parts):
-    """Largest difference of the parts' mean gradient and the whole batch's."""
+    """Largest difference of the mean over the parts to the whole batch."""
     split = zip(logits.chunk(parts), labels.chunk(parts))
     gradients = [flat_gradient(loss_of(f, y)) for f, y in split]
     mean = torch.stack(gradients).mean(0)

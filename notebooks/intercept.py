@@ -248,7 +248,7 @@ phi = falling.mean(1)
 
 
 def joint_weights(B):
-    """Of each image the mean weight in the joint gradient, over batches of B."""
+    """Of each image the mean weight in the joint gradient of batches of B."""
     return B / n * z * ((step * s * phi ** (B - 1)) @ falling)
 
 
@@ -325,8 +325,9 @@ def with_one_intercept(f, labels):
 
 
 all_data = epoch_gradient(joint_nll, n)
-off = [epoch_gradient(with_one_intercept, B) - all_data for B in SIZES.tolist()]
-bias["self_normalised"] = torch.stack(off).norm(dim=1).numpy() / scale
+found = [epoch_gradient(with_one_intercept, int(B)) for B in SIZES]
+off = torch.stack(found) - all_data
+bias["self_normalised"] = off.norm(dim=1).numpy() / scale
 assert bias["self_normalised"].max() < 1e-12
 
 # %% tags=["hide-input"]
@@ -468,7 +469,7 @@ for size in (4, 32, 256):
     assert difference < 1e-10
     ratio = f"{more / arithmetic:.2f}"
     rows.append([f"{n // size} of {size}", "below 1e-10", ratio])
-header = ["micro-batches", "difference of gradients", "arithmetic, whole batch = 1"]
+header = ["micro-batches", "difference of gradients", "arithmetic, whole = 1"]
 display(Markdown(words.markdown_table(header, rows)))
 
 # %% [markdown]
