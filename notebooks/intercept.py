@@ -387,7 +387,7 @@ assert abs(bias.loc[8, "too_small"] / bias.loc[8, "formula"] - 1) < 0.1
 display(
     Markdown(
         f"**At $B = 8$ the joint gradient still has {words.percent(bias.loc[8, 'joint'], 0)} of the"
-        " conditional one's distance from the gradient of all data, at 64"
+        " conditional one's distance from the gradient of all data, at $B = 64$"
         f" {words.percent(bias.loc[64, 'joint'], 0)}; the self-normalised gradient, with $b$ at the"
         " $\\ln\\operatorname{mean} Z$ of all images, is right at any size.** The *value* of the joint"
         f" loss is closer: at $B = 8$ it holds {words.percent(kept[8], 0)} of the penalty of all data, about"
