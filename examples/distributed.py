@@ -18,11 +18,10 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from gffn_core import metrics
+from gffn_core import JointCrossEntropyLoss, metrics
 from gffn_core.data.datasets import DATASETS, load_dataset
 from gffn_core.data.files import check_writable, write_atomically
 from gffn_core.evaluation.standard import predict
-from gffn_core.losses import JointCrossEntropyLoss
 from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
 
 # What torchrun says of this process; without it there is one.

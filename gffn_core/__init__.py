@@ -4,14 +4,7 @@ The rooms below hold what runs and judges experiments, each above what it uses: 
 ``evaluation``, ``training``, ``engine``, ``experiments``, ``verdicts``, ``pages``.
 """
 
-from gffn_core.losses import (
-    JointCrossEntropyLoss,
-    SelfNormalisedCrossEntropyLoss,
-    conditional_nll,
-    joint_nll,
-    log_partition,
-    self_normalised_nll,
-)
+from gffn_core.losses import conditional_nll, joint_nll, log_partition, self_normalised_nll
 from gffn_core.metrics import (
     accuracy,
     augrc,
@@ -33,6 +26,7 @@ from gffn_core.metrics import (
     typicality,
 )
 from gffn_core.model import ConvNet
+from gffn_core.modules import JointCrossEntropyLoss, SelfNormalisedCrossEntropyLoss
 
 __all__ = [
     "ConvNet",

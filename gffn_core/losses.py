@@ -23,16 +23,21 @@ numbers on the host, which would stall a GPU at every step and is impossible und
 """
 
 import math
-import warnings
-from numbers import Integral, Real
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-LABEL_SPACES = ("categorical", "binary")
-SUM_TOLERANCE = 1e-2  # rows of probabilities in half precision sum to 1 within about this
+from gffn_core.checks import (
+    check_finite,
+    check_finite_number,
+    check_logits,
+    check_not_empty,
+    check_target,
+    check_values,
+    check_weight,
+)
 
 
 def log_partition(logits: Tensor, *, label_space: str = "categorical") -> Tensor:
@@ -99,10 +104,10 @@ def joint_nll(
     reference = reference_partition(reference_logits, logits.shape, label_space, validate)
     if reference is not None and group is not None:
         raise ValueError("reference_logits are not supported with a group; leave one of them out")
-    return _joint(ln_z, score, None, kl_weight, group, validate, reference)
+    return joint_of(ln_z, score, None, kl_weight, group, validate, reference)
 
 
-def _joint(ln_z, score, keep, kl_weight, group, validate, reference=None):
+def joint_of(ln_z, score, keep, kl_weight, group, validate, reference=None):
     """The formula of ``joint_nll``, from ln Z(x_l) and <y_l, f(x_l)>, (..., N).
 
     keep: (..., N) booleans, the examples that count; None: all. reference: ln Z of the references, (..., M).
@@ -137,7 +142,7 @@ def reference_partition(logits, logits_shape, label_space, validate=False):
             f"beside logits of shape {tuple(logits_shape)}"
         )
     if validate:
-        _check_finite("reference_logits", logits)
+        check_finite("reference_logits", logits)
     return reference
 
 
@@ -175,17 +180,17 @@ def self_normalised_nll(
     check_not_empty(ln_z)
     b = log_normaliser_of(log_normaliser, logits, label_space)[..., None]
     if validate:
-        _check_finite("log_normaliser", b)
+        check_finite("log_normaliser", b)
     t = ln_z - b
     reference = reference_partition(reference_logits, logits.shape, label_space, validate)
     summed = t if reference is None else torch.cat([t, reference - b], -1)
-    return (ln_z - score).mean(-1) + kl_weight * (_expm1(summed).mean(-1) - t.mean(-1))
+    return (ln_z - score).mean(-1) + kl_weight * (expm1_with_tangent(summed).mean(-1) - t.mean(-1))
 
 
 LINEAR_FROM = 20.0
 
 
-def _expm1(t):
+def expm1_with_tangent(t):
     """e^t - 1, and its tangent beyond LINEAR_FROM."""
     # relu: the gradient of t - clamp(t) is 0 as a difference of large numbers, in which e^t is lost.
     return t.clamp(max=LINEAR_FROM).expm1() + F.relu(t - LINEAR_FROM) * math.exp(LINEAR_FROM)
@@ -197,7 +202,7 @@ def log_normaliser_of(value, logits, label_space):
         classes = logits.shape[-1]
         value = math.log(classes) if label_space == "categorical" else classes * math.log(2)
     if not isinstance(value, Tensor):
-        _check_finite_number("log_normaliser", value)
+        check_finite_number("log_normaliser", value)
     elif value.shape not in ((), logits.shape[:-2]):
         raise ValueError(
             f"log_normaliser has shape {tuple(value.shape)}; beside logits of shape {tuple(logits.shape)} it "
@@ -206,231 +211,6 @@ def log_normaliser_of(value, logits, label_space):
     f = accumulate(logits)
     # Not from the host's memory, which a CUDA graph cannot read.
     return value.to(f) if isinstance(value, Tensor) else f.new_full((), value)
-
-
-def _check_finite_number(name, value):
-    if not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{name}={value!r} must be a finite number")
-
-
-class _CrossEntropyLoss(torch.nn.Module):
-    """What the drop-in modules share with each other and with ``torch.nn.CrossEntropyLoss``."""
-
-    def __init__(self, ignore_index, reduction, label_smoothing, label_space, kl_weight, validate):
-        super().__init__()
-        if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing={label_smoothing!r} must be a number in [0, 1]")
-        if not isinstance(ignore_index, Integral):
-            raise ValueError(
-                f"ignore_index={ignore_index!r} must be an integer; leave it out to ignore no class"
-            )
-        _check_label_space(label_space)
-        check_weight(kl_weight)
-        self.kl_weight = kl_weight
-        self.ignore_index = ignore_index
-        self.reduction = reduction
-        self.label_smoothing = label_smoothing
-        self.label_space = label_space
-        self.validate = validate
-
-    def extra_repr(self) -> str:
-        return (
-            f"label_space={self.label_space!r}, reduction={self.reduction!r}, "
-            f"label_smoothing={self.label_smoothing}, ignore_index={self.ignore_index}, "
-            f"kl_weight={self.kl_weight}"
-        )
-
-    @property
-    def _validates(self):
-        return self.validate and not torch.compiler.is_compiling()
-
-    def _positions(self, input, target):
-        """All positions as one batch: logits (M, K), labels (M,) or (M, K), and which of them count (M,)."""
-        _check_tensor("logits", input)
-        _check_tensor("target", target)
-        if input.ndim == 0:
-            raise ValueError("logits must have a class dimension, got a scalar")
-        class_dim = min(1, input.ndim - 1)
-        logits = input.movedim(class_dim, -1)
-        vectors = target.is_floating_point()
-        if vectors and self.ignore_index >= 0:
-            raise ValueError("ignore_index applies to class indices, not to class probabilities")
-        if target.shape != (input.shape if vectors else logits.shape[:-1]):
-            raise ValueError(
-                f"target has shape {tuple(target.shape)}; logits of shape {tuple(input.shape)} take "
-                f"class indices of shape {tuple(logits.shape[:-1])} or floating point class "
-                f"probabilities of shape {tuple(input.shape)}"
-            )
-        check_logits(logits, self.label_space)
-        if vectors:
-            target = target.movedim(class_dim, -1)
-
-        classes = logits.shape[-1]
-        logits = logits.reshape(-1, classes)
-        target = target.reshape(logits.shape if vectors else -1)
-        _check_target(logits, target)
-        keep = torch.ones_like(logits[:, 0], dtype=torch.bool)
-        if not vectors:
-            target = target.long()  # as uint8, -100 would be class 156
-            keep = target != self.ignore_index
-            target = torch.where(keep, target, 0)
-        if self._validates:
-            _check_values(logits[keep], target[keep], self.label_space)
-        if self.label_smoothing > 0:
-            if not vectors:
-                target = F.one_hot(target, classes).to(accumulate(logits).dtype)
-            target = target * (1 - self.label_smoothing) + self.label_smoothing / classes
-        return logits, target, keep
-
-
-class JointCrossEntropyLoss(_CrossEntropyLoss):
-    """Drop-in for ``torch.nn.CrossEntropyLoss`` that trains p(x, y) instead of p(y|x) (``joint_nll``).
-
-    Takes what CrossEntropyLoss takes: ``(N, K)``, ``(K,)`` or ``(N, K, d1, ...)`` logits, with
-    class indices of the shape without K or class probabilities of the same shape. All N * d1 * ...
-    positions that are not ignored form the one batch over which Z is summed.
-
-    label_space: "categorical" (softmax) or "binary" (independent sigmoids), see the module.
-    label_smoothing, ignore_index: as in CrossEntropyLoss; ignored positions do not enter Z.
-    kl_weight: how much of the joint loss, see ``joint_nll``; 0 is CrossEntropyLoss.
-    reduction: "mean", or "sum" (mean times the number of positions). "none" and class weights are
-        refused: the loss couples the batch, so it is no sum of per-example terms.
-    validate: raise ValueError for labels out of range, class probabilities that do not sum to 1,
-        non-finite logits and a batch in which all is ignored. One device synchronisation a call;
-        switch it off in a GPU training loop. Skipped while ``torch.compile`` or ``torch.export``
-        traces. Without it the loss of a batch in which all is ignored is NaN, its gradient zero.
-    group: processes over whose batches together Z is summed, see ``joint_nll``; with None each
-        process normalises over its own part, which is another loss.
-    """
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-        *,
-        label_space: str = "categorical",
-        kl_weight: float = 1.0,
-        validate: bool = True,
-        group: "dist.ProcessGroup | None" = None,
-    ):
-        super().__init__(ignore_index, reduction, label_smoothing, label_space, kl_weight, validate)
-        if weight is not None:
-            raise ValueError(
-                "weight is not supported: the joint loss has one log-partition for the whole batch, "
-                "which class weights do not split; sample the classes with the frequency you want, or use "
-                "SelfNormalisedCrossEntropyLoss"
-            )
-        if reduction not in ("mean", "sum"):
-            raise ValueError(
-                f"reduction={reduction!r} is not supported: the joint loss couples all examples of "
-                "the batch through Z, so there is no loss per example; use 'mean' or 'sum', or "
-                "SelfNormalisedCrossEntropyLoss"
-            )
-        if group is not None and reduction != "mean":
-            raise ValueError(f"reduction={reduction!r} is not supported with a group; use 'mean'")
-        self.group = group
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        logits, target, keep = self._positions(input, target)
-        ln_z, score = terms(logits, target, self.label_space, validate=False)
-        loss = _joint(ln_z, score, keep, self.kl_weight, self.group, self._validates)
-        return loss if self.reduction == "mean" else loss * keep.sum()
-
-
-class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
-    """Drop-in for ``torch.nn.CrossEntropyLoss`` that trains p(x, y) at any batch size
-    (``self_normalised_nll``).
-
-    Takes what CrossEntropyLoss takes, and all of its options, since the loss is a sum over examples: class
-    ``weight`` (K,), which weighs an example's whole term, and ``reduction="none"``, of the shape without K.
-    Micro-batches and processes add up without a word to each other.
-
-    log_normaliser: b, see ``self_normalised_nll``; None: that of zero logits. learn: make it a
-        parameter, which starts there; hand it to the optimiser with the net's own, ``[*net.parameters(),
-        *loss.parameters()]``: a RuntimeWarning says so where a hundred training steps have left it as it
-        was.
-    kl_weight, label_space, label_smoothing, ignore_index, validate: as in JointCrossEntropyLoss; a batch in
-        which all is ignored is refused for "mean" alone.
-    """
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-        *,
-        log_normaliser: float | None = None,
-        learn: bool = False,
-        label_space: str = "categorical",
-        kl_weight: float = 1.0,
-        validate: bool = True,
-    ):
-        super().__init__(ignore_index, reduction, label_smoothing, label_space, kl_weight, validate)
-        if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"reduction={reduction!r} is unknown; use 'mean', 'sum' or 'none'")
-        if weight is not None and label_space != "categorical":
-            raise ValueError(
-                "weight needs classes that exclude each other; leave it out with label_space='binary'"
-            )
-        if weight is not None and (not isinstance(weight, Tensor) or weight.ndim != 1):
-            raise ValueError(f"weight must be a tensor of a number a class, (K,), got {weight!r:.60}")
-        if log_normaliser is not None:
-            _check_finite_number("log_normaliser", log_normaliser)
-        if learn and log_normaliser is None:
-            raise ValueError(
-                "learn=True needs a log_normaliser to start from, such as math.log(number of classes)"
-            )
-        self.register_buffer("weight", weight)
-        self.log_normaliser = (
-            torch.nn.Parameter(torch.tensor(float(log_normaliser))) if learn else log_normaliser
-        )
-        # As the parameter rounds it, to be compared with that.
-        self._start, self._calls = self.log_normaliser.item() if learn else None, 0
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        logits, labels, keep = self._positions(input, target)
-        if self.reduction == "mean":
-            check_not_empty(keep, keep if self._validates else None)
-        share, count = 1, keep.sum()
-        if self.weight is not None:
-            if self.weight.shape != logits.shape[-1:]:
-                raise ValueError(
-                    f"weight has shape {tuple(self.weight.shape)}; {logits.shape[-1]} classes take "
-                    f"{tuple(logits.shape[-1:])}"
-                )
-            # As in torch, whose mean is weighed by the labels' own weights.
-            if not target.is_floating_point():
-                count = self.weight[torch.where(keep, target.reshape(-1).long(), 0)][keep].sum()
-            vectors = labels if labels.ndim == 2 else F.one_hot(labels, logits.shape[-1])
-            labels = vectors * self.weight
-            share = labels.sum(-1)
-        ln_z, score = terms(logits, labels, self.label_space, validate=False)
-        t = ln_z - log_normaliser_of(self.log_normaliser, logits, self.label_space)
-        loss = torch.where(keep, ln_z - score + self.kl_weight * share * (_expm1(t) - t), 0)
-        self._notice_if_forgotten()
-        if self.reduction == "none":
-            return loss.reshape(input.movedim(min(1, input.ndim - 1), -1).shape[:-1])
-        return loss.sum() if self.reduction == "sum" else loss.sum() / count
-
-    def _notice_if_forgotten(self):
-        if (
-            self._start is None
-            or not self.training
-            or not torch.is_grad_enabled()
-            or torch.compiler.is_compiling()
-        ):
-            return
-        self._calls += 1
-        if self._calls == 100 and self.log_normaliser.item() == self._start:
-            warnings.warn(
-                "log_normaliser has not changed in 100 training steps; is it in the optimiser? Hand over "
-                "[*net.parameters(), *loss.parameters()]",
-                RuntimeWarning,
-                stacklevel=3,
-            )
 
 
 def _over_group(total, score, count, group, validate):
@@ -463,9 +243,9 @@ def terms(logits, target, label_space, validate):
     check_logits(logits, label_space)
     if logits.ndim < 2:
         raise ValueError(f"logits must have shape (..., N, K), got {tuple(logits.shape)}")
-    _check_target(logits, target)
+    check_target(logits, target)
     if validate:
-        _check_values(logits, target, label_space)
+        check_values(logits, target, label_space)
     f = accumulate(logits)
     ln_z = log_partition(f, label_space=label_space)
     if target.shape != logits.shape:
@@ -480,80 +260,3 @@ def terms(logits, target, label_space, validate):
 def accumulate(logits):
     """Logits in the precision that sums are taken in."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-
-def _check_label_space(label_space):
-    if label_space not in LABEL_SPACES:
-        raise ValueError(f"label_space={label_space!r} is unknown; use one of {LABEL_SPACES}")
-
-
-def check_weight(value, name="kl_weight"):
-    """ValueError for a weight of a term that is no number, negative or not finite."""
-    if not isinstance(value, (Real, Tensor)) or not 0 <= value < math.inf:
-        raise ValueError(f"{name}={value!r} must be a number, finite and not negative")
-
-
-def _check_tensor(name, value):
-    if not isinstance(value, Tensor):
-        raise ValueError(f"{name} must be a tensor, got {value!r:.60}; pass torch.as_tensor({name})")
-
-
-def check_logits(logits, label_space):
-    """ValueError for an unknown label space, and for logits that are not floats with a class dimension."""
-    _check_label_space(label_space)
-    _check_tensor("logits", logits)
-    if not logits.is_floating_point():
-        raise ValueError(f"logits must be floating point, got {logits.dtype}")
-    if logits.ndim < 1 or logits.shape[-1] == 0:
-        raise ValueError(f"logits need at least one class, got shape {tuple(logits.shape)}")
-
-
-def check_not_empty(examples, keep=None):
-    """ValueError for a batch (..., N) without examples, or of which ``keep`` leaves none."""
-    if examples.shape[-1] == 0 or (keep is not None and not keep.any()):
-        raise ValueError("empty batch: there is no example, or every position has the ignored label")
-
-
-def _check_target(logits, target):
-    _check_tensor("target", target)
-    if target.shape == logits.shape:
-        return
-    if target.shape != logits.shape[:-1]:
-        raise ValueError(
-            f"target has shape {tuple(target.shape)}; logits of shape {tuple(logits.shape)} take "
-            f"class indices {tuple(logits.shape[:-1])} or label vectors {tuple(logits.shape)}"
-        )
-    if target.dtype not in (torch.int64, torch.uint8):
-        raise ValueError(f"class indices must be int64 or uint8, got {target.dtype}")
-
-
-def _check_finite(name, values):
-    if not torch.isfinite(values).all():
-        bad = values[~torch.isfinite(values)].flatten()[0].item()
-        raise ValueError(f"{name} hold a non-finite value ({bad}); did training diverge?")
-
-
-def _check_values(logits, target, label_space):
-    if logits.numel() == 0:
-        return
-    _check_finite("logits", logits)
-    if target.shape == logits.shape:
-        low, high = target.min().item(), target.max().item()
-        if not (low >= 0 and high <= 1):
-            raise ValueError(f"label vectors must lie in [0, 1], got values from {low} to {high}")
-        total = target.sum(-1, dtype=torch.float32)
-        off = (total - 1).abs()
-        if label_space == "categorical" and off.max() > SUM_TOLERANCE:
-            worst = total.flatten()[off.argmax()].item()
-            raise ValueError(
-                f"class probabilities must sum to 1, got a row with sum {worst:.4g}; divide each row by "
-                "its sum, or use label_space='binary' for independent labels"
-            )
-    else:
-        classes = logits.shape[-1]
-        low, high = target.min().item(), target.max().item()
-        if low < 0 or high >= classes:
-            raise ValueError(
-                f"class index {low if low < 0 else high} is out of range for {classes} classes "
-                f"(0 to {classes - 1})"
-            )

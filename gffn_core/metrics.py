@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gffn_core.losses import SUM_TOLERANCE, log_partition
+from gffn_core.checks import SUM_TOLERANCE
+from gffn_core.losses import log_partition
 
 
 def accuracy(scores, target) -> float:

@@ -40,10 +40,9 @@ import torch
 import torch.distributed as dist
 from IPython.display import Markdown, display
 
-from gffn_core import metrics
+from gffn_core import JointCrossEntropyLoss, conditional_nll, joint_nll, metrics, self_normalised_nll
 from gffn_core.data.datasets import load_dataset
 from gffn_core.evaluation import standard
-from gffn_core.losses import JointCrossEntropyLoss, conditional_nll, joint_nll, self_normalised_nll
 from gffn_core.pages import publish, style, words
 from gffn_core.training.run import Normalise, Run, epoch_order, initial_model
 

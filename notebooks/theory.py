@@ -36,7 +36,8 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from gffn_core.losses import LABEL_SPACES, JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
+from gffn_core import JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
+from gffn_core.checks import LABEL_SPACES
 from gffn_core.pages import publish, style, words
 from gffn_core.pages.chapter import open_chapter
 

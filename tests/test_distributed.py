@@ -8,7 +8,8 @@ import torch.distributed as dist
 from torch.multiprocessing import start_processes
 from torch.nn.parallel import DistributedDataParallel
 
-from gffn_core.losses import LABEL_SPACES, JointCrossEntropyLoss, joint_nll
+from gffn_core import JointCrossEntropyLoss, joint_nll
+from gffn_core.checks import LABEL_SPACES
 
 SHARDS = {1: [6], 2: [7, 2], 4: [5, 1, 7, 3]}  # of unequal size
 

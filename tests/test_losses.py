@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch.nn import functional as F
 
-from gffn_core.losses import LABEL_SPACES, JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
+from gffn_core import JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
+from gffn_core.checks import LABEL_SPACES
 
 both_losses = pytest.mark.parametrize("loss", (conditional_nll, joint_nll))
 both_spaces = pytest.mark.parametrize("label_space", LABEL_SPACES)

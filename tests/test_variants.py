@@ -17,7 +17,8 @@ from gffn_core import (
     log_partition,
     self_normalised_nll,
 )
-from gffn_core.losses import LABEL_SPACES, LINEAR_FROM
+from gffn_core.checks import LABEL_SPACES
+from gffn_core.losses import LINEAR_FROM
 from gffn_core.model import ConvNet
 from gffn_core.variants import penalties
 from gffn_core.variants.augmentation import AUGMENTATIONS, augmented

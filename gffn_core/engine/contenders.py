@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from gffn_core.data.datasets import Dataset
 from gffn_core.engine.process import peak_memory, settle
 from gffn_core.engine.tuning import fastest_execution, first_step_again
-from gffn_core.losses import JointCrossEntropyLoss
 from gffn_core.model import ConvNet
+from gffn_core.modules import JointCrossEntropyLoss
 from gffn_core.training.run import Normalise, Run, initial_model
 from gffn_core.training.step import PRECISIONS
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 import torch
 from torch import Tensor
 
-from gffn_core import losses
+from gffn_core.checks import LABEL_SPACES
 from gffn_core.data.datasets import Dataset
 from gffn_core.data.files import sha256_of
 from gffn_core.model import WIDTHS, ConvNet
@@ -53,8 +53,8 @@ class Run:
     augmentation: str = ""
 
     def __post_init__(self):
-        if self.label_space not in losses.LABEL_SPACES:
-            raise ValueError(f"label_space={self.label_space!r} is unknown; use one of {losses.LABEL_SPACES}")
+        if self.label_space not in LABEL_SPACES:
+            raise ValueError(f"label_space={self.label_space!r} is unknown; use one of {LABEL_SPACES}")
         counts = ("batch_size", "epochs", "patience", "patience_steps", "fitted_epochs", "width")
         for field in (*counts, "seed"):
             if not isinstance(getattr(self, field), int):

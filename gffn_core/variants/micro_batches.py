@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from gffn_core.losses import check_not_empty, check_weight, terms
+from gffn_core.checks import check_not_empty, check_weight
+from gffn_core.losses import terms
 
 
 def joint_backward(

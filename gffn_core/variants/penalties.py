@@ -10,15 +10,8 @@ import math
 from torch import Tensor
 from torch.nn import functional as F
 
-from gffn_core.losses import (
-    accumulate,
-    check_logits,
-    check_not_empty,
-    check_weight,
-    conditional_nll,
-    log_normaliser_of,
-    terms,
-)
+from gffn_core.checks import check_logits, check_not_empty, check_weight
+from gffn_core.losses import accumulate, conditional_nll, log_normaliser_of, terms
 
 
 def variance(

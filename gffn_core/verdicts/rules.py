@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from gffn_core.checks import LABEL_SPACES
 from gffn_core.data.datasets import SUBSETS, TITLES
 from gffn_core.experiments.tables import SEEDS
-from gffn_core.losses import LABEL_SPACES
 from gffn_core.verdicts.intervals import DOUBLINGS, Estimate, estimate, evenly, holm, per_doubling
 
 

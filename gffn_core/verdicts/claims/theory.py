@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from scipy import stats
 
-from gffn_core.losses import LABEL_SPACES, conditional_nll, joint_nll, log_partition
+from gffn_core.checks import LABEL_SPACES
+from gffn_core.losses import conditional_nll, joint_nll, log_partition
 from gffn_core.verdicts.claim import Claim
 from gffn_core.verdicts.intervals import Estimate
 from gffn_core.verdicts.rules import Measured, between, exactly
