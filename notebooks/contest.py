@@ -110,7 +110,7 @@ display(
 #
 # **With more images.** With 10,000 the joint loss gains 0.6 to 0.7 points of accuracy untuned at weight 1,
 # and the self-normalised form at weight 5 [about two, alone or beside augmentation, and none beside
-# augmentation with dropout](gap.ipynb); with batches of 2,048 it is [mostly behind](large_batches.ipynb).
+# augmentation with dropout](gap.ipynb); with batches of 2,048 it [needs more time](large_batches.ipynb).
 #
 # **How to use it.** Stop at the lowest validation NLL, and let that NLL choose the weight among 5, 25 and
 # 125; with more images 1 belongs to them, too. Do not choose by accuracy: 250 images are [a poor judge of
