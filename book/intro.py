@@ -107,7 +107,8 @@ publish.show(
 # ```python
 # from gffn_core import JointCrossEntropyLoss
 #
-# # was: torch.nn.CrossEntropyLoss(); 1 is the thesis's loss, 25 and 125 are worth a try
+# # was: torch.nn.CrossEntropyLoss()
+# # 1 is the thesis's loss; 25 and 125 are worth a try
 # criterion = JointCrossEntropyLoss(kl_weight=5.0)
 # for images, labels in loader:
 #     optimizer.zero_grad()
@@ -180,8 +181,8 @@ display(
         f" augmentation {100 * augmented:.1f} points are left on CIFAR-10, and {100 * patient:.1f}"
         " (self-normalised) [on ten times as many images](../notebooks/gap.ipynb); with dropout as well, no"
         " clear lead on either.\n- **It does not learn p(x).** A low $p(x)$ was meant to mark unfamiliar"
-        " images. It does so badly, and the loss [does not ask for more](../notebooks/mechanism.ipynb): its"
-        " optimum is a constant $\\ln Z$. House numbers it finds only when images like them, made from the"
+        " images. It does so badly, and the loss [does not ask for more](../notebooks/mechanism.ipynb): a"
+        " constant $\\ln Z$ is its optimum. House numbers it finds only when images like them, made from the"
         " batch, are [trained as references](../notebooks/repair.ipynb); MNIST, which resembles none, it"
         f" then finds less well (AUROC on 10,000 images: SVHN {beside['svhn']:.2f} instead of"
         f" {without['svhn']:.2f}, MNIST {beside['mnist']:.2f} instead of {without['mnist']:.2f})."

@@ -134,7 +134,8 @@ display(
 #
 # Part of what an even $\ln Z$ does is regularisation, and whoever augments has that already. So look at each
 # pair: how much better is the self-normalised net than the standard one of the same seed, beside each of the
-# means? The last columns say at which epochs the six nets stop, and how many they had.
+# means? The last column says at which epochs the six standard and the six self-normalised nets stop, and how
+# many they had.
 #
 # **Before you look:** on the plain net the self-normalised loss gains two points. How much of it is left
 # beside augmentation?
@@ -281,9 +282,9 @@ assert machines[OURS] < machines[STANDARD] and other == 4  # as the text says
 # For a small net and some 10,000 images:
 #
 # - **Augment first.** Nothing else here comes near.
-# - **Then dropout beside it**, or, where a net should have none,
-#   [`SelfNormalisedCrossEntropyLoss(kl_weight=5.0)`](any_batch.ipynb) and two to four times the epochs. Both
-#   gain two to three points; together they gain no more than one of them.
+# - **Then dropout beside it**, or, where a net should have none, [the self-normalised loss](any_batch.ipynb)
+#   at weight 5 and two to four times the epochs. Both gain two to three points; together they gain no more
+#   than one of them.
 # - **Do not pile up** what helped alone. Choose again after each addition.
 # - **Large batches** are [the next chapter](large_batches.ipynb).
 # ```

@@ -6,6 +6,7 @@ nbval compares the stored outputs with fresh ones; it collects the notebooks by 
 import copy
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -73,13 +74,17 @@ def test_sources_are_in_the_order_of_the_book_and_fit_a_screen():
 
 def test_shown_code_is_as_narrow_as_the_page():
     """Longer lines would have to be scrolled to the side."""
+    texts = [path.read_text() for path in ROOT.glob("book/*.md")]
     for source in execute.SOURCES:
         for cell in execute.notebook(source).cells:
-            shown = not {"hide-input", "hide-cell", "remove-input", "remove-cell"}.intersection(
-                cell.metadata.get("tags", [])
-            )
-            if cell.cell_type == "code" and shown:
-                assert not [line for line in cell.source.splitlines() if len(line) > 78], source
+            if cell.cell_type == "markdown":
+                texts.append(cell.source)
+            elif not {"hide-input", "hide-cell", "remove-input", "remove-cell"} & {
+                *cell.metadata.get("tags", [])
+            }:
+                texts.append(f"```python\n{cell.source}\n```")
+    code = "\n".join(part for text in texts for part in re.findall(r"^```\w+\n(.*?)^```", text, re.S | re.M))
+    assert not [line for line in code.splitlines() if len(line) > 78]
 
 
 def figures():

@@ -55,10 +55,10 @@ def stops(nets: pd.DataFrame, net: str, way: str) -> pd.Series:
 
 
 def lead_table(nets: pd.DataFrame, ways: Mapping[str, str]) -> str:
-    """By title the way of a row: ``leads``, and at which epochs both nets stop, as a Markdown table."""
+    """By title the way of a row: ``leads``, and at which epochs the standard and the other nets stop."""
     found = leads(nets, ways.values())
     return words.markdown_table(
-        ["beside", "accuracy gained", "NLL after T saved", f"epoch of stopping, {' / '.join(LOOKS)}"],
+        ["beside", "accuracy gained", "NLL after T saved", "stops at epoch"],
         [
             [
                 title,
