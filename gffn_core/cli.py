@@ -279,7 +279,7 @@ def _publish_table(table, args, name):
         )
     path = Path(args.results) / "published" / f"{name}_{args.profile}.csv"
     if path.exists():
-        old = pd.read_csv(path)
+        old = pd.read_csv(path, dtype={"code": str})  # a commit such as 420e193745 is no number
         by = [column for column in old.select_dtypes(exclude="float") if column in table and column != "code"]
         before, now = (pd.MultiIndex.from_frame(one[by].fillna("")) for one in (old, table))
         table = pd.concat([old[~before.isin(now)], table])

@@ -194,7 +194,7 @@ def test_environment_names_the_folder(arrays, tmp_path, monkeypatch):
         ({"test_x": np.zeros((0, 8, 8), np.uint8)}, "test_x holds no image"),
         ({"train_x": np.zeros((40, 8, 6), np.uint8)}, "square"),
         ({"train_x": np.zeros((40, 2, 8, 8), np.uint8)}, "1 or 3 channels"),
-        ({"test_x": np.zeros((10, 6, 6), np.uint8)}, "image shape"),
+        ({"test_x": np.zeros((10, 6, 6), np.uint8)}, "use one shape"),
         ({"train_y": np.arange(39) % 2}, "40 integer labels"),
         ({"train_y": np.arange(40)[:, None] % 2}, r"got int64 \(40, 1\); labels.ravel\(\) makes them so"),
         ({"train_y": np.arange(40) % 2 * 1.0}, "integer labels, got float64.*numpy.unique"),

@@ -176,6 +176,7 @@ def test_a_part_of_a_profile_or_other_data_takes_no_published_rows_away(tmp_path
     monkeypatch.setitem(PROFILES, "two", two)
     monkeypatch.setattr(detection, "IMAGES", 20)
     monkeypatch.setattr(detection, "load_dataset", lambda *args, **kwargs: tiny)
+    monkeypatch.setattr(detection, "code_version", lambda: "420e193745")  # which is no number
     detect = ["detect", "two", "--held-back", "--results", str(tmp_path)]
     assert [cli.main(detect), cli.main(detect)] == [0, 0]
     before = path.read_text()
