@@ -50,8 +50,8 @@ def way_of(run: Run) -> str:
     return PLAIN
 
 
-def read(store: Store) -> pd.DataFrame:
-    """Nets of the three profiles ``gap...`` that report, at the epoch with the lowest validation NLL.
+def read(store: Store, scheme: str = LOWEST_NLL) -> pd.DataFrame:
+    """Nets of the three profiles ``gap...`` that report, at the epoch of a scheme.
 
     ``budget``: the epochs that a net could have had.
 
@@ -60,7 +60,7 @@ def read(store: Store) -> pd.DataFrame:
     """
     runs = [run for name in ("gap", "gap_longer", "gap_control") for run in profiles.profile(name).runs()]
     records = [record for record in store.select(runs).values() if not record["diverged"]]
-    nets = tables.frame(records, (LOWEST_NLL,))
+    nets = tables.frame(records, (scheme,))
     trained = [Run.of(record["run"]) for record in records]
     nets["way"] = [way_of(run) for run in trained]
     nets["budget"] = [run.epochs for run in trained]
