@@ -148,7 +148,7 @@ if PROFILE == "cpu":
     assert by_size.mean().iloc[[0, -1]].max() < 0  # as the caption says
     said = (
         "**Both promise too much, the joint net half as much; on MNIST, where there is little to hold down,"
-        f" it promises too little.** {said}"
+        f" it promises too little at the smallest and the largest batches.** {said}"
     )
 display(Markdown(f"{said}."))
 
@@ -316,8 +316,8 @@ if PROFILE == "cpu":
     assert scaled["joint"] > scaled["conditional"]
     assert set(adds_up) == {*COLUMNS.values()} - {"ECE, T"}
     said = (
-        "**A temperature lowers the ECE more than the loss does. But the remedies add up: best of the four"
-        " is the joint net that stops early.** It is so in every column but the ECE after a"
+        "**A temperature lowers the ECE more than the loss does. But loss and stopping add up: best of"
+        " the four is the joint net that stops early.** It is so in every column but the ECE after a"
         " temperature.\n\nStopping early lowers the ECE more than the loss on CIFAR-10 and Fashion-MNIST;"
         f" on the other two six seeds do not tell them apart. {said}"
     )
@@ -380,7 +380,8 @@ display(Markdown(said + words.folded("joint minus standard; below zero is better
 # Calibration says whether a confidence can be believed; whether it can be *used* is another question. Let the
 # net answer only where it is most confident, and count the errors among its answers, from the surest image to
 # all of them: the area under that risk-coverage curve (AURC) {cite:p}`geifman2019` is low for a net that
-# knows where it errs. **Before you look:** it cannot depend on a temperature. Does it depend on the loss?
+# knows where it errs. **Before you look:** it asks for the order of the confidences alone. Does that depend
+# on the loss?
 
 # %% tags=["hide-input"]
 chapter.by_batch_size(

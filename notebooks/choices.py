@@ -144,8 +144,8 @@ if enough:
         " images together more tightly, and with it the confidence: the net cannot buy likelihood by being"
         " ever surer of images that it knows. Nor does it learn them by heart: at the end it knows"
         f" {both(at_best['train_accuracy'], '.0%')} of them, the standard net"
-        f" {both(plain['train_accuracy'], '.0%')}. At 1,000 it is too modest, and less accurate than the"
-        " standard net."
+        f" {both(plain['train_accuracy'], '.0%')}. At a weight of 1,000 it is too modest, and less accurate"
+        " than the standard net."
     )
 else:
     said = "No runs with other weights are at hand for this profile."

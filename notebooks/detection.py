@@ -289,7 +289,7 @@ display(
         " follows its confidence: all five are wrong together, and their mean is no better than one."
         " Whether the variance helps there six nets do not say.\n\n**Limits.** Five nets are asked, where"
         " fDBD and ViM ask one. The six fives share nets, so the intervals are those of a jackknife"
-        " {cite:p}`efron1981`. The mean alone was added when the rest was known."
+        " {cite:p}`efron1981`. We added the mean as a score of its own after seeing the rest."
     )
 )
 outcome = predictions.scored(explanations, Store(RESULTS))
@@ -297,8 +297,8 @@ assert set(outcome["came"]) == {"open"}
 assert outcome["effect"].between(outcome["above"], outcome["below"]).all()
 display(
     Markdown(
-        "Of what we had [predicted](../book/predictions.md) all is as we said on average, and six nets leave"
-        " all four open; the second and third because of the standard nets, whose fives scatter.\n\n"
+        "On average all four [predictions](../book/predictions.md) came out as we said, and six nets leave"
+        " each of them open; the second and third because of the standard nets, whose fives scatter.\n\n"
         + claims.predictions(outcome)
     )
 )
@@ -307,9 +307,9 @@ display(
 # **Limits of this chapter.** A narrow net, right on less than 60 %, and the detection of unseen classes is
 # known to rise with accuracy {cite:p}`vaze2022`; 10,000 training images, and five sets, of which two are made
 # by us. No score was tuned; some have settings that could be. The compressed size is read on one side. In 99
-# of 100 pairs noise is the larger file, at the upper end of what photographs take, so a size that may not be
-# too large either would find most of it, and lose a part of SVHN, which is little smaller. That is not in our
-# records.
+# of 100 pairs noise is the larger file, at the upper end of what photographs take, so a score that refuses
+# files that are too large as well would find most of it, but fewer images of SVHN, whose files are little
+# smaller than those of CIFAR-10. That is not in our records.
 #
 # These nets have seen nothing but data. [The next chapter](repair.ipynb) gives them references.
 #

@@ -428,10 +428,10 @@ assert 1 < more < 1.5 and 1.6 < spread["joint"] / spread["conditional"] < 2 * mo
 display(
     Markdown(
         "**Both are nearly twice as noisy as the cross entropy, the self-normalised gradient"
-        f" {words.percent(more - 1, 0)} more so than the joint one.** That of a batch of {B} has a standard"
-        f" deviation, all parameters together, of {spread['conditional']:.2f} (conditional),"
-        f" {spread['joint']:.2f} (joint) and {spread['self_normalised']:.2f} (self-normalised). Here $\\ln"
-        f" Z$ has one of {ln_z.std():.2f}; where it is more uneven, bias and noise both grow."
+        f" {words.percent(more - 1, 0)} more so than the joint one.** The gradient of a batch of {B} has a"
+        f" standard deviation, all parameters together, of {spread['conditional']:.2f} (conditional),"
+        f" {spread['joint']:.2f} (joint) and {spread['self_normalised']:.2f} (self-normalised). That of"
+        f" $\\ln Z$ is {ln_z.std():.2f} here; where it is more uneven, bias and noise both grow."
     )
 )
 

@@ -249,13 +249,13 @@ assert best - referred["auroc"][0] < 0.03
 auc = {name: one["auroc"][0] for name, one in seen.items()}
 display(
     Markdown(
-        "**The standard net's $\\ln Z$ points the wrong way, the joint net's, as a score, is chance, and with"
-        " references it is close to the density ratio.** Data against the square, six seeds: AUROC"
-        f" {auc['standard']:.2f}, {auc['joint']:.2f} and {auc['with references']:.2f}; the true ratio has"
-        f" {best:.2f}.\n\nThe third net's $\\ln Z$ correlates with the logarithm of the true ratio by"
-        f" {referred['correlation']:.2f}. Chance is not flat: the joint net's $\\ln Z$, nearly even on the"
-        " data, strays to both sides off them, and the distance from its mean on the data has an AUROC of"
-        f" {alone['two-sided'][0]:.2f}."
+        "**The standard net's $\\ln Z$ is the wrong way round, higher off the data. The joint net's is no"
+        " better than chance as a score; with references it is close to the density ratio.** Data against"
+        f" the square, six seeds: AUROC {auc['standard']:.2f}, {auc['joint']:.2f} and"
+        f" {auc['with references']:.2f}; the true ratio has {best:.2f}.\n\nThe third net's $\\ln Z$"
+        f" correlates with the logarithm of the true ratio by {referred['correlation']:.2f}. A score at"
+        " chance need not be flat: the joint net's $\\ln Z$, nearly even on the data, strays to both sides"
+        f" off them, and the distance from its mean on the data has an AUROC of {alone['two-sided'][0]:.2f}."
     )
 )
 

@@ -9,8 +9,8 @@
 #
 # The thesis hoped that $\ln p(x)$ would find unfamiliar images, and it [hardly does](ood.ipynb). The reason
 # is [the sum](mechanism.ipynb): over data alone, the best $\ln Z$ is a constant. With other inputs in the
-# same sum it becomes a density ratio, of data to the mixture of both. In the plane that works. There the
-# references fill the square; nobody can fill the space of images.
+# same sum it becomes a density ratio, of data to the mixture of both. For points in the plane
+# that works: references fill the square around the data. Nobody can fill the space of images.
 #
 # So which references, made from nothing but the batch, reach which unfamiliar images? What do they cost? And
 # is it better than what others do with the same references?
@@ -97,12 +97,13 @@ publish.show(
 #
 # Three losses can have them: the joint loss (and its self-normalised form), *outlier exposure*
 # {cite:p}`hendrycks2019`, which asks for a uniform answer on them, and the *energy margin*
-# {cite:p}`liu2020energy`, which pushes their $\ln Z$ below a bound. Each gets the same six settings to
-# choose from: which references, and how much weight. What chooses are images that no result below is about:
-# crops of two photographs, images with random phases, coloured discs. The best mean AUROC wins, among
+# {cite:p}`liu2020energy`, which pushes their $\ln Z$ below a bound. Each gets the same six settings to choose
+# from: which references, and how much weight. What chooses are images that no result below is about (*held
+# back*): crops of two photographs, images with random phases, coloured discs. The best mean AUROC wins, among
 # settings that lose at most a point of validation accuracy. CIFAR-10, the first 10,000 images, batch size
-# 128, two seeds. (A first choice had test images on the familiar side, where validation images stand now, and
-# other nets; it took weight 3 for the joint loss and blur for outlier exposure. Both are in the figures.)
+# 128, two seeds. *Blur, labelled* is for comparison: blurred images as augmentation, with their labels. (A
+# first choice had test images on the familiar side, where validation images stand now, and other nets; it
+# took weight 3 for the joint loss and blur for outlier exposure. Both are in the figures.)
 
 # %% tags=["hide-input"]
 store = Store(RESULTS)
@@ -267,17 +268,17 @@ assert blur_gain["low"] > 0.1
 assert all(gained(BLUR, NONE, name)["high"] > 0 for name in SETS)  # no loss that is told
 display(
     Markdown(
-        "**Only towards its references.** SVHN, smooth as blurred images are, goes from"
-        f" {means.loc[NONE, 'svhn']:.2f} to {means.loc[MENDED, 'svhn']:.2f}, and shuffled patches are found,"
-        f" too. MNIST, like no reference, falls from {means.loc[NONE, 'mnist']:.2f} to"
+        "**Those that are like its references, and hardly others.** SVHN, smooth as blurred images are,"
+        f" goes from {means.loc[NONE, 'svhn']:.2f} to {means.loc[MENDED, 'svhn']:.2f}, and shuffled patches"
+        f" are found, too. MNIST, like no reference, falls from {means.loc[NONE, 'mnist']:.2f} to"
         f" {means.loc[MENDED, 'mnist']:.2f}, and Fashion-MNIST with it. Over SVHN and the MNISTs six seeds"
         f" do not tell four kinds from none.\n\nBlur alone gains {words.with_interval(blur_gain, 2, '-')}"
         " there: SVHN is won, the MNISTs are kept, and six seeds tell no loss elsewhere. But the held-back"
         " images did not choose it.\n\nOver all five sets the net with four kinds gains"
         f" {words.with_interval(overall, 2, '-')} on max softmax of the standard net, of which the joint"
-        f" loss without references already has {by_loss['mean']:.2f}. Outlier exposure with the same"
-        " references is not told from it on SVHN, and behind over all five, by"
-        f" {words.with_interval(rival, 2, '-')}. Weight 3 in place of 1 changes little (figure)."
+        f" loss without references already has {by_loss['mean']:.2f}. It reaches further than outlier"
+        " exposure with the same references, which is not told from it on SVHN, and behind over all five,"
+        f" by {words.with_interval(rival, 2, '-')}. Weight 3 in place of 1 changes little (figure)."
     )
 )
 
@@ -397,9 +398,9 @@ display(
         f" average, {cells[worst].mean():.2f} on its worst set, and there {cells[worst].min():.2f} with its"
         " worst seed. It is the best of six on the sets that are reported, so expect less of it"
         f" elsewhere.\n\n{most} does not need the joint sum: over SVHN and the MNISTs it has"
-        f" {far_most[MENDED]:.2f} with four kinds, {far_most[BLUR]:.2f} with blur, and"
-        f" {far_most['energy margin, blur']:.2f} with the energy margin.\n\nBy outlier exposure with blur it"
-        f" gains {words.with_interval(helped, 2, '-')}; by that with the same four kinds it *loses*"
+        f" {far_most[MENDED]:.2f} and {far_most[BLUR]:.2f} on joint nets (four kinds, blur), and"
+        f" {far_most['energy margin, blur']:.2f} with the energy margin.\n\nOn nets of outlier exposure with"
+        f" blur it gains {words.with_interval(helped, 2, '-')}; on those with the same four kinds it *loses*"
         f" {words.with_interval(hurt, 2, '-')}. But only the joint loss, with blur alone too, and its"
         f" self-normalised form raise all six; the energy margin lowers {', '.join(lowered[:-1])} and"
         f" {lowered[-1]}."
@@ -450,7 +451,7 @@ assert calmer["high"] < 0 and scaled["low"] < 0 < scaled["high"]
 assert min(one["low"] for one in (blurred, exposed, labels)) > 0
 display(
     Markdown(
-        "**No: with four kinds it is above the standard net's, and with blur it rises further.** Four kinds"
+        "**No accuracy: with four kinds it is above the standard net's, with blur higher still.** Four kinds"
         f" gain {words.with_interval(free, 3, '-')} on the standard net; six seeds do not tell them from the"
         f" joint loss without references. Weight 10 costs {-100 * heavy['mean']:.1f} points, the energy"
         f" margin {-100 * energy['mean']:.1f}.\n\nBlurred images without labels gain, in the joint loss"
