@@ -14,7 +14,7 @@
 #
 # **In short.** On 10,000 images the self-normalised loss lowers the ECE at every batch size. In accuracy it
 # hardly differs from the joint one; at weight 5 it gains .8 to 3.5 points from a batch of 8 on (CIFAR-10,
-# trained to the end).
+# trained to the end; nets that stop early show little of it).
 #
 # **After this chapter you can**
 #
@@ -284,7 +284,8 @@ display(
 # ## And where nets stop in time, on all images?
 #
 # If so, a standard net that stops in time should not need it. And 45,000 images should leave less to gain.
-# **Before you look:** which of the two takes more of the gain away?
+# *Stopped early* is the thesis's scheme: the weights of the best validation accuracy, once that has not risen
+# for a while. **Before you look:** which takes more of the gain away, the images or the stopping?
 
 # %% tags=["hide-input"]
 STAGES = {"long": "at the end", "early": "stopped early"}  # at the best validation accuracy
@@ -307,6 +308,12 @@ gains = {
     for metric in MEASURES
 }
 IMAGES = {weighted.FEW: "10,000", weighted.ALL: "45,000"}
+mean = {stage: of.loc[(weighted.ALL, 16), weighted.ACCURACY].mean() for stage, of in both.items()}
+assert all(of["low"] < 0 < of["high"] for (_, _, stage, _), of in gains.items() if stage == "early")
+few_at_16, *at_all = (gains[*place, "long", weighted.ACCURACY] for place in (places[0], *places[3:]))
+assert (
+    at_all[0]["low"] > 0 and at_all[0]["mean"] > few_at_16["mean"] and max(of["low"] for of in at_all[1:]) < 0
+)
 scored = predictions.scored(weighted, store)
 came = scored["came"].value_counts()
 display(
@@ -325,8 +332,13 @@ display(
                 for dataset, size in places
             ],
         )
-        + "\n\n**TODO.**"
-        "\n\n" + claims.predictions(scored)
+        + "\n\n**Both, and the stopping more: of nets that stop early six seeds tell neither accuracy nor NLL"
+        " apart.** Trained to the end, the gain on all images is as large as on 10,000 at a batch of 16; at"
+        " 256 and 2,048 six seeds do not see it.\n\nThe loss does what stopping does: on all images, at 16,"
+        f" it ends at an accuracy of {mean['long'][weighted.CHOSEN]:.3f}, where the standard net had"
+        f" {mean['early'][weighted.STANDARD]:.3f} when it stopped and ends at"
+        f" {mean['long'][weighted.STANDARD]:.3f}. Of our seven predictions {came['came true']} came true,"
+        f" {came.get('failed', 0)} failed and {came['open']} are open.\n\n" + claims.predictions(scored)
     )
 )
 
