@@ -98,7 +98,7 @@ class JointCrossEntropyLoss(_CrossEntropyLoss):
     class indices of the shape without K or class probabilities of the same shape. All N * d1 * ...
     positions that are not ignored form the one batch over which Z is summed.
 
-    label_space: "categorical" (softmax) or "binary" (independent sigmoids), see the module.
+    label_space: "categorical" (softmax) or "binary" (independent sigmoids), see ``losses``.
     label_smoothing, ignore_index: as in CrossEntropyLoss; ignored positions do not enter Z.
     kl_weight: how much of the joint loss, see ``joint_nll``; 0 is CrossEntropyLoss.
     reduction: "mean", or "sum" (mean times the number of positions). "none" and class weights are

@@ -205,8 +205,8 @@ display(
 # ## And the self-normalised loss?
 #
 # At 32 it was ahead beside each of the means alone, beside dropout in accuracy only. Here an epoch has four
-# steps, so augmentation was also given 360 epochs. The last column says at which
-# epochs the six standard and the six self-normalised nets stop.
+# steps, so augmentation was also given 360 epochs. The last column says at
+# which epochs the six standard and the six self-normalised nets stop.
 #
 # **Before you look:** is it the batch that the loss does not like, or the number of steps?
 
