@@ -328,7 +328,7 @@ display(
                 [
                     f"{IMAGES[dataset]}, {size:,}",
                     *(
-                        words.with_interval(gains[dataset, size, stage, metric])
+                        words.with_interval(gains[dataset, size, stage, metric], sign="-")
                         for metric in MEASURES
                         for stage in STAGES
                     ),
