@@ -29,7 +29,10 @@ def test_every_contender_has_as_many_settings(values, rates):
         assert {contest.contender_of(run) for run in runs} == {name}
 
 
-@pytest.mark.parametrize("name, among", (("contest", contest.CONTENDERS), ("combined", contest.COMBINED)))
+@pytest.mark.parametrize(
+    "name, among",
+    (("contest", contest.CONTENDERS), ("combined", contest.COMBINED), ("contest_wide", contest.FINALISTS)),
+)
 def test_the_profile_is_the_contest(name, among):
     runs = profile(f"{name}_tuning").runs(["cifar10_1000"])
     count = pd.Series(map(contest.contender_of, runs)).value_counts()

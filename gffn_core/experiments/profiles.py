@@ -169,6 +169,7 @@ _BY_ACCURACY = {
         {"loss": "self_normalised", "learning_rate": 3e-3, "options": {"kl_weight": 1.0}},
     ],
 }
+_WIDE = {"width": WIDTHS["wide"]}
 _AUGMENTED = {"augmentation": "flip+shift"}
 # What it chose of ``combined_tuning`` for nets that stop. Twice the epochs where images change.
 _MOVED = {"epochs": 120} | _AUGMENTED
@@ -316,7 +317,7 @@ PROFILES = {
             **_CHOICE,
             **_named(_options("joint", kl_weight=(0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0))),
         ),
-        Profile("wide", **_CONTROL, settings=({"width": WIDTHS["wide"]},)),
+        Profile("wide", **_CONTROL, settings=(_WIDE,)),
         # Does one intercept for all data make the joint loss's gain independent of the batch size?
         Profile(
             "any_batch",
@@ -384,6 +385,13 @@ PROFILES = {
             ),
         ),
         Profile("combined", ("cifar10_1000",), **_CONTEST, **_named(_COMBINED)),
+        # The contest of the narrow net's leaders, and the standard one, on the wide net.
+        Profile(
+            "contest_wide_tuning",
+            ("cifar10_1000",),
+            epochs={64: 60},
+            **_named(one | _WIDE for name in contest.FINALISTS for one in contest.settings(name)),
+        ),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
         Profile(
             "contest_relatives",
