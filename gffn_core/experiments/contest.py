@@ -69,21 +69,26 @@ def contender_of(run: Run) -> str:
 
 def frame(records: Iterable[dict], schemes: Iterable[str] = SCHEMES) -> pd.DataFrame:
     """``tables.frame`` with three columns more: ``contender``, its ``setting`` in words, and ``val_nll``."""
-    import pandas as pd  # here, as the profiles, and so the command's help, do without
+    from gffn_core.experiments import tables  # here, as the profiles, and so the command's help, do without
 
-    from gffn_core.experiments import tables
+    records = {record["key"]: record for record in records}
+    runs = {key: Run.of(record["run"]) for key, record in records.items()}
+    table = tables.frame(records.values(), tuple(schemes))
+    return table.assign(
+        contender=[contender_of(runs[key]) for key in table["key"]],
+        setting=[_setting(runs[key]) for key in table["key"]],
+        val_nll=[
+            records[key]["curves"]["val_nll"][epoch - 1] for key, epoch in zip(table["key"], table["epoch"])
+        ],
+    )
 
-    rows = []
-    for record in records:
-        run, row = Run.of(record["run"]), tables.frame([record], tuple(schemes))
-        name, options = contender_of(run), options_of(run.loss) | run.settings()
-        among = (CONTENDERS | COMBINED)[name][1]
-        tuned = ("learning_rate", *(field for field in among if len(among[field]) > 1))
-        row["contender"] = name
-        row["setting"] = ", ".join(f"{field.replace('_', ' ')} {options[field]:g}" for field in tuned)
-        row["val_nll"] = [record["curves"]["val_nll"][epoch - 1] for epoch in row["epoch"]]
-        rows.append(row)
-    return pd.concat(rows, ignore_index=True)
+
+def _setting(run):
+    """What a contender tunes, in words."""
+    options = options_of(run.loss) | run.settings()
+    among = (CONTENDERS | COMBINED)[contender_of(run)][1]
+    tuned = ("learning_rate", *(field for field in among if len(among[field]) > 1))
+    return ", ".join(f"{field.replace('_', ' ')} {options[field]:g}" for field in tuned)
 
 
 def chosen(table: pd.DataFrame) -> pd.DataFrame:
