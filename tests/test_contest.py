@@ -120,12 +120,11 @@ def test_the_contest_has_the_settings_that_validation_images_chose():
     assert {replace(run, seed=0) for run in profile("contest_checks").runs()} == checks
 
 
-def test_combinations_have_the_settings_that_validation_images_chose():
+@pytest.mark.parametrize("name", ["combined", "contest_wide"])
+def test_others_have_the_settings_that_validation_images_chose(name):
     """Of the published tuning, for nets that stop."""
     store = Store(Path(__file__).resolve().parents[1] / "results")
-    tuned = store.select(profile("combined_tuning").runs())
+    tuned = store.select(profile(f"{name}_tuning").runs())
     of_key = {record["key"]: run for run, record in tuned.items()}
     best = contest.chosen(contest.frame(tuned.values(), [LOWEST_NLL]))
-    assert {replace(run, seed=0) for run in profile("combined").runs()} == {
-        of_key[key] for key in best["key"]
-    }
+    assert {replace(run, seed=0) for run in profile(name).runs()} == {of_key[key] for key in best["key"]}
