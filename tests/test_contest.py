@@ -31,7 +31,12 @@ def test_every_contender_has_as_many_settings(values, rates):
 
 @pytest.mark.parametrize(
     "name, among",
-    (("contest", contest.CONTENDERS), ("combined", contest.COMBINED), ("contest_wide", contest.FINALISTS)),
+    (
+        ("contest", contest.CONTENDERS),
+        ("combined", contest.COMBINED),
+        ("contest_wide", contest.FINALISTS),
+        ("combined_wide", contest.AUGMENTED),
+    ),
 )
 def test_the_profile_is_the_contest(name, among):
     runs = profile(f"{name}_tuning").runs(["cifar10_1000"])

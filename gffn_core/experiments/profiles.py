@@ -407,6 +407,12 @@ PROFILES = {
             **_named(one | _WIDE for name in contest.FINALISTS for one in contest.settings(name)),
         ),
         Profile("contest_wide", ("cifar10_1000",), **_CONTEST, **_named(one | _WIDE for one in _CHOSEN_WIDE)),
+        Profile(
+            "combined_wide_tuning",
+            ("cifar10_1000",),
+            epochs={64: 60},
+            **_named(one | _MOVED | _WIDE for name in contest.AUGMENTED for one in contest.settings(name)),
+        ),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
         Profile(
             "contest_relatives",
