@@ -1,6 +1,5 @@
 """The losses against PyTorch's own, the thesis's formulas, and what a user may pass wrongly."""
 
-import contextlib
 import math
 
 import numpy as np
@@ -172,29 +171,20 @@ def test_each_model_of_a_stack_gets_its_own_loss(loss, label_space):
 # Gradients
 
 
+@both_losses
 @both_spaces
-def test_gradient_of_the_joint_loss(label_space):
-    """(4.15) with (4.16): the batch's softmax of ln Z weights the derivative of ln Z."""
+def test_gradients_are_those_of_the_thesis(loss, label_space):
+    """(4.15) with (4.16): the batch's softmax of ln Z weighs the slope of ln Z; (4.17): 1 / L does."""
     logits, _ = batch(7, 5)
     target = labels(logits, label_space)
     leaf = logits.clone().requires_grad_()
-    joint_nll(leaf, target, label_space=label_space).backward()
+    loss(leaf, target, label_space=label_space).backward()
     if label_space == "categorical":
         z, slope = logits.exp().sum(-1), logits.softmax(-1)
     else:
         z, slope = (1 + logits.exp()).prod(-1), logits.sigmoid()
-    close(leaf.grad, (z / z.sum())[:, None] * slope - target / 7)
-
-
-@both_spaces
-def test_gradient_of_the_conditional_loss(label_space):
-    """(4.17): every example weighs 1 / L."""
-    logits, _ = batch(7, 5)
-    target = labels(logits, label_space)
-    leaf = logits.clone().requires_grad_()
-    conditional_nll(leaf, target, label_space=label_space).backward()
-    slope = logits.softmax(-1) if label_space == "categorical" else logits.sigmoid()
-    close(leaf.grad, (slope - target) / 7)
+    weights = z / z.sum() if loss is joint_nll else torch.full_like(z, 1 / 7)
+    close(leaf.grad, weights[:, None] * slope - target / 7)
 
 
 @both_losses
@@ -439,15 +429,6 @@ def test_module_on_one_example_is_cross_entropy(smoothing, shape, kind):
 
 
 @both_spaces
-def test_module_is_the_function(label_space):
-    logits, target = batch(7, 5)
-    module = JointCrossEntropyLoss(label_space=label_space)
-    close(module(logits, target), joint_nll(logits, target, label_space=label_space))
-    vectors = labels(logits, label_space)
-    close(module(logits, vectors), joint_nll(logits, vectors, label_space=label_space))
-
-
-@both_spaces
 @pytest.mark.parametrize("extra", ((6,), (2, 3)))
 def test_module_takes_the_class_dimension_second(label_space, extra):
     """Segmentation: (N, K, d1, ...) is one batch of N * d1 * ... positions."""
@@ -489,13 +470,6 @@ def test_labels_of_many_classes_as_bytes(label):
     target = torch.tensor([label, 1, 2])
     module = JointCrossEntropyLoss()
     close(module(logits, target.to(torch.uint8)), module(logits, target))
-
-
-def test_module_keeps_float64_and_accumulates_half():
-    logits, target = batch(5, 4)
-    module = JointCrossEntropyLoss()
-    assert module(logits, target).dtype == torch.float64
-    assert module(logits.half(), target).dtype == torch.float32
 
 
 def test_sum_is_mean_times_positions():
@@ -608,7 +582,7 @@ def test_refuses_where_cross_entropy_would_give_nonsense(logits, target):
         JointCrossEntropyLoss()(logits, target)
 
 
-# Stacks and parts of batches
+# Stacks, and impossible classes
 
 
 @both_losses
@@ -619,56 +593,6 @@ def test_validation_looks_at_every_row_of_a_stack(loss):
     target[1, 2] /= 2
     with pytest.raises(ValueError, match="a row with sum 0.5"):
         loss(logits, target, validate=True)
-
-
-def in_processes(calls, monkeypatch):
-    """What each of several processes gets: first all say what they send, then all receive it."""
-    sent = []
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda group: len(calls))
-
-    def received(parts, mine, group):
-        for part, there in zip(parts, sent if len(sent) == len(calls) else [mine] * len(parts), strict=True):
-            part.copy_(there)
-
-    def first(parts, mine, group):
-        received(parts, mine, group)
-        sent.append(mine)
-
-    monkeypatch.setattr(torch.distributed, "all_gather", first)
-    for call in calls:
-        with contextlib.suppress(ValueError):
-            call()
-    monkeypatch.setattr(torch.distributed, "all_gather", received)
-    return calls
-
-
-@both_spaces
-@pytest.mark.parametrize("validate", (False, True))
-def test_the_mean_over_processes_is_the_whole_batch(label_space, validate, monkeypatch):
-    """Value and gradient, of parts of unequal size."""
-    logits, target = batch(13, 4)
-    leaf = logits.clone().requires_grad_()
-    options = {"label_space": label_space, "kl_weight": 0.7}
-    module = JointCrossEntropyLoss(**options, validate=validate, group=object())
-    calls = [lambda f=f, y=y: module(f, y) for f, y in zip(leaf.split([5, 1, 7]), target.split([5, 1, 7]))]
-    found = sum(call() for call in in_processes(calls, monkeypatch)) / 3
-    whole = logits.clone().requires_grad_()
-    wanted = joint_nll(whole, target, **options)
-    close(found, wanted)
-    close(torch.autograd.grad(found, leaf)[0], torch.autograd.grad(wanted, whole)[0])
-
-
-@pytest.mark.parametrize("validate", (False, True))
-def test_every_process_hears_of_an_empty_part(validate, monkeypatch):
-    calls = [
-        lambda n=n: joint_nll(
-            torch.zeros(n, 4), torch.zeros(n, dtype=torch.int64), validate=validate, group=object()
-        )
-        for n in (3, 0)
-    ]
-    for call in in_processes(calls, monkeypatch):
-        with pytest.raises(ValueError, match=r"\[3.0, 0.0\]: every process needs at least one"):
-            call()
 
 
 def test_a_class_may_be_impossible():
