@@ -197,21 +197,6 @@ def test_denormal_numbers_count_as_zero_and_no_weight_differs(digits):
     )
 
 
-def test_models_of_a_stack_have_their_own_images():
-    digits = load_dataset("digits")
-    run = Run("digits", "joint", batch_size=5, epochs=1)
-    models = [initial_model(dataclasses.replace(run, seed=seed), digits) for seed in range(3)]
-    parameters = {
-        name: torch.stack([dict(m.named_parameters())[name] for m in models])
-        for name, _ in models[0].named_parameters()
-    }
-    images = torch.rand(3, 5, 1, 8, 8)
-    for convolution in CONVOLUTIONS:
-        found = stacked_logits(models[0], parameters, images, convolution)
-        expected = torch.stack([model(own) for model, own in zip(models, images)])
-        torch.testing.assert_close(found, expected)
-
-
 def test_runs_leave_the_stack_when_they_end_and_the_others_go_on(tiny):
     """One run diverges, one is fitted early, the others use their budget: each as if it were alone."""
     run = Run("digits", "joint", batch_size=20, epochs=12, patience=1, patience_steps=1, fitted_epochs=1)
@@ -281,8 +266,8 @@ def test_a_stack_shares_its_time_among_its_runs(tiny, monkeypatch):
     # What was spent before a checkpoint counts after it.
     half = dict(kept[: 4 * 3])
     again = train_stack(runs, tiny, checkpoints=[half[run] for run in runs])
-    before = half[runs[0]]["course"]["seconds"]
-    assert before > 0 and all(result.provenance["seconds"] > before for result in again)
+    first, second, third = (checkpoint["course"]["seconds"] for _, checkpoint in kept[: 4 * 3 : 4])
+    assert 0 < first < second < third and all(result.provenance["seconds"] > third for result in again)
 
 
 @pytest.mark.parametrize(
@@ -386,25 +371,10 @@ def test_equal_stacks_give_equal_weights_on_cuda(digits):
         torch.use_deterministic_algorithms(False)
 
 
-def test_a_checkpoint_counts_the_time_up_to_it(tiny, monkeypatch):
-    """Also within the first epoch. On a clock that moves by a second whenever it is read."""
-    seconds, kept = itertools.count(), []
-    monkeypatch.setattr(stack.time, "perf_counter", lambda: float(next(seconds)))
-    list(
-        train_stack(
-            [Run("digits", "joint", batch_size=50, epochs=1)],
-            tiny,
-            checkpoint_seconds=0,
-            save_checkpoint=lambda run, checkpoint: kept.append(checkpoint["course"]["seconds"]),
-        )
-    )
-    assert 0 < kept[0] < kept[1]
-
-
 @pytest.mark.parametrize("convolution", CONVOLUTIONS)
 @pytest.mark.parametrize("norm", ("batch", "ghost"))
 def test_models_of_a_stack_have_their_own_statistics_and_noise(tiny, norm, convolution):
-    """Several models in one computation; in the noisy stacks above each branch holds a single one."""
+    """And their own images. Several models in one computation; in the noisy stacks above each branch holds one."""
     run = Run("digits", "joint", batch_size=64, epochs=1, norm=norm, dropout=0.4)
     models = [initial_model(dataclasses.replace(run, seed=seed), tiny).double().train() for seed in range(3)]
     tensors = {name: torch.stack([m.state_dict()[name] for m in models]) for name in models[0].state_dict()}
@@ -415,20 +385,6 @@ def test_models_of_a_stack_have_their_own_statistics_and_noise(tiny, norm, convo
         torch.testing.assert_close(value, torch.stack([m.state_dict()[name] for m in models]))
 
 
-def test_a_run_alone_goes_on_within_its_epoch(tiny):
-    runs, kept = [Run("digits", "joint", batch_size=50, epochs=1)], []
-    whole = hashes(
-        train_stack(
-            runs,
-            tiny,
-            checkpoint_seconds=0,
-            save_checkpoint=lambda run, checkpoint: kept.append(copy.deepcopy(checkpoint)),
-        )
-    )
-    assert kept[0]["within"]["position"] == 1
-    assert hashes(train_stack(runs, tiny, checkpoints=kept[:1])) == whole
-
-
 def test_other_nets_are_measured_apart():
     runs = [Run("digits", "joint", 16, 1, **net) for net in ({}, {"norm": "batch"}, {"dropout": 0.5})]
     engine = SimpleNamespace(
@@ -436,11 +392,3 @@ def test_other_nets_are_measured_apart():
     )
     begun = dict.fromkeys(runs, ((0, 0), None))
     assert {way for _, way in plan.jobs_of(begun, engine, "float32", stack_size=1)} == {0, 1, 2}
-
-
-def test_a_checkpoint_is_read_once_before_training(tmp_path, monkeypatch):
-    read = []
-    monkeypatch.setattr(Store, "checkpoint", lambda store, key: read.append(key))
-    monkeypatch.setattr(workers.Workers, "execute", lambda *args: None)
-    assert sweep([Run("digits", "joint", 16, 1)], Store(tmp_path), device="cpu") == 1
-    assert len(read) == 1
