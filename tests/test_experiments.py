@@ -19,7 +19,6 @@ import torch
 from gffn_core import cli
 from gffn_core.cli import main
 from gffn_core.data import datasets, files
-from gffn_core.data.files import write_atomically
 from gffn_core.engine import plan
 from gffn_core.engine.stack import Execution, train_stack
 from gffn_core.evaluation.standard import evaluate
@@ -290,25 +289,8 @@ def test_killed_at_every_file_it_writes_a_sweep_goes_on_to_the_same(tmp_path, st
     points += [f"{kind} {part}" for kind in (".npz", ".safetensors", ".json") for part in ("half", "whole")]
     done = subprocess.run([sys.executable, "-c", KILLED, store.root, *points], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len(list(store.runs.glob(".*.tmp"))) == 5
+    assert len(list(store.runs.glob(".????????.tmp"))) == 5  # which a sweep removes after a day
     assert ends_like_one_undisturbed(store, RUNS[1:], Store(tmp_path / "undisturbed"))
-
-
-def test_a_sweep_removes_what_killed_writers_left(store, monkeypatch):
-    """But nothing that a process, perhaps of another machine, may still be writing."""
-
-    def killed(file):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(files.os, "unlink", lambda path: None)
-        for _ in range(2):
-            with pytest.raises(KeyboardInterrupt):
-                write_atomically(store.runs / "key.checkpoint", killed)
-    orphan, live = store.runs.iterdir()
-    os.utime(orphan, (time.time() - 2 * 24 * 3600,) * 2)
-    sweep([], store)
-    assert list(store.runs.iterdir()) == [live]
 
 
 def test_a_pair_is_of_one_precision(store, monkeypatch):

@@ -6,7 +6,6 @@ import gzip
 import json
 import math
 import os
-import tempfile
 import time
 import warnings
 from types import SimpleNamespace
@@ -18,7 +17,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gffn_core.cli import main
-from gffn_core.data.files import check_writable, remove_orphans, sha256_of, write_atomically
+from gffn_core.data.files import sha256_of, write_atomically
 from gffn_core.experiments import sweep
 from gffn_core.experiments.store import Store
 from gffn_core.training.loop import train
@@ -194,14 +193,10 @@ def test_publishing_loses_no_record_unless_told_to(result, store):
 
 
 def test_publishing_nothing_is_an_error(tmp_path, capsys):
-    folder = tmp_path / "resluts"
-    assert main(["publish", "cpu", "--results", str(folder)]) == 1
-    assert f"'{folder}': No such file" in capsys.readouterr().err and not folder.exists()
-    folder.mkdir()
     for more in ([], ["--drop"]):
-        assert main(["publish", "cpu", "--results", str(folder), *more]) == 1
-        assert f"{folder} holds no record of 'cpu'" in capsys.readouterr().err
-    assert not list(folder.iterdir())
+        assert main(["publish", "cpu", "--results", str(tmp_path), *more]) == 1
+        assert f"{tmp_path} holds no record of 'cpu'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_published_file_that_lacks_a_line_is_noticed(result, store):
@@ -216,8 +211,10 @@ def test_a_published_file_that_lacks_a_line_is_noticed(result, store):
         path.write_bytes(gzip.compress(b"".join(changed), mtime=0))
         with pytest.warns(UserWarning, match=f"{path} is damaged .its first line .* restore it with git"):
             assert store.records() == []
-        with pytest.raises(ValueError, match="damaged"):
+        damaged = path.read_bytes()
+        with pytest.raises(ValueError, match="restore it with git"):
             store.publish("grid", runs)
+        assert path.read_bytes() == damaged
 
 
 @pytest.mark.parametrize(
@@ -257,16 +254,6 @@ def test_a_record_without_key_or_run_is_left_out_by_name(change, result, store):
             assert store.records() == [record]
 
 
-def test_a_damaged_publication_is_not_replaced(result, store):
-    store.save(result)
-    path, _ = store.publish("grid", [result.run])
-    path.write_bytes(path.read_bytes()[:-9])
-    damaged = path.read_bytes()
-    with pytest.raises(ValueError, match="restore it with git"):
-        store.publish("grid", [result.run])
-    assert path.read_bytes() == damaged
-
-
 def test_a_run_repeated_here_comes_before_its_published_copy(result, store):
     store.save(result)
     store.publish("grid", [result.run])
@@ -299,25 +286,16 @@ def test_damaged_publication_is_ignored(result, store):
         file.unlink()
     both = store.select(runs)
     assert len(both) == 2
-    for damaged in damages(path.read_bytes(), 29):
+    for damaged in (b"", *damages(path.read_bytes(), 29)):  # empty after a checkout on a full disk
         path.write_bytes(damaged)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             found = store.select(runs)
-        if caught:
+        if caught or not damaged:
             assert f"{path} is damaged" in str(caught[0].message)
             assert found == {runs[0]: both[runs[0]]}
         else:
             assert found == both
-
-
-def test_emptied_publication_is_reported(result, store):
-    """What a checkout on a full disk leaves behind."""
-    store.save(result)
-    path, _ = store.publish("grid", [result.run])
-    path.write_bytes(b"")
-    with pytest.warns(UserWarning, match="damaged"):
-        store.records()
 
 
 def test_record_of_another_format_is_absent(result, store, monkeypatch):
@@ -360,30 +338,10 @@ def test_interrupted_just_after_the_move_it_says_so(tmp_path, monkeypatch):
     assert (tmp_path / "file").read_bytes() == b"whole"
 
 
-def test_record_is_written_after_its_logits(result, store, monkeypatch):
-    """So that a record that exists has its logits."""
-
-    def full(*args, **kwargs):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="no space"):
-        store.save(result)
-    assert not list(store.runs.iterdir())
-    assert store.records() == []
-
-
 def test_empty_store(store):
     assert store.records() == []
     assert store.select([Run("digits", "joint", 4, 1)]) == {}
     assert not store.root.exists()  # reading creates nothing
-
-
-def test_stored_file_is_json_with_a_checksum(result, store):
-    """The format that the warning about damage and other tools rely on."""
-    record = store.save(result)
-    stored = json.loads((store.runs / f"{record['key']}.json").read_text())
-    assert stored.keys() == {"sha256", "record"} and stored["record"] == record
 
 
 @pytest.fixture(scope="module")
@@ -465,21 +423,12 @@ def test_a_written_file_is_on_the_disk_and_everybody_may_read_it(tmp_path, monke
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_what_killed_processes_left_goes_after_a_day(tmp_path):
-    ages = {".abcdefgh.tmp": 24.003, ".recently.tmp": 23.99, ".new-file.tmp": 0, "record.json": 99}
+def test_what_killed_processes_left_goes_after_a_day(store):
+    """By the next sweep; what is newer a process, perhaps of another machine, may still be writing."""
+    store.runs.mkdir(parents=True)
+    ages = {".abcdefgh.tmp": 24.003, ".recently.tmp": 23.99, ".new-file.tmp": 0, "key.checkpoint": 99}
     for name, hours in ages.items():
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (time.time() - hours * 3600,) * 2)
-    remove_orphans(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == ages.keys() - {".abcdefgh.tmp"}
-
-
-def test_a_folder_that_takes_no_file_is_named(tmp_path, monkeypatch):
-    def refuse(dir):
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    check_writable(tmp_path / "new")
-    assert not list((tmp_path / "new").iterdir())
-    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    with pytest.raises(OSError, match=f"Read-only file system: '{tmp_path}'"):
-        check_writable(tmp_path)
+        (store.runs / name).touch()
+        os.utime(store.runs / name, (time.time() - hours * 3600,) * 2)
+    sweep.sweep([], store)
+    assert {path.name for path in store.runs.iterdir()} == ages.keys() - {".abcdefgh.tmp"}
