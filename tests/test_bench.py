@@ -85,15 +85,3 @@ def test_a_file_that_cannot_be_written_is_refused_before_measuring(file, tmp_pat
     monkeypatch.setattr(bench, "bench", None)
     assert main(["bench", "--json", file]) == 1
     assert file.split("/")[0] in capsys.readouterr().err
-
-
-def test_it_says_how_long_it_takes_and_what_it_does(monkeypatch):
-    for part in ("_contend", "loss_overhead", "_floor", "_precision"):
-        monkeypatch.setattr(bench, part, lambda *args: {})
-    monkeypatch.setattr(bench, "_growth", lambda *args: [])
-    lines = []
-    bench.bench("cpu", 8, seconds=60, report=lines.append)
-    assert lines[0] == "all of it takes about 72 minutes on two idle CPU cores"
-    for size in bench.BATCH_SIZES:
-        assert sum(line.endswith(f", batch size {size}") for line in lines) >= 2
-    assert len(lines) == 1 + 2 * len(bench.BATCH_SIZES) + 2 + 2

