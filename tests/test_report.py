@@ -135,14 +135,6 @@ def test_a_run_without_its_partner_is_in_no_pair(records):
         tables.paired_difference(tables.frame([r for r in records if r["run"]["loss"] == "joint"]), "ece")
 
 
-def test_partial_data_is_named_under_every_figure(records):
-    own = [
-        r | {"data": r["data"] | {"official": False, "title": "SVHN subset (9 train / 9 test)"}}
-        for r in records
-    ]
-    assert "SVHN subset (9 train / 9 test)" in words.basis(own, "small")
-
-
 def test_coverage_tells_a_partial_grid_from_a_whole_one(records):
     whole, part = (chapter.Chapter("small", None, PROFILE.runs(), some) for some in (records, records[:5]))
     assert whole.coverage == "all 12 runs of profile `small`"
@@ -183,45 +175,54 @@ FIGURES = {
 }
 
 
+@pytest.fixture
+def shown(monkeypatch):
+    """What is displayed, by media type."""
+    outputs = []
+    monkeypatch.setattr(publish, "display", lambda data, raw: outputs.append(data))
+    return outputs
+
+
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_take_the_pages_colour_and_speak(name, records, table, monkeypatch):
-    shown = []
-    monkeypatch.setattr(publish, "display", lambda data, raw: shown.append(data))
-    publish.show(
-        FIGURES[name](records, table),
-        name="a-figure",
-        data=table,
-        alt='4 < 5 & "so on"',
-        caption="Basis <here>",
-    )
+def test_figures_take_the_pages_colour_speak_and_show_hostile_records_as_text(name, records, rendered, shown):
+    hostile = json.loads(json.dumps(records))
+    for record in hostile:
+        record["data"] |= {"title": HOSTILE, "official": False}
+        record["provenance"] |= dict.fromkeys(("hardware", "code"), HOSTILE)
+        for found in record["evaluations"].values():
+            found["ood"]["data"]["title"] = HOSTILE
+    table, alt = tables.frame(hostile), HOSTILE.replace("\n", " ")
+    figure = FIGURES[name](hostile, table)
+    publish.show(figure, name="a-figure", data=table, alt=alt, caption=words.basis(hostile, "small"))
     (data,) = shown
-    page = data["text/html"]
-    root = ET.fromstring(page)  # well-formed
+    markup, page = data["text/html"], rendered(data)
+    root = ET.fromstring(markup)  # well-formed
     svg, narrow = root.findall("{http://www.w3.org/2000/svg}svg")
     assert float(narrow.get("width")) <= 365 and "display:none" in narrow.get("style")
     axes = lambda drawing: sum(one.tag.endswith("clipPath") for one in drawing.iter())
     assert axes(narrow) == axes(svg) > 0  # no panel is lost
-    assert svg.get("aria-label") == '4 < 5 & "so on"' and svg.get("role") == "img" and svg.get("viewBox")
-    assert root.find("figcaption").text == "Basis <here>"
-    assert "currentColor" in page and style.INK not in page
+    assert svg.get("aria-label") == alt and svg.get("role") == "img" and svg.get("viewBox")
+    assert alt in data["text/plain"]
+    assert "currentColor" in markup and style.INK not in markup
     # Nothing paints the page's background: that would be white on a dark page.
-    assert not re.search(r"fill: #ffffff", page)
-    assert '4 < 5 & "so on"' in data["text/plain"]
+    assert not re.search(r"fill: #ffffff", markup)
     assert root.get("id") == "a-figure"
-    (drawing,) = publish.drawings(page).values()
+    (drawing,) = publish.drawings(markup).values()
     assert ET.fromstring(drawing).get("role") == "img" and "currentColor" not in drawing
+    assert not page.active and "img" not in page.tags
+    assert root.find("figcaption").text.count("<script>alert(1)") == 3
+    if name not in ("reliability", "along_training", "by_choice"):  # which draw no title
+        assert "$\\undefined$" in page.text[: page.text.index("Profile small")]
 
 
-def test_a_drawing_on_a_page_says_what_was_drawn(monkeypatch):
-    shown = []
-    monkeypatch.setattr(publish, "display", lambda data, raw: shown.append(data["text/html"]))
+def test_a_drawing_on_a_page_says_what_was_drawn(shown):
     with matplotlib.rc_context(style.STYLE):
         figure, axis = plt.subplots(figsize=(6, 4))
         axis.set(xlim=(0, 3), ylim=(0, 1))
         axis.plot([1 / 3, 2], [0.12345, 1], clip_on=False)
         axis.set_title("ECE 0.0125 at T = 1.23456")
     publish.show(figure, name="it", data=pd.DataFrame({"x": [1]}), alt="0.98765", caption="")
-    (svg,) = publish.drawings(shown[0]).values()
+    (svg,) = publish.drawings(shown[0]["text/html"]).values()
     assert "ECE 0.0125 at T = 1.23456" in svg and 'aria-label="0.98765"' in svg
     width, height = 6 * 72, 4 * 72
     places = [
@@ -244,18 +245,11 @@ def test_a_third_loss_is_drawn(records, monkeypatch):
         figures.plt.close(figure)
 
 
-def test_a_figure_carries_its_data(records, monkeypatch):
-    shown = []
-    monkeypatch.setattr(publish, "display", lambda data, raw: shown.append(data["text/html"]))
+def test_a_figure_carries_its_data(records, shown):
     points = tables.curve_points(records, "val_accuracy").assign(note='a "quoted", <b>; 5 %\nü')
-    publish.show(
-        figures.along_training(records[:2], "val_accuracy", "accuracy"),
-        name="curves",
-        data=points,
-        alt="",
-        caption="",
-    )
-    link = ET.fromstring(shown[0]).find(".//a[@download='curves.csv']").get("href")
+    figure = figures.along_training(records[:2], "val_accuracy", "accuracy")
+    publish.show(figure, name="curves", data=points, alt="", caption="")
+    link = ET.fromstring(shown[0]["text/html"]).find(".//a[@download='curves.csv']").get("href")
     with urlopen(link) as answer:
         read = pd.read_csv(answer)
     pd.testing.assert_frame_equal(read, points, check_dtype=False, rtol=1e-5)
@@ -309,48 +303,7 @@ def test_text_of_a_record_is_nothing_but_text(rendered, text):
     page = rendered({"text/markdown": f"Shown: {shown}. And: {shown}."})
     wanted = " ".join(text.split())
     assert page.tags == ["p"] and page.text == f"Shown: {wanted}. And: {wanted}.\n"
-    page = rendered(
-        {"text/markdown": words.markdown_table(["a", "b", "c"], [[shown, f"`a{shown}`", f"**a{shown}a**"]])}
-    )
-    assert page.tags == [
-        "table",
-        "thead",
-        *["tr", *["th"] * 3],
-        "tbody",
-        "tr",
-        "td",
-        "td",
-        "code",
-        "td",
-        "strong",
-    ]
+    table = words.markdown_table(["a", "b", "c"], [[shown, f"`a{shown}`", f"**a{shown}a**"]])
+    wanted_tags = "table thead tr th th th tbody tr td td code td strong".split()
+    assert rendered({"text/markdown": table}).tags == wanted_tags
     assert rendered({"text/html": f'<a title="{shown}">{shown}</a>'}).text == wanted
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_figures_show_a_hostile_title_as_text(name, records, rendered, monkeypatch):
-    shown = []
-    monkeypatch.setattr(publish, "display", lambda data, raw: shown.append(data))
-    hostile = json.loads(json.dumps(records))
-    for record in hostile:
-        record["data"] |= {"title": HOSTILE, "official": False}
-        record["provenance"] |= dict.fromkeys(("hardware", "code"), HOSTILE)
-        for found in record["evaluations"].values():
-            found["ood"]["data"]["title"] = HOSTILE
-    table = tables.frame(hostile)
-    publish.show(
-        FIGURES[name](hostile, table),
-        name="a-figure",
-        data=table,
-        alt=HOSTILE,
-        caption=words.basis(hostile, "small"),
-    )
-    page = rendered(shown[0])
-    assert not page.active and "img" not in page.tags
-    assert ET.fromstring(shown[0]["text/html"]).find("figcaption").text.count("<script>alert(1)") == 3
-    if name not in ("reliability", "along_training", "by_choice"):  # which draw no title
-        assert "$\\undefined$" in page.text[: page.text.index("Profile small")]
-
-
-def test_markdown_table():
-    assert words.markdown_table(["a", "b"], [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
