@@ -211,19 +211,9 @@ def build(folder):
     (folder / "_build").mkdir()
     (folder / "_build/tests.xml").write_text(TESTED)
     (folder / "_build/executed.json").write_text(json.dumps(EXECUTED))
+    options = "build --all -W --keep-going --config _config.yml --toc book/_toc.yml .".split()
     done = subprocess.run(
-        [
-            Path(sys.executable).with_name("jupyter-book"),
-            "build",
-            "--all",
-            "-W",
-            "--keep-going",
-            "--config",
-            "_config.yml",
-            "--toc",
-            "book/_toc.yml",
-            ".",
-        ],
+        [Path(sys.executable).with_name("jupyter-book"), *options],
         cwd=folder,
         capture_output=True,
         text=True,

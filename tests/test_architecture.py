@@ -8,47 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CORE = (
-    "losses",
-    "metrics",
-    "model",
-    "evaluation.standard",
-    "training.loop",
-    "engine.stack",
-    "engine.workers",
-    "engine.tuning",
-    "engine.cluster",
-    "engine.bench",
-)
-PUBLIC = (
-    "JointCrossEntropyLoss",
-    "joint_nll",
-    "conditional_nll",
-    "log_partition",
-    "ConvNet",
-    "accuracy",
-    "auroc",
-    "brier_score",
-    "expected_calibration_error",
-    "fit_temperature",
-    "negative_log_likelihood",
-    "typicality",
-)
+CORE = """losses metrics model evaluation.standard training.loop
+    engine.stack engine.workers engine.tuning engine.cluster engine.bench""".split()
+PUBLIC = """JointCrossEntropyLoss joint_nll conditional_nll log_partition ConvNet accuracy auroc brier_score
+    expected_calibration_error fit_temperature negative_log_likelihood typicality""".split()
 # Everything that is installed for data, figures, notebooks and the command.
-OPTIONAL = (
-    "pandas",
-    "matplotlib",
-    "seaborn",
-    "scipy",
-    "sklearn",
-    "torchvision",
-    "tqdm",
-    "platformdirs",
-    "IPython",
-    "PIL",
-    "ray",
-    "safetensors",
-)
+OPTIONAL = """pandas matplotlib seaborn scipy sklearn torchvision tqdm platformdirs IPython PIL ray
+    safetensors""".split()
 
 
 def run(code):

@@ -144,17 +144,8 @@ def mine(tmp_path):
 
 def test_own_data_as_a_file_and_as_a_folder(own_data, mine, monkeypatch, capsys, tmp_path):
     """The same images give the same table, from the same nets: the second time nothing is trained."""
-    options = [
-        "--quick",
-        "--epochs",
-        2,
-        "--batch-size",
-        16,
-        "--unfamiliar",
-        mine,
-        "--out",
-        tmp_path / "nets.csv",
-    ]
+    options = "--quick --epochs 2 --batch-size 16 --unfamiliar".split()
+    options += [mine, "--out", tmp_path / "nets.csv"]
     run_here([mine, *options], monkeypatch, own_data)
     first = capsys.readouterr()
     assert (

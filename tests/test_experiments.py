@@ -639,17 +639,8 @@ def test_verify_refuses_an_unwritable_second_store_before_training(
     assert sweep(small.runs(), store) == 2
     (tmp_path / "file").touch()
     monkeypatch.setattr("gffn_core.experiments.verify.repeat", None)
-    verify = [
-        "verify",
-        "small",
-        "--count",
-        "1",
-        "--results",
-        str(store.root),
-        "--keep",
-        str(tmp_path / "file"),
-    ]
-    assert main(verify) == 1
+    where = ["--results", str(store.root), "--keep", str(tmp_path / "file")]
+    assert main(["verify", "small", "--count", "1", *where]) == 1
     assert f"'{tmp_path / 'file'}" in capsys.readouterr().err
 
 
