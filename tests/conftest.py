@@ -236,3 +236,31 @@ def browser():
         browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def visit(browser, html):
+    """Opens an address of the book in a new tab, for a reader with these wishes.
+
+    Fails the test at a script's error, a warning on the console, which also tells of missing files, and a
+    request that leaves the book.
+    """
+    faults, contexts = [], []
+
+    def visit(address, wait_until="load", **wishes):
+        contexts.append(browser.new_context(**wishes))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda m: m.type in ("error", "warning") and faults.append(m.text))
+        page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or faults.append(r.url))
+        page.goto(f"{html.as_uri()}/{address}", wait_until=wait_until)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def button(page, name):
+    return page.get_by_role("button", name=name, exact=True)

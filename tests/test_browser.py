@@ -1,7 +1,6 @@
 """Every page as a reader opens it, in a browser: complete, readable in both themes and on a phone, accessible."""
 
 import collections
-import contextlib
 import functools
 import gzip
 from pathlib import Path
@@ -251,46 +250,40 @@ def test_axe_finds_no_serious_fault(seen):
     )
 
 
-@contextlib.contextmanager
-def tab(browser):
-    context = browser.new_context()
-    yield context.new_page()
-    context.close()
-
-
 @pytest.mark.parametrize(
     "word, page", [("typicality", "ood"), ("log-partition", "glossary"), ("Wilson", "calibration")]
 )
 def test_search_finds_terms(browser, html, word, page):
-    with tab(browser) as here:
-        here.goto(f"{(html / 'search.html').as_uri()}?q={word}")
-        here.wait_for_selector(f"#search-results a[href*='{page}']", timeout=20_000)
+    here = browser.new_page()  # a folder, unlike a server, does not let it fetch what it found
+    here.goto(f"{html.as_uri()}/search.html?q={word}")
+    here.wait_for_selector(f"#search-results a[href*='{page}']", timeout=20_000)
+    here.close()
 
 
-def test_an_old_address_keeps_what_follows_it(browser, html):
-    with tab(browser) as here:
-        here.goto((html / "notebooks/03_calibration.html").as_uri() + "#ece-long")
-        here.wait_for_url("**/notebooks/calibration.html#ece-long")
-        assert here.locator("#ece-long").is_visible()
+def test_an_old_address_keeps_what_follows_it(visit):
+    here = visit("notebooks/03_calibration.html#ece-long")
+    here.wait_for_url("**/notebooks/calibration.html#ece-long")
+    assert here.locator("#ece-long").is_visible()
 
 
-def test_the_theme_that_a_reader_chooses_stays(browser, html):
-    with tab(browser) as here:
-        here.goto((html / f"{PAGES[0]}.html").as_uri())
-        before = here.evaluate("document.documentElement.dataset.mode")
-        here.locator(".theme-switch-button:visible").first.click()
-        chosen = here.evaluate("document.documentElement.dataset.mode")
-        assert chosen != before
-        here.reload()
-        assert here.evaluate("document.documentElement.dataset.mode") == chosen
+def test_the_theme_that_a_reader_chooses_stays(visit):
+    here = visit(f"{PAGES[0]}.html")
+    before = here.evaluate("document.documentElement.dataset.mode")
+    here.locator(".theme-switch-button:visible").first.click()
+    chosen = here.evaluate("document.documentElement.dataset.mode")
+    assert chosen != before
+    here.reload()
+    assert here.evaluate("document.documentElement.dataset.mode") == chosen
 
 
-def test_print_page_opens(browser, html):
-    with tab(browser) as here:
-        wrong = []
-        here.on("pageerror", lambda error: wrong.append(str(error)))
-        here.on("requestfailed", lambda request: wrong.append(request.url))
-        # Its scripts have run then, but MathJax, which sets all formulas of the book for a quarter of a minute.
-        here.goto((html / "print.html").as_uri(), wait_until="domcontentloaded")
-        assert here.locator("figure.gffn-figure svg").count() > 20
-        assert not wrong
+@pytest.mark.parametrize("name", ("draw", "film", "playground"))
+def test_without_scripts_the_page_says_that_it_needs_them(visit, name):
+    here = visit(f"book/{name}.html", java_script_enabled=False)
+    assert here.get_by_text("where scripts are allowed").is_visible()
+    assert not here.locator(f"#gffn-{name}").is_visible()
+
+
+def test_print_page_opens(visit):
+    # Its scripts have run then, but MathJax, which sets all formulas of the book for a quarter of a minute.
+    here = visit("print.html", wait_until="domcontentloaded")
+    assert here.locator("figure.gffn-figure svg").count() > 20

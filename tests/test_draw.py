@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import button
 
 from gffn_core.experiments.store import Store
 from gffn_core.model import ConvNet
@@ -254,26 +255,10 @@ def test_nothing_and_noise_are_likelier_than_digits_to_the_joint_net(presets):
 # ---- the page
 
 
-@pytest.fixture
-def visit(browser, html):
-    """Opens the page for a reader with these wishes; fails the test at any fault on the console."""
-    faults, contexts = [], []
-
-    def open_page(**wishes):
-        contexts.append(browser.new_context(**wishes))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda m: m.type in ("error", "warning") and faults.append(m.text))
-        page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or faults.append(r.url))
-        page.goto((html / "book/draw.html").as_uri())
-        if wishes.get("java_script_enabled", True):
-            page.wait_for_selector("#gffn-draw figure")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not faults
+def opened(visit, **wishes):
+    page = visit("book/draw.html", **wishes)
+    page.wait_for_selector("#gffn-draw figure")
+    return page
 
 
 def answered(page):
@@ -282,12 +267,8 @@ def answered(page):
     return page.locator("#gffn-draw figure b").all_inner_texts()
 
 
-def button(page, name):
-    return page.get_by_role("button", name=name, exact=True)
-
-
 def test_what_a_mouse_draws_is_answered_on_a_phone(visit):
-    page = visit(viewport={"width": 400, "height": 800}, has_touch=True)
+    page = opened(visit, viewport={"width": 400, "height": 800}, has_touch=True)
     board = page.locator("#gffn-draw canvas").first
     assert board.evaluate("b => getComputedStyle(b).touchAction") == "none"
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
@@ -324,7 +305,7 @@ def test_what_a_mouse_draws_is_answered_on_a_phone(visit):
 
 
 def test_presets_and_pen_work_by_keyboard(visit):
-    page = visit(reduced_motion="reduce", color_scheme="dark")
+    page = opened(visit, reduced_motion="reduce", color_scheme="dark")
     button(page, "A three").press("Enter")
     assert answered(page) == ["3", "3"]
     assert button(page, "A three").get_attribute("aria-pressed") == "true"
@@ -355,7 +336,7 @@ def test_presets_and_pen_work_by_keyboard(visit):
 
 
 def test_pictures_can_be_chosen_and_what_is_none_is_named(visit, tmp_path):
-    page = visit()
+    page = opened(visit)
     picture = page.evaluate("""() => {
       const canvas = Object.assign(document.createElement("canvas"), { width: 300, height: 600 }), pen = canvas.getContext("2d");
       pen.fillStyle = "#eee"; pen.fillRect(0, 0, 300, 600);
@@ -374,9 +355,3 @@ def test_pictures_can_be_chosen_and_what_is_none_is_named(visit, tmp_path):
         "document.querySelector('#gffn-draw [aria-live]').textContent.includes('cannot read')"
     )
     assert answered(page) == ["0", "0"]
-
-
-def test_without_scripts_the_page_says_that_it_needs_them(visit):
-    page = visit(java_script_enabled=False)
-    assert page.get_by_text("where scripts are allowed").is_visible()
-    assert not page.locator("#gffn-draw").is_visible()

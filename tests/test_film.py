@@ -16,17 +16,7 @@ FILM = json.loads(
     .removeprefix("globalThis.gffnFilm = ")
     .removesuffix(";\n")
 )["nets"]
-
-
-@pytest.fixture(scope="module")
-def page(html, browser):
-    page = browser.new_page(viewport={"width": 390, "height": 900})
-    errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto((html / "book/film.html").as_uri())
-    yield page
-    assert not errors
-    page.close()
+PAGE = "book/film.html"
 
 
 def test_each_frame_counts_all_images():
@@ -86,7 +76,8 @@ def test_the_sentences_are_so(published):
     assert f"errors of {elsewhere['conditional']:.3f} and {elsewhere['joint']:.3f}" in text
 
 
-def test_the_slider_shows_its_epoch_by_keyboard_on_a_phone(page):
+def test_the_slider_shows_its_epoch_by_keyboard_on_a_phone(visit):
+    page = visit(PAGE, viewport={"width": 390, "height": 900})
     slider = page.get_by_label("Epoch", exact=True)
     slider.press("End")
     assert page.locator("#gffn-film output").inner_text() == "epoch 30 of 30"
@@ -100,7 +91,8 @@ def test_the_slider_shows_its_epoch_by_keyboard_on_a_phone(page):
     assert wide <= 0
 
 
-def test_it_plays_to_the_end_and_can_be_paused(page):
+def test_it_plays_and_can_be_paused(visit):
+    page = visit(PAGE)
     button = page.get_by_role("button", name=re.compile("Play|Pause"))
     button.click()
     page.wait_for_function("document.querySelector('#gffn-film input').value > 1")
@@ -111,9 +103,7 @@ def test_it_plays_to_the_end_and_can_be_paused(page):
     assert page.locator("#gffn-film input").input_value() == at
 
 
-def test_who_wants_less_motion_gets_the_slider_alone(html, browser):
-    page = browser.new_page(reduced_motion="reduce")
-    page.goto((html / "book/film.html").as_uri())
+def test_who_wants_less_motion_gets_the_slider_alone(visit):
+    page = visit(PAGE, reduced_motion="reduce")
     assert page.get_by_label("Epoch", exact=True).is_visible()
     assert not page.locator("#gffn-film button").is_visible()
-    page.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import button
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from gffn_core.losses import conditional_nll, joint_nll, self_normalised_nll
@@ -14,6 +15,7 @@ from gffn_core.pages.style import loss_styles
 
 SCRIPT = Path(__file__).resolve().parents[1] / "book/_static/playground.js"
 LOSSES = ("conditional", "joint", "self_normalised", "references")
+PAGE = "book/playground.html"
 
 
 @pytest.fixture(scope="module")
@@ -184,30 +186,6 @@ def test_addresses_with_junk_are_taken_for_what_in_them_makes_sense(maths):
 # ---- the page
 
 
-@pytest.fixture
-def visit(browser, html):
-    """Opens the page with a state, for a reader with these wishes; fails the test at any fault on the console."""
-    faults, contexts = [], []
-
-    def open_page(state="", **wishes):
-        contexts.append(browser.new_context(**wishes))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda m: m.type in ("error", "warning") and faults.append(m.text))
-        page.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or faults.append(r.url))
-        page.goto((html / "book/playground.html").as_uri() + state)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not faults
-
-
-def button(page, name):
-    return page.get_by_role("button", name=name, exact=True)
-
-
 def steps(page):
     return int(page.inner_text("#gffn-playground .gffn-run span").removeprefix("step ").replace(",", ""))
 
@@ -220,7 +198,7 @@ def pixels(page):
 
 def test_address_restores_what_was_chosen_on_a_phone(visit):
     state = "#data=blobs&losses=joint.references&batch=8&weight=10&net=tanh&points=400&seed=7"
-    page = visit(state, viewport={"width": 400, "height": 800})
+    page = visit(PAGE + state, viewport={"width": 400, "height": 800})
     root = page.locator("#gffn-playground")
     assert root.locator("figcaption").all_inner_texts()[:2] == ["joint", "with references"]
     hues = [
@@ -242,7 +220,7 @@ def test_address_restores_what_was_chosen_on_a_phone(visit):
 
 
 def test_runs_pauses_and_starts_anew_by_keyboard_in_both_themes(visit):
-    page = visit(color_scheme="light")
+    page = visit(PAGE, color_scheme="light")
     before = pixels(page)
     page.get_by_label("batch size").focus()
     page.keyboard.press("ArrowLeft")
@@ -266,7 +244,7 @@ def test_runs_pauses_and_starts_anew_by_keyboard_in_both_themes(visit):
 
 
 def test_experiments_start_at_once_unless_motion_is_unwelcome(visit):
-    page = visit(reduced_motion="reduce")
+    page = visit(PAGE, reduced_motion="reduce")
     button(page, "Too sure").click()
     page.wait_for_function("location.hash.includes('points=50')")
     assert button(page, "Run").is_visible() and steps(page) == 0
@@ -275,9 +253,3 @@ def test_experiments_start_at_once_unless_motion_is_unwelcome(visit):
     page.wait_for_function("document.querySelector('.gffn-run span').textContent === 'step 50'")
     assert button(page, "References").get_attribute("aria-pressed") == "true"
     assert "density ratio" in page.inner_text("#gffn-playground [aria-live]")
-
-
-def test_without_scripts_the_page_says_that_it_needs_them(visit):
-    page = visit(java_script_enabled=False)
-    assert page.get_by_text("where scripts are allowed").is_visible()
-    assert not page.locator("#gffn-playground").is_visible()
