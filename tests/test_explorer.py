@@ -62,6 +62,12 @@ def test_page_holds_the_numbers_of_the_published_records(records, embedded):
             for score, (mean, _) in cell["auroc"].items():
                 aurocs = [e[scheme]["ood"]["scores"][score]["auroc"] for e in seeds.values()]
                 assert mean == pytest.approx(np.mean(aurocs), abs=1e-4)
+            curves = [e[scheme]["ood"]["scores"]["log_px"]["tpr_on_fpr_grid"][::2] for e in seeds.values()]
+            assert cell["roc"]["log_px"] == pytest.approx(1000 * np.mean(curves, axis=0), abs=0.51)
+            _, share, right, _, low, high = np.transpose(cell["bins"])
+            # Weighed by their shares, the bins' accuracies give that of all images back.
+            assert [sum(share), share @ right] == pytest.approx([1, cell["accuracy"][0]], abs=2e-3)
+            assert (low <= right).all() and (right <= high).all()
             histogram = first["ood"]["scores"]["log_px"]["histogram"]
             assert cell["log_px"]["inside"] == pytest.approx(
                 1000 * np.array(histogram["inside"]) / sum(histogram["inside"]), abs=0.51
@@ -72,25 +78,6 @@ def test_page_data_is_small_and_plain(embedded):
     cells = json.loads(embedded, parse_constant=pytest.fail)["cells"]  # NaN is no JSON
     assert len(embedded) < 3_000 * len(cells) < 900_000
     assert "<" not in embedded
-
-
-def test_seeds_are_brought_together(records):
-    """Two seeds: means, too few for an interval, bins that add up, the curve between the two."""
-    one = next(r for r in records if r["run"]["seed"] == 0 and r["run"]["batch_size"] == 64)
-    two = next(r for r in records if r["run"]["batch_size"] == 256)
-    two = {**two, "run": {**one["run"], "seed": 1}, "data": one["data"]}
-    cell = next(c for c in explorer.cells([one, two]) if c["scheme"] == "long")
-    a, b = (r["evaluations"]["long"] for r in (one, two))
-    assert cell["seeds"] == [0, 1]
-    mean, half = cell["accuracy"]
-    assert mean == pytest.approx((a["test_accuracy"] + b["test_accuracy"]) / 2, abs=1e-4)
-    assert half is None
-    assert sum(row[1] for row in cell["bins"]) == pytest.approx(1, abs=1e-3)
-    # Weighed by their shares, the bins' accuracies give that of all images back.
-    assert sum(share * accuracy for _, share, accuracy, *_ in cell["bins"]) == pytest.approx(mean, abs=1e-3)
-    assert all(low <= accuracy <= high for _, _, accuracy, _, low, high in cell["bins"])
-    curves = np.array([e["ood"]["scores"]["log_px"]["tpr_on_fpr_grid"][::2] for e in (a, b)])
-    assert cell["roc"]["log_px"] == pytest.approx(1000 * curves.mean(0), abs=0.51)
 
 
 def test_diverged_runs_and_missing_foreign_data_are_left_out(records):
