@@ -139,6 +139,23 @@ def tiny(digits):
 
 
 @pytest.fixture
+def store(tmp_path):
+    from gffn_core.experiments.store import Store
+
+    return Store(tmp_path / "results")
+
+
+@pytest.fixture(scope="session")
+def files_of_digits(digits, tmp_path_factory):
+    """The digits under other names, for whose sake a new process would import scikit-learn."""
+    folder = tmp_path_factory.mktemp("data")
+    arrays = {key: getattr(digits, key).numpy() for key in ("train_x", "train_y", "test_x", "test_y")}
+    for name in ("mnist", "fashion_mnist"):
+        np.savez(folder / f"{name}.npz", **arrays)
+    return folder
+
+
+@pytest.fixture
 def arrays():
     """The arrays of a small file of one's own: 40 + 10 grey images in two classes."""
     rng = np.random.default_rng(0)

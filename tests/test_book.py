@@ -9,12 +9,11 @@ from pathlib import Path
 
 import matplotlib.image
 import pandas as pd
+from conftest import ROOT
 
 from gffn_core.experiments import tables
 from gffn_core.experiments.profiles import profile
 from gffn_core.experiments.store import Store
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_pages_load_nothing_from_elsewhere(html):

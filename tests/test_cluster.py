@@ -7,10 +7,10 @@ import sys
 import threading
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +21,6 @@ from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import sweep
 from gffn_core.training.run import Run
 
-ROOT = Path(__file__).resolve().parents[1]
 # Two that take seconds, and a short one that has to wait for them.
 RUNS = [
     Run("digits", "conditional", batch_size=256, epochs=2),

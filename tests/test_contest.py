@@ -2,12 +2,12 @@
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import ROOT
 
 from gffn_core import cli
 from gffn_core.data.datasets import load_dataset
@@ -44,8 +44,7 @@ def test_the_profile_is_the_contest(name, among):
     assert count.eq(12).all() and set(count.index) == set(among) and len(set(runs)) == len(runs)
 
 
-def test_the_lowest_nll_on_validation_images_is_chosen_for_each_scheme(tmp_path):
-    store = Store(tmp_path)
+def test_the_lowest_nll_on_validation_images_is_chosen_for_each_scheme(store):
     runs = [Run("digits", "joint", 256, 3, options={"kl_weight": weight}) for weight in (1.0, 5.0, 25.0)]
     sweep([*runs, Run("digits", "conditional", 256, 2)], store, device="cpu")
     table = contest.frame(store.records())
@@ -114,7 +113,7 @@ def test_ensembles_are_measured_as_nets_are(tmp_path, monkeypatch, capsys):
 
 def test_the_contest_has_the_settings_that_validation_images_chose():
     """Of the published tuning, on both data sets and for both schemes."""
-    store = Store(Path(__file__).resolve().parents[1] / "results")
+    store = Store(ROOT / "results")
     tuned = store.select(profile("contest_tuning").runs(profile("contest").datasets))
     of_key = {record["key"]: run for run, record in tuned.items()}
     best = {of_key[key] for key in contest.chosen(contest.frame(tuned.values()))["key"]}
@@ -128,7 +127,7 @@ def test_the_contest_has_the_settings_that_validation_images_chose():
 @pytest.mark.parametrize("name", ["combined", "contest_wide"])
 def test_others_have_the_settings_that_validation_images_chose(name):
     """Of the published tuning, for nets that stop."""
-    store = Store(Path(__file__).resolve().parents[1] / "results")
+    store = Store(ROOT / "results")
     tuned = store.select(profile(f"{name}_tuning").runs())
     of_key = {record["key"]: run for run, record in tuned.items()}
     best = contest.chosen(contest.frame(tuned.values(), [LOWEST_NLL]))

@@ -5,18 +5,16 @@ import functools
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import button
+from conftest import ROOT, button
 
 from gffn_core.experiments.store import Store
 from gffn_core.model import ConvNet
 from gffn_core.pages.style import loss_styles
 
-ROOT = Path(__file__).resolve().parents[1]
 STATIC = ROOT / "book/_static"
 PAYLOAD = json.loads(
     (STATIC / "draw_nets.js").read_text().removeprefix("globalThis.gffnNets = ").removesuffix(";\n")

@@ -31,14 +31,9 @@ def run_here(options, patch, path=EXAMPLE):
     (load(path) if isinstance(path, Path) else path).main()
 
 
-def test_one_process_needs_no_launcher(digits, monkeypatch, capsys, tmp_path):
-    """Two that are launched train the same: the chapter on several processes runs them, and asserts it.
-
-    The digits as a file of one's own, which needs no scikit-learn.
-    """
-    arrays = {key: getattr(digits, key).numpy() for key in ("train_x", "train_y", "test_x", "test_y")}
-    np.savez(tmp_path / "mnist.npz", **arrays)
-    monkeypatch.setenv("GFFN_DATA", str(tmp_path))
+def test_one_process_needs_no_launcher(files_of_digits, monkeypatch, capsys, tmp_path):
+    """Two that are launched train the same: the chapter on several processes runs them, and asserts it."""
+    monkeypatch.setenv("GFFN_DATA", str(files_of_digits))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     files = ["--json", tmp_path / "found.json", "--weights", tmp_path / "found.pt"]
     run_here(

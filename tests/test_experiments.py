@@ -11,7 +11,6 @@ import time
 import warnings
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 import torch
@@ -30,21 +29,6 @@ from gffn_core.experiments.verify import repeat
 from gffn_core.training.run import Run, record_key
 
 RUNS = [Run("digits", loss, batch_size=256, epochs=1) for loss in ("conditional", "joint")]
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "results")
-
-
-@pytest.fixture(scope="module")
-def files_of_digits(digits, tmp_path_factory):
-    """The digits under other names, for whose sake a new process would import scikit-learn."""
-    folder = tmp_path_factory.mktemp("data")
-    arrays = {key: getattr(digits, key).numpy() for key in ("train_x", "train_y", "test_x", "test_y")}
-    for name in ("mnist", "fashion_mnist"):
-        np.savez(folder / f"{name}.npz", **arrays)
-    return folder
 
 
 @pytest.fixture

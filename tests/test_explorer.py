@@ -2,12 +2,12 @@
 
 import json
 import re
-from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
 from gffn_core.experiments import profiles, tables
 from gffn_core.experiments.store import Store
@@ -15,7 +15,6 @@ from gffn_core.losses import conditional_nll, joint_nll
 from gffn_core.pages import explorer
 from gffn_core.training.run import Run
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = "notebooks/explorer.html"
 
 

@@ -2,14 +2,13 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from gffn_core.experiments.profiles import profile
 from gffn_core.experiments.store import Store
 
-ROOT = Path(__file__).resolve().parents[1]
 FILM = json.loads(
     (ROOT / "book/_static/film_frames.js")
     .read_text()

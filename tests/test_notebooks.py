@@ -20,14 +20,12 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import HOSTILE, execute
+from conftest import HOSTILE, ROOT, execute
 
 from gffn_core.data.files import sha256_of
 from gffn_core.experiments import profiles, sweep, tables
 from gffn_core.experiments.store import Store
 from gffn_core.training.run import record_key
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("source", execute.SOURCES, ids=lambda path: path.stem)

@@ -2,18 +2,17 @@
 
 import itertools
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from conftest import button
+from conftest import ROOT, button
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from gffn_core.losses import conditional_nll, joint_nll, self_normalised_nll
 from gffn_core.metrics import auroc, expected_calibration_error
 from gffn_core.pages.style import loss_styles
 
-SCRIPT = Path(__file__).resolve().parents[1] / "book/_static/playground.js"
+SCRIPT = ROOT / "book/_static/playground.js"
 LOSSES = ("conditional", "joint", "self_normalised", "references")
 PAGE = "book/playground.html"
 

@@ -5,12 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PROFILE = 'Profile("tiny", ("digits", "stripes"), epochs={16: 2}, losses=("joint", "focal")),'
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("GFFN_", "PYTHON"))}
 

@@ -3,7 +3,6 @@
 import json
 import re
 import xml.etree.ElementTree as ET
-from pathlib import Path
 from urllib.request import urlopen
 
 import matplotlib
@@ -11,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import HOSTILE
+from conftest import HOSTILE, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -24,7 +23,6 @@ from gffn_core.experiments.sweep import sweep
 from gffn_core.pages import chapter, figures, publish, style, words
 from gffn_core.training import course, step
 
-ROOT = Path(__file__).resolve().parents[1]
 PROFILE = Profile("small", ("digits_0_4",), epochs={64: 1, 256: 2}, seeds=(0, 1, 2))
 
 

@@ -320,7 +320,7 @@ def test_sixteen_gigabytes_hold_every_cell_of_the_thesis(tiny):
         assert bytes_per_run(run, images) < 0.8 * 14e9
 
 
-def test_a_stack_too_large_for_the_memory_is_split(tmp_path, monkeypatch):
+def test_a_stack_too_large_for_the_memory_is_split(store, monkeypatch):
     sizes = []
 
     def limited(runs, *args, **kwargs):
@@ -331,7 +331,6 @@ def test_a_stack_too_large_for_the_memory_is_split(tmp_path, monkeypatch):
 
     monkeypatch.setattr(workers, "train_stack", limited)
     runs = [Run("digits", "joint", batch_size=256, epochs=1, seed=seed) for seed in range(3)]
-    store = Store(tmp_path)
     assert sweep(runs, store, stack_size=3) == 3
     assert list(store.select(runs)) == runs
     assert sizes == [3, 1, 2, 1, 1]

@@ -29,11 +29,6 @@ def result(tiny):
     return train(Run("digits", "joint", batch_size=50, epochs=1), tiny, out_of_distribution=tiny)
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "results")
-
-
 def variant(result, *, run=None, **data):
     """The same result as if of another run, or on other data."""
     finished = data.pop("finished", result.provenance["finished"])
