@@ -1,6 +1,7 @@
 """What we predicted of ways to close the gap between small and large batches."""
 
 from dataclasses import replace
+from functools import cache
 
 import pandas as pd
 
@@ -71,6 +72,7 @@ def read(store: Store, scheme: str = LOWEST_NLL) -> pd.DataFrame:
     return nets.pivot(index=[*levels], columns="way", values=columns.levels[0]).reindex(rows, columns=columns)
 
 
+@cache
 def bases() -> dict[tuple[int, str], str]:
     """Of each batch size and way the plain net with the same learning rate."""
     plain = {name: getattr(Run, name) for name in choice.REGULARISERS}
