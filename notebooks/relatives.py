@@ -11,9 +11,9 @@
 # models. Others make a net less confident: label smoothing, a penalty, weight decay. Is the joint loss one of
 # many, or more?
 #
-# **In short.** More than a z-loss with the right level: no. What evens $\ln Z$ ends with a better NLL after T
-# than what curbs confidence; stopped at the best validation accuracy no gain over the standard net is
-# seen, and at the same fit a small one on Fashion-MNIST only.
+# **In short.** More than a z-loss with the right level: no. At the end the joint loss has a better NLL after
+# T than what curbs confidence. Stopped at the lowest validation NLL it is still ahead of the standard net,
+# stopped by accuracy it is not seen to be; at the same fit a small gain is seen on Fashion-MNIST.
 #
 # **After this chapter you can**
 #
@@ -129,10 +129,10 @@ display(
 # images at the end chooses one. Six other seeds are reported. [What we expected](../book/predictions.md) was
 # written down before, and is scored below.
 #
-# A net that has fitted its training images less is less overconfident, whatever its loss. So the figure has
-# the fit from left to right, and upwards what a temperature cannot mend, the NLL after T of test images. Of
-# each way three epochs are kept, joined in order of fit: that of the lowest validation NLL (hollow), that of
-# the best validation accuracy (small), and the last (large).
+# A net that has fitted its training images less is mostly less overconfident. So the figure has the fit from
+# left to right, and upwards what a temperature cannot mend, the NLL after T of test images. Of each way three
+# epochs are kept, joined in order of fit: that of the lowest validation NLL (hollow), that of the best
+# validation accuracy (small), and the last (large).
 #
 # **Before you look:** all ways add something to the same loss. Which will lie below the standard net's line:
 # those that even $\ln Z$, those that curb confidence, or none?
@@ -188,6 +188,10 @@ ends = means["scaled_nll"].xs("long", level="scheme")
 for dataset in TITLES:
     others = ends[dataset].drop(EVENING)
     assert ends[dataset][EVENING].max() < others.min()  # what evens ln Z lies below all else, at the end
+    end = chosen[(chosen["dataset"] == dataset) & (chosen["scheme"] == "long")].groupby("way")
+    end = end[["train_nll", "overconfidence", "ece"]].mean()
+    lower = (end < end.loc["standard"])[end["train_nll"] > end.loc["standard", "train_nll"]]
+    assert lower[["overconfidence", "ece"]].mean().min() > 0.8  # of what has fitted less, most
 publish.show(
     figure,
     name="fit-and-refinement",
@@ -237,8 +241,21 @@ assert best[FASHION]["high"] < 0 and 0.7 < part < 0.8
 halved, kept_up = (at[LOWEST_NLL][d]["mean"] / at["long"][d]["mean"] for d in TITLES)
 assert 0.4 < halved < 0.6 and 0.9 < kept_up < 1.2
 assert all(accuracy[dataset, "standard"]["low"] > 0 for dataset in TITLES)
+same = relatives.LEVEL["test_accuracy"]
 level = [accuracy[dataset, "logit penalty"] for dataset in TITLES]
-assert all(one["low"] < 0 < one["high"] for one in level)
+assert all(-same < one["low"] < 0 < one["high"] < same for one in level)
+curbing = [way for way in chosen["way"].unique() if way not in (*EVENING, "standard")]
+assert all(over_seeds(left(d, "joint") - left(d, way))["high"] < 0 for d in TITLES for way in curbing)
+
+
+def ahead(dataset, way, scheme):
+    return over_seeds(left(dataset, way, scheme) - left(dataset, "standard", scheme))["high"] < 0
+
+
+relations = [(dataset, way) for dataset in TITLES for way in EVENING if way != "joint"]
+for scheme in ("long", LOWEST_NLL):
+    assert [one for one in relations if not ahead(*one, scheme)] == [(CIFAR, "z-loss")]
+assert [one for one in relations if ahead(*one, "early")] == [(CIFAR, "squared")]
 display(
     Markdown(
         words.markdown_table(
@@ -254,23 +271,25 @@ display(
             ],
         )
         + "\n\n**At the end the joint net has the lower NLL after T; with both nets stopped at the best"
-        " validation accuracy neither data set tells them apart.** Stopped at the lowest validation NLL,"
-        " half of the gain is left on CIFAR-10 and all on Fashion-MNIST. On CIFAR-10"
-        f" {words.percent(part, 0)} of the gain at the end is what the standard net loses by training on"
-        " after its best validation accuracy. Nor does CIFAR-10 tell the joint net at the end from the best"
-        " of the standard net's three kept epochs (test images choose that epoch, in its"
-        " favour).\n\nAccuracy at the end is higher than the standard net's, by"
+        " validation accuracy neither data set tells them apart.** At the end it is below all that curbs"
+        " confidence, too. Stopped at the lowest validation NLL, on average half of the gain is left on"
+        f" CIFAR-10 and all on Fashion-MNIST. On CIFAR-10 {words.percent(part, 0)} of the gain at the end is"
+        " what the standard net loses by training on after its best validation accuracy. Nor does CIFAR-10"
+        " tell the joint net at the end from the best of the standard net's three kept epochs (test images"
+        " choose that epoch, in its favour).\n\nAccuracy at the end is higher than the standard net's, by"
         f" {accuracy[CIFAR, 'standard']['mean']:.3f} on CIFAR-10 and by"
-        f" {accuracy[FASHION, 'standard']['mean']:.3f} on Fashion-MNIST. But the joint loss is not alone: in"
+        f" {accuracy[FASHION, 'standard']['mean']:.3f} on Fashion-MNIST. But the joint loss is not alone. In"
+        " NLL after T the others that even $\\ln Z$ gain, too, at the end and at the lowest validation NLL,"
+        " the z-loss on CIFAR-10 apart; by accuracy only the squared distance is seen to, on CIFAR-10. In"
         " accuracy the logit penalty is level, and stopped in time on CIFAR-10 weight decay cannot be told"
-        " from it in NLL after T."
+        " from the joint loss in NLL after T."
     )
 )
 
 # %% [markdown]
 # **Why?** A guess: a penalty on confidence pulls on every answer, the right ones too. An even $\ln Z$ can
 # partly be paid by a shift, which [does not touch the answers](mechanism.ipynb). Where no shift is possible,
-# [the gain in NLL after T is gone](#centred).
+# [no gain in NLL after T is seen](#centred).
 #
 # ## And at the same fit?
 #
@@ -335,8 +354,8 @@ display(
         words.markdown_table(
             ["data set", "way, weight", "NLL after T, from the line", "from the lower end"], rows
         )
-        + "\n\n**Row by row, what evens $\\ln Z$ and has a partner is lower on Fashion-MNIST at the same fit,"
-        " by the line and by its lower end; on CIFAR-10 only the squared distance is.** That one may be"
+        + "\n\n**Row by row, what evens $\\ln Z$ and has a partner is seen lower on Fashion-MNIST at the same"
+        " fit, by the line and by its lower end; on CIFAR-10 only the squared distance is.** That one may be"
         f" chance. Corrected for the {len(rows)} rows, the joint loss and the variance stay below the line"
         " on Fashion-MNIST, nothing else does, and nothing stays below the lower end. Label smoothing and"
         " the logit penalty are"
@@ -377,8 +396,13 @@ assert all(
     -relatives.LEVEL[m] < one["low"] and one["high"] < relatives.LEVEL[m] for (_, _, m), one in apart.items()
 )
 most = max(abs(one["mean"]) for (_, _, m), one in apart.items() if m == "scaled_nll")
-joint_of = {weight: of(CIFAR, "joint", "scaled_nll", weight=weight) for weight in (1.0, 25.0)}
-heavier = over_seeds(joint_of[1.0] - joint_of[25.0])
+heavier, *stopped = (
+    over_seeds(
+        of(CIFAR, "joint", "scaled_nll", weight=1.0, scheme=scheme)
+        - of(CIFAR, "joint", "scaled_nll", weight=25.0, scheme=scheme)
+    )
+    for scheme in ("long", LOWEST_NLL, "early")
+)
 z_less, z_gain = (
     over_seeds(of(CIFAR, "z-loss", "scaled_nll") - of(CIFAR, way, "scaled_nll"))
     for way in ("joint", "standard")
@@ -389,7 +413,7 @@ pinned = {
     for dataset in TITLES
 }
 assert heavier["low"] > 0 and z_ece["low"] > 0
-assert all(one["low"] < 0 < one["high"] for one in (z_less, z_gain))
+assert all(one["low"] < 0 < one["high"] for one in (z_less, z_gain, *stopped))
 assert all(one["low"] > -0.02 and one["high"] < 0.02 for one in pinned.values())
 display(
     Markdown(
@@ -400,8 +424,9 @@ display(
         " at the weights that were chosen the squared distance, which pins $\\ln Z$ to it, is as good as"
         " the joint loss in NLL after T. A level at 0 is left open: in NLL after T the z-loss is told on"
         " CIFAR-10 neither from the joint loss nor from the standard one; on Fashion-MNIST its ECE is"
-        f" higher than the joint loss's by {z_ece['mean']:.3f}. What counts more is the weight: from 1 to 25"
-        f" the joint loss's NLL after T falls by {words.with_interval(heavier, 3, '-')} on CIFAR-10."
+        f" higher than the joint loss's by {z_ece['mean']:.3f}. The weight counts, too: from 1 to 25 the"
+        f" joint loss's NLL after T falls by {words.with_interval(heavier, 3, '-')} at the end on CIFAR-10;"
+        " stopped no fall is seen."
     )
 )
 
@@ -435,23 +460,30 @@ assert all(at_one[way, "ece"]["high"] < 0 for way in ("joint", "variance"))
 assert all(at_one[way, "ece"]["low"] > 0 for way in ("self-normalised", "squared"))
 assert all(at_one[way, "scaled_nll"]["low"] > 0 for way in WAYS[1:])
 assert all(abs(at_one[way, "test_accuracy"]["mean"]) < 0.01 for way in WAYS)
-to_standard = over_seeds(
-    of(CIFAR, "joint", "scaled_nll", weight=1.0, centred=True) - of(CIFAR, "standard", "scaled_nll")
-)
-assert (
-    to_standard["high"] > 0 and mean["joint", "ece"][1] < 0.03 < mean["joint", "ece"][0]
-)  # the gain is gone
+assert mean["joint", "ece"][1] < 0.03 < mean["joint", "ece"][0]
+for scheme in KEPT:
+    ece, to_standard = (
+        over_seeds(
+            of(CIFAR, "joint", metric, weight=1.0, centred=True, scheme=scheme)
+            - of(CIFAR, than, metric, weight=1.0, scheme=scheme)
+        )
+        for metric, than in (("ece", "joint"), ("scaled_nll", "standard"))
+    )
+    assert to_standard["high"] > 0 and (ece["high"] < 0) == (scheme == "long")
+    for way in ("self-normalised", "squared"):
+        over = of(CIFAR, way, "overconfidence", weight=1.0, centred=True, scheme=scheme)
+        assert over_seeds(over)["high"] < -0.1
 display(
     Markdown(
         words.markdown_table(["loss, logits", "ECE", "NLL after T"], rows)
-        + "\n\n**Without a shift the joint loss calibrates almost completely, and its gain in NLL after T is"
-        " gone; with a fixed level confidence is driven too low.** The joint loss's ECE changes by"
-        f" {words.with_interval(at_one['joint', 'ece'])}, its NLL after T by"
-        f" {words.with_interval(at_one['joint', 'scaled_nll'])}. All weights are 1; accuracy moves by less"
-        " than a point.\n\nAn uneven $\\ln Z$ can go two ways. What a shift takes up lets a net stay sure"
-        " where it is right, and that may be what refines. What is given up of the sharpness calibrates,"
-        " and a deep net gives it up [even where a shift is free](mechanism.ipynb). Centred logits have the"
-        " second without the first."
+        + "\n\n**Without a shift the joint loss calibrates almost completely at the end, and no gain in NLL"
+        " after T is seen; with a fixed level confidence is driven too low.** The joint loss's ECE changes"
+        f" by {words.with_interval(at_one['joint', 'ece'])}, its NLL after T by"
+        f" {words.with_interval(at_one['joint', 'scaled_nll'])}; stopped by either rule its ECE is not seen"
+        " to fall. All weights are 1; accuracy moves by less than a point.\n\nAn uneven $\\ln Z$ can go two"
+        " ways. What a shift takes up lets a net stay sure where it is right, and that may be what refines."
+        " What is given up of the sharpness calibrates, and a deep net gives it up [even where a shift is"
+        " free](mechanism.ipynb). Centred logits have the second without the first."
     )
 )
 
@@ -498,5 +530,5 @@ display(
 # ```{admonition} Solution
 # :class: dropdown
 # The training NLL of both nets, the NLL after T, and the ECE of the standard net when it stops at its lowest
-# validation NLL. Any loss that fits less has a lower ECE, and a temperature is free.
+# validation NLL. A net that fits less mostly has a lower ECE, and a temperature is free.
 # ```
