@@ -391,8 +391,8 @@ display(
         f" {words.percent(bias.loc[64, 'joint'], 0)}; the self-normalised gradient, with $b$ at the"
         " $\\ln\\operatorname{mean} Z$ of all images, is right at any size.** The *value* of the joint"
         f" loss is closer: at $B = 8$ it holds {words.percent(kept[8], 0)} of the penalty of all data, about"
-        f" $(B-1)/B$. A running partition at $B = 1$ ({words.percent(bias.loc[1, 'running'], 0)}) does about"
-        " as well as the joint loss at $B = 8$."
+        f" $(B-1)/B$. At $B = 1$ this running partition ({words.percent(bias.loc[1, 'running'], 0)})"
+        " has about the bias of the joint loss at $B = 8$."
     )
 )
 
@@ -431,14 +431,14 @@ display(
         f" {words.percent(more - 1, 0)} more so than the joint one.** The gradient of a batch of {B} has a"
         f" standard deviation, all parameters together, of {spread['conditional']:.2f} (conditional),"
         f" {spread['joint']:.2f} (joint) and {spread['self_normalised']:.2f} (self-normalised). That of"
-        f" $\\ln Z$ is {ln_z.std():.2f} here; where it is more uneven, bias and noise both grow."
+        f" $\\ln Z$ is {ln_z.std():.2f} here; where it is more uneven, bias and noise probably both grow."
     )
 )
 
 # %% [markdown]
 # **Limits.** The net stands still. In training $u$ and $b$ lag behind it, which no batch size mends. The
 # bias is measured against the joint loss of all data, which need not be the loss that trains the best
-# classifier. And it depends on the net: the more uneven $\ln Z$, the larger a batch has to be.
+# classifier. And it depends on the net: the more uneven $\ln Z$, the larger a batch probably has to be.
 #
 # ## A batch that does not fit
 #
