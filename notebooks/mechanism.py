@@ -249,12 +249,12 @@ assert best - referred["auroc"][0] < 0.03
 auc = {name: one["auroc"][0] for name, one in seen.items()}
 display(
     Markdown(
-        "**The standard net's $\\ln Z$ is the wrong way round, higher off the data. The joint net's is no"
-        " better than chance as a score; with references it is close to the density ratio.** Data against"
+        "**The standard net's $\\ln Z$ is the wrong way round, higher off the data. The joint net's is not"
+        " told from chance as a score; with references it is close to the density ratio.** Data against"
         f" the square, six seeds: AUROC {auc['standard']:.2f}, {auc['joint']:.2f} and"
         f" {auc['with references']:.2f}; the true ratio has {best:.2f}.\n\nThe third net's $\\ln Z$"
-        f" correlates with the logarithm of the true ratio by {referred['correlation']:.2f}. A score at"
-        " chance need not be flat: the joint net's $\\ln Z$, nearly even on the data, strays to both sides"
+        f" correlates with the logarithm of the true ratio by {referred['correlation']:.2f}. Such a"
+        " score need not be flat: the joint net's $\\ln Z$, nearly even on the data, strays to both sides"
         f" off them, and the distance from its mean on the data has an AUROC of {alone['two-sided'][0]:.2f}."
     )
 )
@@ -481,10 +481,10 @@ assert slow[0][1] > 0.6 and 0.5 < slow[1][1] < slow[1][2] < 0.65
 
 # %% [markdown]
 # **Why.** The linear net lacks the shift. The deep net does not, and of our two reasons the second is left:
-# what calibrates it is the path, not the end. With $c$ free both losses have the same infimum, and with
-# $c = -\ln Z$ at every step the same gradient. But $c$ has to be learnt, and meanwhile sharpness pays.
+# what calibrates it is probably the path, not the end. With $c$ free both losses have the same infimum, and
+# with $c = -\ln Z$ at every step the same gradient. But $c$ has to be learnt, and meanwhile sharpness pays.
 # The cross entropy brings it back, slowly once the labels are fitted: after ten times as long it has grown
-# in all nets, and a part of the gain is gone.
+# in all deep nets, and a part of the gain is gone.
 #
 # **Limits.** The runs refute the first reason for this deep net; they do not prove the second. Numbers that
 # learn no faster than the weights change the deep net as little, and give the linear one back less than half.
