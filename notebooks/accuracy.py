@@ -138,12 +138,26 @@ said = (
     + "."
 )
 if PROFILE == "cpu":
+    changes = {
+        loss: tables.interval((100 * later(pairs, loss)["value"]).groupby(level=["dataset", "batch_size"]))
+        for loss in values.NETS
+    }
+    seen = {loss: one["mean"][one["mean"].abs() > one["half"]] for loss, one in changes.items()}
     for loss in values.NETS:
         assert gone[loss]["high"]["cifar10"] < -0.7
         assert gone[loss].drop("cifar10")["mean"].between(-0.2, 0.5).all()
+        assert seen[loss]["fashion_mnist"][lambda one: one > 0].index.tolist() == [1024, 2048]
+    assert seen["conditional"]["cifar10"].index.max() == 128 and seen["conditional"]["cifar10"].max() < 0
+    assert seen["joint"]["cifar10"].index.max() == 2048 and seen["joint"]["cifar10"].max() < 0
+    fashion = pd.concat([seen[loss]["fashion_mnist"].loc[1024:] for loss in values.NETS])
+    svhn = seen["conditional"]["svhn"].loc[32:128]
+    assert len(svhn) == 3 and svhn.min() > 0
     said = (
         f"**On average early on CIFAR-10, by {-gone['conditional']['mean']['cifar10']:.1f} points (standard)"
-        f" and {-gone['joint']['mean']['cifar10']:.1f} (joint); on the others it hardly matters.**\n\n"
+        f" and {-gone['joint']['mean']['cifar10']:.1f} (joint); on the others the mean hardly moves.** Single"
+        f" batch sizes do: from 1024 on both nets gain {fashion.min():.1f} to {fashion.max():.1f} points on"
+        f" Fashion-MNIST by going on, and at 32 to 128 the standard net gains {svhn.min():.1f} to"
+        f" {svhn.max():.1f} on SVHN. On CIFAR-10 the standard net is clearly better early up to 128 only.\n\n"
         + words.folded("each data set", said)
     )
 display(Markdown(said))
@@ -193,17 +207,20 @@ if PROFILE == "cpu":
     assert overall["early"]["low"] > 0.3 and (gain["early"]["low"] > 0).all()
     assert ahead.mean() > 0.9 and cells["early"]["mean"].min() > -0.1
     said = (
-        "**The joint net, on every data set and at nearly every batch size: by"
-        f" {gain['early']['mean'].min():.1f} points on {least}, by {gain['early']['mean'].max():.1f} on"
-        f" {most}.** {said}"
+        f"**The joint net, on every data set: on average by {gain['early']['mean'].min():.1f} points on"
+        f" {least}, by {gain['early']['mean'].max():.1f} on {most}.** {said}"
     )
 wins = values.gain(pairs, "test_accuracy", "early")["value"] > 0
 clear = cells["early"]["mean"] > cells["early"]["half"]
+none = ""
+if PROFILE == "cpu":
+    assert {*titles} - {*cells["early"]["dataset"][clear]} == {"cifar10"}
+    none = ", none of them on CIFAR-10"
 display(
     Markdown(
         f"{said}\n\n**Limits.** A single pair is a weak witness: the joint net is ahead in {wins.sum()} of"
-        f" {len(wins)}. Of the {len(clear)} cells, {clear.sum()} have an interval above zero. The batch sizes"
-        " of a data set together decide."
+        f" {len(wins)}. Of the {len(clear)} cells, {clear.sum()} have an interval above zero{none}. The batch"
+        " sizes of a data set together decide."
     )
 )
 
@@ -229,15 +246,23 @@ rows = [
 ]
 said = ""
 if PROFILE == "cpu":
-    cifar = lost["cifar10", "early"]
-    more = tables.over_seeds(cifar["conditional"] - cifar["joint"])
-    assert all(behind[name, "early", loss]["mean"] > 0.1 for name in titles for loss in values.NETS)
-    ends = [[behind[name, "long", loss]["mean"] for name in titles] for loss in values.NETS]
-    assert min(map(max, ends)) > 1 and max(map(min, ends)) < 0 and more["low"] < 0 < more["high"]
+    unsure = [key for key, one in behind.items() if key[1] == "early" and one["low"] < 0]
+    assert unsure == [("mnist", "early", "conditional")] and behind[unsure[0]]["mean"] > 0
+    ends = [[behind[name, "long", loss] for name in titles] for loss in values.NETS]
+    assert all(max(one["low"] for one in found) > 1 for found in ends)
+    assert min(one["high"] for one in ends[1]) < 0 and min(one["mean"] for one in ends[0]) < 0
+    more = {
+        key: tables.over_seeds(lost[key]["conditional"] - lost[key]["joint"])
+        for key in [(name, scheme) for name in titles for scheme in course.SCHEMES]
+    }
+    assert all(more[name, "early"]["low"] < 0 < more[name, "early"]["high"] for name in titles)
+    assert more["cifar10", "long"]["high"] < 0 < more["svhn", "long"]["low"]
+    assert chapter.ledger.set_index("number")["verdict"]["3a"] == "inconclusive"
     said = (
-        "**Stopped early, on average yes, on every data set; trained long, it depends on the data set.**"
-        " Whether the standard net loses more is open: on CIFAR-10, stopped early, by"
-        f" {words.with_interval(more, 1)} points.\n\n"
+        "**Stopped early, a net of 2048 stays behind one of 64, on MNIST not surely; trained long, it"
+        " depends on the data set.** By halves of the batch sizes even the first is open ([the thesis on one"
+        " page](claims.ipynb), 3a). Trained long, the joint net loses more on CIFAR-10 and the standard one"
+        " on SVHN; stopped early, it is open which loses more.\n\n"
     )
 display(
     Markdown(
@@ -245,32 +270,40 @@ display(
             ["data set", *(f"{scheme}, {tables.net(loss)}" for scheme, loss in columns)], rows
         )
         + f"\n\n{said}Test accuracy at a batch size of {sizes[0]} minus that at {sizes[1]}, in points, with"
-        " its 95 % interval over seeds. [The thesis on one page](claims.ipynb) has the test of what the"
-        " thesis says, which compares the smaller half of the batch sizes with the larger."
+        " its 95 % interval over seeds."
     )
 )
 
 # %% tags=["hide-input"]
 largest = pairs[pairs.index.get_level_values("batch_size") == sizes[1]]
 after = {loss: 100 * later(largest, loss).groupby("dataset")["value"].mean() for loss in values.NETS}
-at_most = {
-    scheme: 100 * one.set_index(["dataset", "batch_size"])["mean"].xs(sizes[1], level=1)
-    for scheme, one in cells.items()
-}
 changes = "; ".join(
     f"{after['conditional'][name]:+.1f} (standard) and {after['joint'][name]:+.1f} (joint) on {titles[name]}"
     for name in titles
 )
 said = f"From their early point to the end, nets of batch size {sizes[1]} change by {changes}."
 if PROFILE == "cpu":
-    assert (after["conditional"][["cifar10", "fashion_mnist"]] > 0.8).all()
+    on = {
+        (name, loss): 100 * values.on(later(largest, loss), name)["value"].droplevel("batch_size")
+        for name in ("cifar10", "fashion_mnist")
+        for loss in values.NETS
+    }
+    onwards = {key: tables.over_seeds(one) for key, one in on.items()}
+    less = lost["fashion_mnist", "early"] - lost["fashion_mnist", "long"]
+    assert all(tables.over_seeds(less[loss])["low"] > 0 for loss in values.NETS)
+    assert all(onwards["fashion_mnist", loss]["low"] > 0 for loss in values.NETS)
+    assert onwards["cifar10", "joint"]["high"] < 0 and onwards["cifar10", "conditional"]["low"] < 0
+    one_net = on["cifar10", "conditional"]
+    assert one_net.max() > 5 and one_net.drop(one_net.idxmax()).mean() < 0.2
+    leads = cells["early"].query(f"batch_size == {sizes[1]}").set_index("dataset")
+    assert (leads["mean"] < leads["half"])[["cifar10", "fashion_mnist"]].all()
     said = (
-        "**Part of it is the rule that stops.** With few steps an epoch it can mistake a plateau for the"
-        f" end: on CIFAR-10 and Fashion-MNIST standard nets of batch size {sizes[1]} gain by going on. So"
-        " what the joint net gains there over the standard one is partly the rule's:"
-        f" {at_most['early']['cifar10']:+.1f} and {at_most['early']['fashion_mnist']:+.1f} points early,"
-        f" {at_most['long']['cifar10']:+.1f} and {at_most['long']['fashion_mnist']:+.1f} after long"
-        " training.\n\n" + words.folded("each data set", said)
+        "**On Fashion-MNIST part of it is the rule that stops.** With few steps an epoch it can mistake a"
+        f" plateau for the end: there both nets of batch size {sizes[1]} gain by going on, the standard one"
+        f" {onwards['fashion_mnist', 'conditional']['mean']:.1f} points. On CIFAR-10 one standard net of six"
+        f" gains {one_net.max():.1f} and makes their mean, and the joint nets lose"
+        f" {-onwards['cifar10', 'joint']['mean']:.1f}. Stopped early at {sizes[1]}, the joint"
+        " net's lead is clear of zero on neither.\n\n" + words.folded("each data set", said)
     )
 display(Markdown(said))
 
@@ -395,8 +428,8 @@ display(
 
 # %% [markdown]
 # **Why not?** What the loss charges for, unevenness of $\ln Z$ within the batch, is there at a batch of four
-# already ([theory](theory.ipynb)). A larger batch makes the charge less noisy, not larger, and everything
-# else that comes with a large batch, fewer steps first of all, changes for both nets.
+# already ([theory](theory.ipynb)). A larger batch makes the charge less noisy and hardly larger, and
+# everything else that comes with a large batch, fewer steps first of all, changes for both nets.
 #
 # ## The thesis and this chapter
 #
