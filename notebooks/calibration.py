@@ -129,8 +129,8 @@ chapter.by_batch_size(
     "overconfidence",
     "confidence - accuracy",
     name="overconfidence-long",
-    caption="Above zero a net is more sure than right. Both are; on MNIST joint nets are too modest at the"
-    " ends.",
+    caption="Above zero a net is more sure than right. Both are; on MNIST joint nets are too modest at"
+    " large batches.",
 )
 sure = {
     loss: chapter.by_dataset(lambda rows: rules.effect(values.net(rows, "overconfidence", loss)))
@@ -145,10 +145,12 @@ if PROFILE == "cpu":
     assert (standard["low"] > 0).all() and (joint.drop("mnist")["low"] > 0).all()
     assert (joint["mean"] < standard["mean"]).all() and joint["high"]["mnist"] < 0
     by_size = long.query("dataset == 'mnist' and loss == 'joint'").groupby("batch_size")["overconfidence"]
-    assert by_size.mean().iloc[[0, -1]].max() < 0  # as the caption says
+    by_size = tables.interval(by_size)
+    modest = by_size["mean"] + by_size["half"] < 0
+    assert (modest == (modest.index >= 256)).all()
     said = (
         "**Both promise too much, the joint net half as much; on MNIST, where there is little to hold down,"
-        f" it promises too little at the smallest and the largest batches.** {said}"
+        f" it promises too little from batches of 256 on.** {said}"
     )
 display(Markdown(f"{said}."))
 
@@ -194,9 +196,13 @@ said = "In the bin of the highest confidence " + " and ".join(
 if PROFILE == "cpu":
     assert (hard["gap"] > 0).mean() > 0.8
     assert hard["low"][hard.groupby("loss")["gap"].idxmax()].between(0.75, 0.85).all()
-    assert top["share"]["joint"] < top["share"]["conditional"] - 0.1 and part["conditional"] > 0.5
+    assert top["share"]["joint"] < top["share"]["conditional"] - 0.1
+    assert part["joint"] < 0.5 < part["conditional"]
     assert top["gap"]["joint"] < top["gap"]["conditional"] / 1.5
-    said = f"**Nearly all, worst those at 0.8 to 0.9; but what counts is the top bin.** {said}"
+    said = (
+        "**Nearly all, worst those at 0.8 to 0.9; in the standard net most of the error is the top bin's.**"
+        f" {said}"
+    )
 display(Markdown(f"{said}."))
 
 # %% tags=["hide-input"]
@@ -255,19 +261,36 @@ table = (
     words.markdown_table(["standard, joint", *STAGES], rows).replace("+nan, +nan", "-")
     + "\n\nMean of confidence minus accuracy on validation images."
 )
-crossed = [1 + next((i for i, e in enumerate(signed_error(r)) if e > 0), len(signed_error(r))) for r in pair]
+
+
+def crossing(record):
+    """The epoch in which confidence overtakes accuracy; infinite where it never does."""
+    return next((epoch for epoch, error in enumerate(signed_error(record), 1) if error > 0), np.inf)
+
+
+crossed = [crossing(record) for record in pair]
 early_at = [record["evaluations"]["early"]["epoch"] for record in pair]
 said = "Here they cross zero in epochs " + " and ".join(
-    f"{epoch} ({tables.net(record['run']['loss'])}; early point {point})"
+    f"{epoch if epoch < np.inf else 'none'} ({tables.net(record['run']['loss'])}; early point {point})"
     for record, epoch, point in zip(pair, crossed, early_at)
 )
 if PROFILE == "cpu":
     assert crossed[0] < early_at[0] / 2 and abs(crossed[1] - early_at[1]) <= 3
+    when = pd.DataFrame(
+        {key: record["run"][key] for key in ("dataset", "loss")}
+        | {"when": crossing(record) / record["evaluations"]["early"]["epoch"]}
+        for record in chapter.finished
+    )
+    when = when.set_index(["dataset", "loss"])["when"]
+    assert (when["cifar10", "conditional"] < 0.5).mean() > 0.8
+    assert 0.8 < when["cifar10", "joint"].median() < 1.2
+    assert (when["mnist", "joint"] < 1).mean() < 0.2 and np.isinf(when["mnist", "joint"]).mean() > 0.25
     assert (by_stage["joint"] < by_stage["conditional"]).all()
     assert (by_stage["joint"].xs("below 90 %", level="stage") < 0.01).all()
     said = (
-        f"**The standard net long before its early point, the joint net about at it.** {said}. At every stage"
-        " of training the joint net promises less, on every data set"
+        "**On CIFAR-10 the standard net long before its early point, the joint net about at it; on MNIST the"
+        f" joint net later, if at all.** {said}. At every stage of training the joint net promises less, on"
+        " every data set"
     )
 display(Markdown(f"{said}.\n\n{words.folded('all runs, by running training accuracy', table)}"))
 
@@ -293,12 +316,17 @@ rows = [
     for (loss, scheme), row in by_stopping.iterrows()
 ]
 cheap = tables.remedies(chapter.table)
-stopped = chapter.by_dataset(
-    lambda rows: rules.effect(
+
+
+def sooner(rows):
+    """ECE of the standard net that stops early minus that of the joint net trained long."""
+    return rules.effect(
         intervals.minus(values.net(rows, "ece", "conditional", "early"), values.net(rows, "ece", "joint"))
     )
-)
-adds_up = [label for name, label in COLUMNS.items() if by_stopping[name]["joint", "early"] == best[name]]
+
+
+stopped = chapter.by_dataset(sooner)
+leads = [label for name, label in COLUMNS.items() if by_stopping[name]["joint", "early"] == best[name]]
 scaled = by_stopping["scaled_ece"].xs("long", level="scheme")
 said = (
     f"A standard net that stops early has a lower ECE than the joint net trained long in {cheap.stopped} of"
@@ -314,14 +342,41 @@ if PROFILE == "cpu":
     assert (stopped["high"][["cifar10", "fashion_mnist"]] < 0).all()
     assert (stopped["low"][["mnist", "svhn"]] < 0).all() and (stopped["high"][["mnist", "svhn"]] > 0).all()
     assert scaled["joint"] > scaled["conditional"]
-    assert set(adds_up) == {*COLUMNS.values()} - {"ECE, T"}
+    at_small = chapter.by_dataset(lambda rows: sooner(values.at(rows, high=16)))
+    at_large = chapter.by_dataset(lambda rows: sooner(values.at(rows, 512)))
+    assert (at_large["high"].drop("svhn") < 0).all() and (at_small["high"] > 0).all()
+    assert set(leads) == {*COLUMNS.values()} - {"ECE, T"}
+
+    def both_minus(rows, metric, loss, scheme):
+        """The joint net that stops early minus another one."""
+        ours = values.net(rows, metric, "joint", "early")
+        return rules.effect(intervals.minus(ours, values.net(rows, metric, loss, scheme)))
+
+    alone = [("joint", "long"), ("conditional", "early")]
+    assert all(both_minus(chapter.pairs, "ece", *one)["high"] < 0 for one in alone)
+    to_long = {
+        metric: chapter.by_dataset(lambda rows, of=metric: both_minus(rows, of, "joint", "long"))
+        for metric in ("test_accuracy", "ece", "nll")
+    }
+    assert all(to_long[metric]["low"]["mnist"] > 0 for metric in ("ece", "nll"))
+    assert to_long["test_accuracy"].query("mean > 0").index.tolist() == ["cifar10"]
+    finer = chapter.by_dataset(lambda rows: rules.effect(values.lower(rows, "scaled_nll")))
+    cifar = values.on(chapter.pairs, "cifar10")
+    assert (finer["low"].drop("cifar10") > 0).all()
+    assert rules.effect(values.lower(values.at(cifar, high=64), "scaled_nll"))["low"] > 0
+    assert rules.effect(values.lower(values.at(cifar, 512), "scaled_nll"))["high"] < 0
     said = (
-        "**A temperature lowers the ECE more than the loss does. But loss and stopping add up: best of"
-        " the four is the joint net that stops early.** It is so in every column but the ECE after a"
-        " temperature.\n\nStopping early lowers the ECE more than the loss on CIFAR-10 and Fashion-MNIST;"
-        f" on the other two six seeds do not tell them apart. {said}"
+        "**A temperature lowers the ECE more than the loss does. But loss and stopping together do more"
+        " than either: on average the joint net that stops early is best.** It is so in every column but the"
+        " ECE after a temperature. By data set it is the most accurate on CIFAR-10 alone, and on MNIST the"
+        " joint net trained long has the lower ECE and NLL.\n\nOn average stopping early lowers the ECE more"
+        " than the loss on CIFAR-10 and Fashion-MNIST; on the other two six seeds do not tell them apart."
+        f" From 512 on it does so on MNIST too; at 4 to 16 nowhere clearly. {said}"
     )
-    after += " So what remains of the loss, once a temperature is fitted, is a little refinement."
+    after += (
+        " So what remains of the loss, once a temperature is fitted, is a little refinement; on CIFAR-10 at"
+        " small batches only, and from 512 on the standard net has the lower NLL."
+    )
 display(
     Markdown(
         words.markdown_table(["loss, trained", *COLUMNS.values()], rows)
@@ -336,7 +391,7 @@ chapter.by_batch_size(
     "scaled_ece",
     "ECE after temperature scaling",
     name="ece-scaled",
-    caption="With one temperature a net, the lines change places: the standard net is the better"
+    caption="With one temperature a net, the lines change places: on average the standard net is the better"
     " calibrated one.",
 )
 
@@ -412,9 +467,12 @@ if PROFILE == "cpu":
         assert (one.drop("cifar10")["low"] > 0).all() and one["low"]["cifar10"] < 0 < one["high"]["cifar10"]
     aurc = tables.paired_difference(long, "aurc").query("mean > 0")
     assert set(aurc["dataset"]) == {"cifar10"} and aurc["batch_size"].min() >= 128  # as the caption says
+    for rows in (cifar, excess(cifar)):
+        assert rules.effect(values.lower(values.at(rows, high=64), "aurc"))["low"] > 0
+        assert rules.effect(values.lower(values.at(rows, 512), "aurc"))["high"] < 0
     said = (
         f"**The joint net sorts a little better on three sets of four, beyond its accuracy, too.** {said}; on"
-        " CIFAR-10 six seeds do not tell the two apart"
+        " CIFAR-10 it sorts better at small batches and worse from 512 on"
     )
 display(
     Markdown(
