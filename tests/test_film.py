@@ -73,6 +73,8 @@ def test_the_sentences_are_so(published):
         assert modesty(one) > max(modesty(other), 0.03)
     elsewhere = {loss: long["ece"]["uniform10"] for loss, long in published.items()}
     assert f"errors of {elsewhere['conditional']:.3f} and {elsewhere['joint']:.3f}" in text
+    right = [f"{published[loss]['test_accuracy']:.1%}" for loss in ("joint", "conditional")]
+    assert " and ".join(right) in text.replace(" %", "%")
 
 
 def test_the_slider_shows_its_epoch_by_keyboard_on_a_phone(visit):
