@@ -150,10 +150,10 @@ else:
                 ["variance of small minus large batches", *map(words.escape, titles.values())],
                 [[name, *(f"{by_seed[name, dataset]:.1f}" for dataset in titles)] for name in SPREADS],
             )
-            + "\n\n**No: in accuracy a seed has a trend of its own.** On CIFAR-10 and SVHN the variance of"
-            f" that difference is {by_seed['accuracy', 'cifar10']:.1f} and {by_seed['accuracy', 'svhn']:.1f}"
-            f" times what independent noise gives; chance alone exceeds {np.quantile(chance, 0.99):.1f} once"
-            " in a hundred times. In the gains we see no such thing,"
+            + "\n\n**No: on CIFAR-10 and SVHN a seed has a trend of its own in accuracy.** There the"
+            f" variance of that difference is {by_seed['accuracy', 'cifar10']:.1f} and"
+            f" {by_seed['accuracy', 'svhn']:.1f} times what independent noise gives; chance alone exceeds"
+            f" {np.quantile(chance, 0.99):.1f} once in a hundred times. In the gains we see no such thing,"
             " but six seeds could hide it. So in trends, too, each seed counts once, as one number."
             " Student's $t$ has one degree of freedom less than there are seeds; those of several data sets"
             " are combined."
