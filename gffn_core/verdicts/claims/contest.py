@@ -32,6 +32,7 @@ ALIKE = (
 WEIGHTS = (25, 125)
 CIFAR, FASHION = DATASETS = ("cifar10_1000", "fashion_mnist_1000")
 AGAIN = "stopped, trained again"
+WIDE = "wide net, "  # before a contender's name: of the contest on the wide net
 
 
 def on(
@@ -78,11 +79,20 @@ def checks(store: Store) -> pd.DataFrame:
 def read(store: Store) -> pd.DataFrame:
     """Nets by ``dataset``, ``contender``, ``scheme`` and ``seed``: metrics and ``kl_weight``.
 
-    Of the scheme ``AGAIN`` are those that were trained a second time and measured by ``ensembles.measures``;
-    there "three joint" are as many joint nets together, with the seed of the first.
+    "wide net, joint" is a contender of ``contest_wide``. Of the scheme ``AGAIN`` are nets that were trained
+    a second time and measured by ``ensembles.measures``; there "three joint" are as many joint nets together,
+    with the seed of the first.
     """
-    combined = on(store, CIFAR, "combined")[-1]
-    nets = pd.concat([*(on(store, name)[-1] for name in DATASETS), combined, relatives(store), checks(store)])
+    combined, wide = (on(store, CIFAR, profile)[-1] for profile in ("combined", "contest_wide"))
+    nets = pd.concat(
+        [
+            *(on(store, name)[-1] for name in DATASETS),
+            combined,
+            wide.assign(contender=WIDE + wide["contender"]),
+            relatives(store),
+            checks(store),
+        ]
+    )
     level = ["dataset", "contender", "scheme", "seed"]
     measured = pd.read_csv(store.published / "ensembles_contest.csv")
     measured["key"] = measured["keys"].str.split("+").str[0]
@@ -355,6 +365,49 @@ def _no_rate_saves_the_standard_net(nets: pd.DataFrame) -> Measured | None:
     )
 
 
+def _ours_lead_on_the_wide_net(nets: pd.DataFrame) -> Measured | None:
+    nets = values.on(nets, CIFAR)
+    return all_of(
+        in_all(
+            better(nets, metric, WIDE + who, WIDE + STANDARD),
+            f"{NEEDS[metric]}, {who} ahead of standard",
+            low=least,
+        )
+        for who in OURS
+        for metric, least in (("test_accuracy", 0.02), ("scaled_nll", 0.06))
+    )
+
+
+def _dropout_behind_on_the_wide_net(nets: pd.DataFrame) -> Measured | None:
+    nets = values.on(nets, CIFAR)
+    accuracy, nll = (
+        better(nets, metric, WIDE + JOINT, WIDE + DROPOUT) for metric in ("test_accuracy", "scaled_nll")
+    )
+    return all_of(
+        [
+            in_all(nll, "NLL after T, joint ahead of dropout", low=0),
+            in_all(accuracy, "accuracy, joint ahead of dropout", -0.02, 0.02),
+        ]
+    )
+
+
+def _large_weights_on_the_wide_net(nets: pd.DataFrame) -> Measured:
+    weights = [of(nets, "kl_weight", WIDE + who).iloc[0] for who in OURS]
+    return exactly(sum(weight >= 25 for weight in weights), "of 2 weights", low=1.5)
+
+
+def _width_helps_a_little(nets: pd.DataFrame) -> Measured | None:
+    nets = values.on(nets, CIFAR)
+    parts = [
+        in_all(better(nets, "test_accuracy", WIDE + who, who), f"accuracy gained, {who}", 0, 0.04)
+        for who in contest.FINALISTS
+    ]
+    narrow = in_all(
+        better(nets, "test_accuracy", JOINT, WIDE + STANDARD), "narrow joint ahead of wide standard", low=0
+    )
+    return all_of([*parts, narrow])
+
+
 PREDICTIONS = [
     Prediction(
         "Stopped, the joint and the self-normalised loss are within .01 (accuracy) and .02 (NLL) of the"
@@ -474,5 +527,25 @@ PREDICTIONS = [
         " its twelve rates it has.",
         _no_rate_saves_the_standard_net,
         time=6,
+    ),
+    Prediction(
+        "On the wide net ours still beat the standard loss, in accuracy by more than .02 and in NLL by more"
+        " than .06.",
+        _ours_lead_on_the_wide_net,
+        time=7,
+    ),
+    Prediction(
+        "There dropout stays behind the joint loss in NLL, and is within .02 of it in accuracy.",
+        _dropout_behind_on_the_wide_net,
+        time=7,
+    ),
+    Prediction(
+        "The weights that are chosen for ours there are 25 or 125.", _large_weights_on_the_wide_net, time=7
+    ),
+    Prediction(
+        "Width gains each of the four less than .04 of accuracy, and the narrow joint net is more accurate"
+        " than the wide standard one.",
+        _width_helps_a_little,
+        time=7,
     ),
 ]
