@@ -185,6 +185,11 @@ _CHOSEN_WIDE = [  # of ``contest_wide_tuning``, for nets that stop
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
     {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
 ]
+_COMBINED_WIDE = [  # of ``combined_wide_tuning``, likewise
+    {"loss": "conditional", "learning_rate": 3e-4},
+    {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.7},
+    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
+]
 _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # Other seeds than those of the choice; at the other batch sizes the epochs of the profile cpu.
 _FINAL = {"epochs": {8: 12, 128: 20, 2048: 200}, "seeds": (2, 3, 4, 5, 6, 7)}
@@ -412,6 +417,12 @@ PROFILES = {
             ("cifar10_1000",),
             epochs={64: 60},
             **_named(one | _MOVED | _WIDE for name in contest.AUGMENTED for one in contest.settings(name)),
+        ),
+        Profile(
+            "combined_wide",
+            ("cifar10_1000",),
+            **_CONTEST,
+            **_named(one | _MOVED | _WIDE for one in _COMBINED_WIDE),
         ),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
         Profile(
