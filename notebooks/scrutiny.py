@@ -562,7 +562,7 @@ display(
 #
 # [Our predictions](../book/predictions.md) (the group *Would you use it?*) were written before a net was
 # trained, 8 and 9 after validation images had shown who led, 14 to 17 before the measures in question. 10 to
-# 13 await their runs; 18 to 21, on combinations, 22 to 24, on other choices, and 25 to 28, on [the wide
+# 13 await their runs; 18 to 21, on combinations, 22 to 24, on other choices, and 25 to 31, on [the wide
 # net](contest.ipynb), came before theirs.
 
 # %% tags=["hide-input"]

@@ -75,7 +75,7 @@ def draw(found: pd.DataFrame, name: str, alt: str, caption: str, basis: str, aga
     rows = [row for row in dict.fromkeys(found.index.get_level_values(1)) if row != STANDARD]
     with plt.rc_context(style.STYLE):
         figure, axes = plt.subplots(
-            1, len(NEEDS), figsize=(10, 1 + 0.33 * len(rows)), layout="constrained", sharey=True
+            1, len(NEEDS), figsize=(8.4, 1.1 + 0.3 * len(rows)), layout="constrained", sharey=True
         )
         place = dict(zip(rows, range(len(rows), 0, -1)))
         for axis, (need, title) in zip(axes, NEEDS.items()):

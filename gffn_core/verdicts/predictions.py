@@ -11,13 +11,14 @@ import pandas as pd
 
 from gffn_core.experiments.store import Store
 from gffn_core.verdicts.claim import Prediction
-from gffn_core.verdicts.claims import any_batch, contest, detection, gap, relatives, repair, weighted
+from gffn_core.verdicts.claims import any_batch, contest, detection, gap, rates, relatives, repair, weighted
 from gffn_core.verdicts.rules import decided
 
 # By the heading on the page of predictions.
 GROUPS: dict[str, ModuleType] = {
     "Any batch size": any_batch,
     "A larger weight": weighted,
+    "A rate for each loss": rates,
     "What evens ln Z, and what curbs confidence": relatives,
     "References": repair,
     "Explanations as scores": detection,

@@ -13,6 +13,7 @@ from gffn_core.verdicts.rules import Measured, all_of, any_of, exactly, in_all
 
 JOINT, DROPOUT, SMOOTHING = "joint", "dropout", "label smoothing"
 MOVED, JOINT_MOVED, JOINT_DECAYED = "augmentation", "joint, augmentation", "joint, weight decay"
+DROPOUT_MOVED = "dropout, augmentation"
 OTHERS = [who for who in contest.CONTENDERS if who not in (STANDARD, *OURS)]
 NEEDS = {  # metric: what it is called
     "test_accuracy": "accuracy",
@@ -79,15 +80,15 @@ def checks(store: Store) -> pd.DataFrame:
 def read(store: Store) -> pd.DataFrame:
     """Nets by ``dataset``, ``contender``, ``scheme`` and ``seed``: metrics and ``kl_weight``.
 
-    "wide net, joint" is a contender of ``contest_wide``. Of the scheme ``AGAIN`` are nets that were trained
-    a second time and measured by ``ensembles.measures``; there "three joint" are as many joint nets together,
-    with the seed of the first.
+    "wide net, joint" is a contender of the profiles for the wide net. Of the scheme ``AGAIN`` are nets that
+    were trained a second time and measured by ``ensembles.measures``; there "three joint" are as many joint
+    nets together, with the seed of the first.
     """
-    combined, wide = (on(store, CIFAR, profile)[-1] for profile in ("combined", "contest_wide"))
+    wide = pd.concat([on(store, CIFAR, profile)[-1] for profile in ("contest_wide", "combined_wide")])
     nets = pd.concat(
         [
             *(on(store, name)[-1] for name in DATASETS),
-            combined,
+            on(store, CIFAR, "combined")[-1],
             wide.assign(contender=WIDE + wide["contender"]),
             relatives(store),
             checks(store),
@@ -408,6 +409,27 @@ def _width_helps_a_little(nets: pd.DataFrame) -> Measured | None:
     return all_of([*parts, narrow])
 
 
+def _augmentation_gains_the_wide_net(nets: pd.DataFrame) -> Measured | None:
+    nets = values.on(nets, CIFAR)
+    return in_all(better(nets, "test_accuracy", WIDE + MOVED, WIDE + STANDARD), "accuracy gained", low=0.06)
+
+
+def _joint_leads_beside_it_on_the_wide_net(nets: pd.DataFrame) -> Measured | None:
+    nets = values.on(nets, CIFAR)
+    return all_of(
+        in_all(
+            better(nets, metric, WIDE + JOINT_MOVED, WIDE + MOVED), f"{NEEDS[metric]}, joint ahead", low=least
+        )
+        for metric, least in (("test_accuracy", 0.03), ("scaled_nll", 0.08))
+    )
+
+
+def _and_dropout_there(nets: pd.DataFrame) -> Measured | None:
+    nets = values.on(nets, CIFAR)
+    ahead = better(nets, "test_accuracy", WIDE + JOINT_MOVED, WIDE + DROPOUT_MOVED)
+    return in_all(ahead, "accuracy, joint ahead of dropout", low=0.01)
+
+
 PREDICTIONS = [
     Prediction(
         "Stopped, the joint and the self-normalised loss are within .01 (accuracy) and .02 (NLL) of the"
@@ -547,5 +569,21 @@ PREDICTIONS = [
         " than the wide standard one.",
         _width_helps_a_little,
         time=7,
+    ),
+    Prediction(
+        "Augmentation alone gains the wide standard net more than .06 of accuracy.",
+        _augmentation_gains_the_wide_net,
+        time=8,
+    ),
+    Prediction(
+        "Beside augmentation the joint loss is ahead on the wide net, in accuracy by more than .03, in NLL by"
+        " more than .08.",
+        _joint_leads_beside_it_on_the_wide_net,
+        time=8,
+    ),
+    Prediction(
+        "It is ahead of dropout with augmentation there, in accuracy by more than .01.",
+        _and_dropout_there,
+        time=8,
     ),
 ]

@@ -1,0 +1,93 @@
+"""What we predicted of the two losses when each has its own learning rate."""
+
+import pandas as pd
+
+from gffn_core.experiments import contest, profiles
+from gffn_core.experiments.contest import STANDARD
+from gffn_core.experiments.store import Store
+from gffn_core.training.course import LOWEST_NLL
+from gffn_core.verdicts.claim import Prediction
+from gffn_core.verdicts.rules import Measured, all_of, exactly, in_all
+
+JOINT = "joint"
+OWN = "own"  # in place of a rate: that which validation chose for the loss
+RATES = (3e-3, 1e-3, 3e-4, 1e-4)
+LEVEL = ("dataset", "contender", "scheme")
+
+
+def read(store: Store) -> pd.DataFrame:
+    """Nets by ``dataset``, ``contender``, ``scheme``, ``rate`` and ``seed``.
+
+    At the rate ``OWN`` stand once more those of the rate, in ``chosen``, with the lowest NLL of validation
+    images, mean over seeds; of a loss that has not been trained at all rates, none.
+    """
+    rates = profiles.profile("rates")
+    beside = profiles.profile("any_batch").runs(batch_sizes=rates.batch_sizes, losses=rates.losses)
+    nets = contest.frame(store.select(rates.runs() + beside).values())
+    nets = nets.rename(columns={"learning_rate": "rate"})
+    nets["of_rate"] = nets.groupby([*LEVEL, "rate"])["val_nll"].transform("mean")
+    of_loss = nets.groupby([*LEVEL])
+    complete = of_loss["rate"].transform("nunique") == len(RATES)
+    own = nets[complete & (nets["of_rate"] == of_loss["of_rate"].transform("min"))]
+    own = own.assign(chosen=own["rate"], rate=OWN)
+    return pd.concat([nets, own]).set_index([*LEVEL, "rate", "seed"])
+
+
+def of(nets: pd.DataFrame, metric: str, who: str, scheme: str, rate: float | str = OWN) -> pd.Series:
+    """By data set and seed a metric of one loss."""
+    at = {"contender": who, "scheme": scheme, "rate": rate}
+    for level, value in at.items():
+        nets = nets[nets.index.get_level_values(level) == value]
+    return nets[metric].droplevel([*at])
+
+
+def _ahead_at_its_own_rate(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(
+            sign * (of(nets, metric, JOINT, LOWEST_NLL) - of(nets, metric, STANDARD, LOWEST_NLL)),
+            what,
+            0,
+            most,
+        )
+        for metric, what, sign, most in (
+            ("test_accuracy", "accuracy, joint ahead", 1, 0.01),
+            ("scaled_nll", "NLL after T, joint ahead", -1, 0.02),
+        )
+    )
+
+
+def _a_small_rate_does_as_much(nets: pd.DataFrame) -> Measured | None:
+    rates = of(nets, "chosen", STANDARD, "long").groupby("dataset").first()
+    left = of(nets, "ece", JOINT, "long") / of(nets, "ece", STANDARD, "long")
+    return all_of(
+        [
+            exactly((rates == min(RATES)).sum(), "of 2 rates are .0001", low=1.5),
+            in_all(left, "of the standard ECE, each at its own rate", low=2 / 3),
+        ]
+    )
+
+
+def _less_ece_at_each(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(
+            of(nets, "ece", STANDARD, "long", rate) - of(nets, "ece", JOINT, "long", rate),
+            f"ECE, joint below, rate {rate:g}",
+            low=0,
+        )
+        for rate in RATES
+    )
+
+
+PREDICTIONS = [
+    Prediction(
+        "Stopped, each loss at its own rate, the joint loss is ahead on both data sets, in accuracy by less"
+        " than .01, in NLL after T by less than .02.",
+        _ahead_at_its_own_rate,
+    ),
+    Prediction(
+        "To the end, the standard loss chooses a rate of .0001, and the joint ECE is more than two thirds of"
+        " the standard one.",
+        _a_small_rate_does_as_much,
+    ),
+    Prediction("At each of the four rates the joint ECE at the end is the lower one.", _less_ece_at_each),
+]
