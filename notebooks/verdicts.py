@@ -36,7 +36,7 @@ from gffn_core.pages.chapter import open_chapter
 from gffn_core.pages.style import STYLE, batch_axis, label_axes, literal
 from gffn_core.training.course import SCHEMES
 from gffn_core.verdicts import intervals, predictions, values
-from gffn_core.verdicts.claims import weighted
+from gffn_core.verdicts.claims import rates, weighted
 from gffn_core.verdicts.ledger import UNTESTABLE
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
@@ -398,7 +398,7 @@ display(
 if PROFILE != "cpu":
     display(Markdown("The predictions are about runs of other profiles, which are published."))
 else:
-    CHAPTERS = {weighted: "any_batch"}  # other groups' modules are called as their chapters
+    CHAPTERS = {weighted: "any_batch", rates: "choices"}  # other groups' modules are called as their chapters
     came = pd.DataFrame(
         {
             f"[{title}]({CHAPTERS.get(group, group.__name__.rpartition('.')[2])}.ipynb)": predictions.scored(
