@@ -74,7 +74,7 @@ assert not cifar.loc["auroc_max_softmax"]["seen"].any()
 # in brackets, further below, for itself.
 
 # %% tags=["hide-input"]
-WIDE = "CIFAR-10, wide net"
+WIDE = "the wide net (CIFAR-10)"
 fields = {"CIFAR-10": page.of(final["CIFAR-10"], LOWEST_NLL), WIDE: wide}
 fields["Fashion-MNIST"] = page.of(final["Fashion-MNIST"], LOWEST_NLL)
 decided = {(need, field): page.verdict(rows, need) for need in NEEDS for field, rows in fields.items()}
