@@ -115,6 +115,16 @@ def better(
     return (1 if metric in UP else -1) * (of(nets, metric, who, scheme) - of(nets, metric, than, scheme))
 
 
+def _ahead(nets: pd.DataFrame, who: str, than: str, **least: float) -> Measured | None:
+    """On CIFAR-10 one contender is better than another by more than ``least``, by metric."""
+    nets = values.on(nets, CIFAR)
+    names = " ahead of ".join(name.removeprefix(WIDE).replace(", ", " + ") for name in (who, than))
+    return all_of(
+        in_all(better(nets, metric, who, than), f"{NEEDS[metric]}, {names}", low=low)
+        for metric, low in least.items()
+    )
+
+
 def _stopped_alike(nets: pd.DataFrame) -> Measured | None:
     parts = [
         in_all(better(nets, metric, who), f"{NEEDS[metric]}, {who} ahead of standard", -most, most)
@@ -290,14 +300,6 @@ def _risk_agrees(nets: pd.DataFrame) -> Measured | None:
     return all_of([*parts, exactly(worst, "rank correlation of means", low=0.9 - 1e-9)])
 
 
-def _augmentation_gains(nets: pd.DataFrame) -> Measured | None:
-    nets = values.on(nets, CIFAR)
-    return all_of(
-        in_all(better(nets, metric, MOVED), f"{NEEDS[metric]}, augmentation ahead of standard", low=least)
-        for metric, least in (("test_accuracy", 0.03), ("scaled_nll", 0.1))
-    )
-
-
 def _joint_leads_beside_augmentation(nets: pd.DataFrame) -> Measured | None:
     nets = values.on(nets, CIFAR)
     accuracy, nll = (better(nets, metric, JOINT_MOVED, MOVED) for metric in ("test_accuracy", "scaled_nll"))
@@ -366,19 +368,6 @@ def _no_rate_saves_the_standard_net(nets: pd.DataFrame) -> Measured | None:
     )
 
 
-def _ours_lead_on_the_wide_net(nets: pd.DataFrame) -> Measured | None:
-    nets = values.on(nets, CIFAR)
-    return all_of(
-        in_all(
-            better(nets, metric, WIDE + who, WIDE + STANDARD),
-            f"{NEEDS[metric]}, {who} ahead of standard",
-            low=least,
-        )
-        for who in OURS
-        for metric, least in (("test_accuracy", 0.02), ("scaled_nll", 0.06))
-    )
-
-
 def _dropout_behind_on_the_wide_net(nets: pd.DataFrame) -> Measured | None:
     nets = values.on(nets, CIFAR)
     accuracy, nll = (
@@ -407,27 +396,6 @@ def _width_helps_a_little(nets: pd.DataFrame) -> Measured | None:
         better(nets, "test_accuracy", JOINT, WIDE + STANDARD), "narrow joint ahead of wide standard", low=0
     )
     return all_of([*parts, narrow])
-
-
-def _augmentation_gains_the_wide_net(nets: pd.DataFrame) -> Measured | None:
-    nets = values.on(nets, CIFAR)
-    return in_all(better(nets, "test_accuracy", WIDE + MOVED, WIDE + STANDARD), "accuracy gained", low=0.06)
-
-
-def _joint_leads_beside_it_on_the_wide_net(nets: pd.DataFrame) -> Measured | None:
-    nets = values.on(nets, CIFAR)
-    return all_of(
-        in_all(
-            better(nets, metric, WIDE + JOINT_MOVED, WIDE + MOVED), f"{NEEDS[metric]}, joint ahead", low=least
-        )
-        for metric, least in (("test_accuracy", 0.03), ("scaled_nll", 0.08))
-    )
-
-
-def _and_dropout_there(nets: pd.DataFrame) -> Measured | None:
-    nets = values.on(nets, CIFAR)
-    ahead = better(nets, "test_accuracy", WIDE + JOINT_MOVED, WIDE + DROPOUT_MOVED)
-    return in_all(ahead, "accuracy, joint ahead of dropout", low=0.01)
 
 
 PREDICTIONS = [
@@ -512,7 +480,7 @@ PREDICTIONS = [
     ),
     Prediction(
         "Augmentation alone gains the standard net more than .03 of accuracy and more than .1 in NLL.",
-        _augmentation_gains,
+        lambda nets: _ahead(nets, MOVED, STANDARD, test_accuracy=0.03, scaled_nll=0.1),
         time=5,
     ),
     Prediction(
@@ -553,7 +521,9 @@ PREDICTIONS = [
     Prediction(
         "On the wide net ours still beat the standard loss, in accuracy by more than .02 and in NLL by more"
         " than .06.",
-        _ours_lead_on_the_wide_net,
+        lambda nets: all_of(
+            _ahead(nets, WIDE + who, WIDE + STANDARD, test_accuracy=0.02, scaled_nll=0.06) for who in OURS
+        ),
         time=7,
     ),
     Prediction(
@@ -572,18 +542,18 @@ PREDICTIONS = [
     ),
     Prediction(
         "Augmentation alone gains the wide standard net more than .06 of accuracy.",
-        _augmentation_gains_the_wide_net,
+        lambda nets: _ahead(nets, WIDE + MOVED, WIDE + STANDARD, test_accuracy=0.06),
         time=8,
     ),
     Prediction(
         "Beside augmentation the joint loss is ahead on the wide net, in accuracy by more than .03, in NLL by"
         " more than .08.",
-        _joint_leads_beside_it_on_the_wide_net,
+        lambda nets: _ahead(nets, WIDE + JOINT_MOVED, WIDE + MOVED, test_accuracy=0.03, scaled_nll=0.08),
         time=8,
     ),
     Prediction(
         "It is ahead of dropout with augmentation there, in accuracy by more than .01.",
-        _and_dropout_there,
+        lambda nets: _ahead(nets, WIDE + JOINT_MOVED, WIDE + DROPOUT_MOVED, test_accuracy=0.01),
         time=8,
     ),
 ]
