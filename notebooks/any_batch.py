@@ -326,6 +326,7 @@ points, nats = (
 )
 assert points["long"]["low"] > 0 and points[LOWEST_NLL]["low"] > 0 > points["early"]["low"]
 assert all(of["high"] < 0 for of in nats.values())
+assert f"{100 * points[LOWEST_NLL]['mean']:.1f}" == "1.3"  # in short
 cut = 100 * (ends["early"] - to_the_end).loc[weighted.FEW, weighted.ACCURACY]  # what the thesis's rule costs
 cut = {net: tables.interval(cut[net].groupby(level="batch_size")).loc[[128, 256]] for net in cut}
 too_soon, in_time = cut[weighted.CHOSEN], cut[weighted.STANDARD]

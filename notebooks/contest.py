@@ -29,11 +29,13 @@ RESULTS = "../results"  # the store of results
 
 # %% tags=["hide-input"]
 import pandas as pd
+import torch
 from IPython.display import Markdown, display
 
 from gffn_core.experiments import contest, tables
 from gffn_core.experiments.contest import OURS, STANDARD
 from gffn_core.experiments.store import Store
+from gffn_core.model import WIDTHS, ConvNet
 from gffn_core.pages import contest as page
 from gffn_core.pages import words
 from gffn_core.training.course import LOWEST_NLL
@@ -325,6 +327,8 @@ display(
 
 # %% tags=["hide-input"]
 assert wide["contender"].value_counts().eq(seeds).all() and {*wide["contender"]} == {*contest.FINALISTS}
+sizes = [sum(map(torch.numel, ConvNet(3, 32, width=width).parameters())) for width in WIDTHS.values()]
+assert [f"{size / 1e6:.1f}" for size in sizes] == ["0.3", "1.1"]  # as the text says
 larger = page.gains(wide, page.of(wide, LOWEST_NLL, STANDARD))
 page.draw(
     larger,
@@ -333,7 +337,7 @@ page.draw(
     + ", ".join(f"{who} {page.signed(larger, 'test_accuracy', who)}" for who in ("dropout", *OURS))
     + ". In AUROC both of ours lose.",
     caption="All nets are wide. Ours are ahead in accuracy and NLL, and behind in AUROC against SVHN.",
-    basis=page.basis("CIFAR-10", wide).replace("narrow", "wide"),
+    basis=page.basis("CIFAR-10", wide, net="wide"),
 )
 of_wide = {who: predicted.WIDE + who for who in contest.FINALISTS}
 ahead = {
@@ -394,7 +398,7 @@ page.draw(
     + ", ".join(f"{who} {page.signed(found, 'test_accuracy', who)}" for who in (*contest.AUGMENTED, "joint"))
     + ".",
     caption="All nets are wide. The joint loss with augmentation is clear of the others in accuracy and NLL.",
-    basis=page.basis("CIFAR-10", wide_moved, 120).replace("narrow", "wide"),
+    basis=page.basis("CIFAR-10", wide_moved, 120, net="wide"),
 )
 over = {
     (than, need): tables.over_seeds(

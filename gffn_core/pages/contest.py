@@ -26,10 +26,10 @@ def on(store: Store, dataset: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     return tuning, best, final
 
 
-def basis(title: str, final: pd.DataFrame, epochs: int = 60) -> str:
+def basis(title: str, final: pd.DataFrame, epochs: int = 60, net: str = "narrow") -> str:
     """The runs that a figure rests on, in words."""
     return (
-        f"{title}, first 1,000 training and 250 validation images, all 10,000 test images; narrow net, batch"
+        f"{title}, first 1,000 training and 250 validation images, all 10,000 test images; {net} net, batch"
         f" size 64, at most {epochs} epochs; seeds {final['seed'].min()} to {final['seed'].max()}, and seed 0"
         " to choose"
     )
