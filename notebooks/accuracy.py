@@ -433,11 +433,10 @@ display(
 #
 # ## The thesis and this chapter
 #
-# Each row is a statement of the thesis in our words, its test, and the verdict that the runs above give it,
-# which is computed. The interval is corrected for the number of claims: a claim is *reproduced* where it
-# lies wholly inside what is claimed, *not reproduced* where it lies wholly outside, *inconclusive* where it
-# holds a boundary. [How a verdict comes about](verdicts.ipynb) gives the tests, the margin and the number of
-# seeds that would decide.
+# **Before you look:** how many of the thesis's statements on accuracy hold here? Each is tested in our words,
+# on the runs above. It is *reproduced* where its interval, corrected for the number of claims, lies wholly
+# inside what is claimed, *not reproduced* where it lies wholly outside, and *inconclusive* where it holds a
+# boundary. [How a verdict comes about](verdicts.ipynb) gives the tests and the margin.
 
 # %% tags=["hide-input"]
 chapter.claims("accuracy")

@@ -29,7 +29,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from gffn_core.experiments import tables
-from gffn_core.pages import claims, figures, publish, words
+from gffn_core.pages import figures, publish, words
 from gffn_core.pages.chapter import open_chapter, pair_near
 from gffn_core.training import course
 from gffn_core.verdicts import intervals, rules, values
@@ -485,16 +485,12 @@ display(
 # ## The thesis and this chapter
 #
 # **Before you look:** how many of the thesis's statements on calibration hold here? Each is tested in our
-# words, and the verdict is computed from the runs above. The interval is corrected for the number of claims:
-# a claim is *reproduced* where it lies wholly inside what is claimed, *not reproduced* where it lies wholly
-# outside, *inconclusive* where it holds a boundary. [How a verdict comes about](verdicts.ipynb) gives the
-# tests, the margin and the number of seeds that would decide.
+# words, on the runs above. It is *reproduced* where its interval, corrected for the number of claims, lies
+# wholly inside what is claimed, *not reproduced* where it lies wholly outside, and *inconclusive* where it
+# holds a boundary. [How a verdict comes about](verdicts.ipynb) gives the tests and the margin.
+
 # %% tags=["hide-input"]
-ledger = chapter.ledger.query("chapter == 'calibration'")
-count = ledger.query("family == 'thesis'")["verdict"].value_counts()
-counted = ", ".join(f"{number} {verdict}" for verdict, number in count.items())
-table = words.folded("each claim, its test and its verdict", claims.markdown(ledger, "calibration"))
-display(Markdown(f"**Of {count.sum()} statements of the thesis: {counted}.**\n\n{table}"))
+chapter.claims("calibration")
 
 # %% [markdown]
 # **Limits.** The ECE is a biased estimate that depends on the bins and is close to zero for any net with

@@ -107,8 +107,11 @@ class Chapter:
         )
 
     def claims(self, topic: str) -> None:
-        """Show a topic's part of the ledger."""
-        display(Markdown(claims.markdown(self.ledger, topic)))
+        """Show what the thesis's statements on a topic come to; behind a fold its part of the ledger."""
+        counts = self.ledger.query("chapter == @topic and family == 'thesis'")["verdict"].value_counts()
+        counted = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        table = words.folded("each claim, its test and its verdict", claims.markdown(self.ledger, topic))
+        display(Markdown(f"**Of {counts.sum()} statements of the thesis: {counted}.**\n\n{table}"))
 
 
 def open_chapter(
