@@ -7,11 +7,11 @@
 # Read a classifier's logits as $\ln p(x, y)$ instead of $\ln p(y|x)$, and one changed line of the training
 # halves the calibration error of nets that train long, on average at no cost in accuracy.
 #
-# **Should you use it?** If you train a net from scratch on about a thousand images, try it: with more weight
-# on its penalty this loss was the most accurate of nine ways that were tuned alike, by validation NLL, and
-# stopped in time. On a net four times as wide it gained 7.9 points on CIFAR-10, and beside augmentation 3.6
-# more than dropout; on the small net dropout comes close. For calibration a temperature is cheaper and
-# better. As a density it fails: unfamiliar images often get no lower $p(x)$ than familiar ones.
+# **Should you use it?** If you train a net from scratch on about a thousand images, try it. With a larger
+# weight on what it adds to the cross entropy (`kl_weight` below), it was the most accurate of nine ways to
+# train, all tuned alike by validation NLL and stopped in time. On a net four times as wide it gained 7.9
+# points on CIFAR-10; on the small net dropout comes close. If you want calibration, a temperature is cheaper
+# and better. If you want to find unfamiliar images, no: they often get no lower $p(x)$ than familiar ones.
 #
 # ::::{div} gffn-doors
 #
@@ -97,8 +97,9 @@ publish.show(
     alt="First: the joint net's ln Z of test images is a spike where the standard net's is a broad hill."
     " Then: the calibration error of nets trained long is halved by the joint loss, and is lower still after"
     " stopping early or with a temperature.",
-    caption="First: the joint loss makes ln Z even. Then: that calibrates, and so do stopping early and a"
-    " temperature.",
+    caption="First: the joint loss makes ln Z, the log-sum-exp of an image's logits, nearly the same for all"
+    " images. Then: its nets have a lower calibration error, and stopping early or a temperature lowers it,"
+    " too.",
     basis=chapter.basis,
 )
 
@@ -117,7 +118,8 @@ publish.show(
 #     optimizer.step()
 # ```
 #
-# What it computes, beside the conditional loss, which is the usual cross entropy:
+# What it computes at weight 1 (`joint`), and the usual cross entropy (`conditional`), the loss of the
+# *standard* nets below:
 #
 # ```python
 # score = logits.gather(-1, labels[:, None]).mean()
@@ -157,8 +159,8 @@ gained = alone.loc["joint"] - alone.loc["standard"]
 assert (alone.idxmax() == "joint").all() and len(gained) == 2 and gained.min() > 0.02
 nets = gap.read(chapter.store)["test_accuracy"].xs(gap.SMALL, level="batch_size")
 lead = nets.loc[gap.OURS] - nets.loc[gap.STANDARD]
-patient, level = lead[gap.AUGMENTED + gap.LONGER].mean(), tables.over_seeds(lead[gap.MILD[0.4]])
-assert patient > 0.015 and level["low"] < 0 < level["high"]
+level = tables.over_seeds(lead[gap.MILD[0.4]])
+assert level["low"] < 0 < level["high"]
 on_cifar = values.on(contest_nets, contests.CIFAR).droplevel("dataset")
 
 
@@ -181,7 +183,10 @@ wide = {
 }
 assert all(one["low"] > 0 for one in wide.values())
 wide = {than: f"{100 * one['mean']:.1f}" for than, one in wide.items()}
-assert (wide["standard"], wide[contests.DROPOUT_MOVED]) == ("7.9", "3.6")  # as the page says above
+assert (wide["standard"], wide[contests.DROPOUT_MOVED]) == (
+    "7.9",
+    "3.6",
+)  # as the page says above, and README
 found = pd.read_csv(chapter.store.root / "published/detection_references.csv").fillna({"setting": ""})
 found = choice.own_score(found).groupby(["loss", "setting", "set"])["auroc"].mean()
 found = found["joint"]
@@ -193,27 +198,28 @@ display(
         "- **The joint loss halves the calibration error, and on average costs no accuracy.** Trained long,"
         f" joint nets have an expected calibration error (ECE) of {raw['joint', 'long']:.3f} where standard"
         f" nets have {raw['conditional', 'long']:.3f}, with {more:+.2f} points of accuracy; on CIFAR-10 at"
-        " batches of 512 and more it loses about a point.\n- **A temperature does more, and so does"
-        " stopping early, but for small batches.** Against a joint net trained long, a standard net with a"
-        f" temperature has the lower error in {cheap.scaled} of {cheap.pairs} pairs; one that stops early in"
-        f" {small.stopped} of {small.pairs} at batches up to 16, and in {cheap.stopped - small.stopped} of"
-        f" {cheap.pairs - small.pairs} beyond. Stop both early, and the joint net is on average the more"
-        " accurate one and, but on MNIST, the better calibrated one.\n- **With few images and a larger"
+        " batches of 512 and more it loses about a point.\n- **A temperature does more, and above batches of"
+        " 16 so does stopping early.** Against a joint net trained long, a standard net with a temperature"
+        f" has the lower error in {cheap.scaled} of {cheap.pairs} pairs. One that stops early has it in"
+        f" {cheap.stopped - small.stopped} of {cheap.pairs - small.pairs} pairs above batches of 16, and in"
+        f" {small.stopped} of {small.pairs} at smaller ones. Stop both early, and on average the joint net is"
+        " more accurate and, except on MNIST, better calibrated.\n- **With few images and a larger"
         " weight it is the most accurate of nine ways to train**, all tuned alike by validation NLL and"
-        f" stopped in time. On 1,000 images it gains {100 * gained['cifar10_1000']:.1f} points of accuracy"
-        f" over the standard net on CIFAR-10 and {100 * gained['fashion_mnist_1000']:.1f} on Fashion-MNIST,"
-        f" where others come close; on a net four times as wide {wide['standard']} on CIFAR-10. Beside"
-        f" augmentation {100 * augmented:.1f} and, on the wide net, {wide[contests.MOVED]} are left;"
-        f" augmentation with dropout comes close on the narrow net and is {wide[contests.DROPOUT_MOVED]}"
-        " behind on the wide one. With [ten times as many images](../notebooks/gap.ipynb) on the narrow net"
-        f" {100 * patient:.1f} are left beside augmentation (self-normalised, batches of 32), and beside"
-        " both none that are seen.\n- **It does not learn p(x).** A low $p(x)$ was meant to mark unfamiliar"
-        " images. It does so badly, and the loss [does not ask for more](../notebooks/mechanism.ipynb): a"
-        " constant $\\ln Z$ is its optimum. House numbers it finds only with"
-        " [references](../notebooks/repair.ipynb) like them, made from the batch. With four kinds of them"
-        " MNIST, which resembles none, is found less well (AUROC on 10,000 images: SVHN"
-        f" {beside['svhn']:.2f} instead of {without['svhn']:.2f}, MNIST {beside['mnist']:.2f} instead of"
-        f" {without['mnist']:.2f}); blurred images alone keep it."
+        f" stopped in time. On 1,000 images of CIFAR-10 it gains {100 * gained['cifar10_1000']:.1f} points of"
+        f" accuracy over the standard net, and {wide['standard']} on a net four times as wide; on"
+        f" Fashion-MNIST it gains {100 * gained['fashion_mnist_1000']:.1f}, and others come close. If both"
+        f" nets see augmented images, the gain on CIFAR-10 shrinks to {100 * augmented:.1f} and, on the wide"
+        f" net, {wide[contests.MOVED]}. Dropout with augmentation comes close on the narrow net and is"
+        f" {wide[contests.DROPOUT_MOVED]} points behind on the wide one. With [ten times as many"
+        " images](../notebooks/gap.ipynb) on the narrow net, and both nets trained with augmentation and"
+        " dropout, no gain is seen.\n- **It does not learn p(x).** A low $p(x)$ was meant to mark unfamiliar"
+        " images. It does so badly, and the loss [does not ask for more](../notebooks/mechanism.ipynb): it is"
+        " best when $p(x)$ is the same for all training images."
+        " [References](../notebooks/repair.ipynb), such as blurred images made from the batch, help with"
+        " images like them and hardly with others: with four kinds of references the AUROC rises from"
+        f" {without['svhn']:.2f} to {beside['svhn']:.2f} on house numbers (SVHN), and falls from"
+        f" {without['mnist']:.2f} to {beside['mnist']:.2f} on MNIST, which resembles none of them; with"
+        " blurred images alone MNIST is kept."
     )
 )
 
@@ -270,7 +276,7 @@ rows = [
     (
         "[Is the derivation right?](../notebooks/theory.ipynb)",
         "one softmax more per step; equal at batch size 1",
-        "exact, and the change is a penalty: KL(uniform ‖ p′)",
+        "exact, and the change is a penalty for an uneven p(x) over the batch",
     ),
     (
         "[Accuracy](../notebooks/accuracy.ipynb) and [calibration](../notebooks/calibration.ipynb), stopped"
@@ -298,8 +304,8 @@ underfit = int(fitted["underfit"].sum())
 display(
     Markdown(
         words.markdown_table(["Question", "The thesis says of the GFFN", "We measure"], rows)
-        + "\n\nA *cell* is one data set and batch size, averaged over seeds. Of the"
-        f" {len(fitted)} cells and losses trained long, {underfit} have a seed that ends below"
+        + "\n\nA *cell* is one data set and batch size, averaged over seeds. Counted once for each loss there"
+        f" are {len(fitted)} cells trained long; {underfit} have a seed that ends below"
         f" {words.percent(course.FITTED, 0)} training accuracy: their budget was too short to count as the"
         f" thesis's long scheme. **Shown here:** {chapter.coverage}.\n\nEvery statement of the thesis that"
         " can be tested has a test and a verdict, which is computed from these runs: [the thesis on one"

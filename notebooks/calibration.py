@@ -149,18 +149,18 @@ if PROFILE == "cpu":
     modest = by_size["mean"] + by_size["half"] < 0
     assert (modest == (modest.index >= 256)).all()
     said = (
-        "**Both promise too much, the joint net half as much; on MNIST, where there is little to hold down,"
-        f" it promises too little from batches of 256 on.** {said}"
+        "**Both promise too much, the joint net half as much. On MNIST the joint net promises too little from"
+        f" batches of 256 on.** {said}"
     )
 display(Markdown(f"{said}."))
 
 # %% [markdown]
-# ## Which predictions are wrong about themselves?
+# ## Which confidences are wrong?
 #
 # A **reliability diagram** shows the error bin by bin (thesis figures 5.5 and 5.4). Bars are the accuracy of
 # the images in a bin, with its 95 % interval (Wilson); the short thick line is their mean confidence. A
-# calibrated bar ends at that line. Below stand the share and the number of images. **Before you look:** are
-# the sure answers wrong about themselves, or the unsure ones?
+# calibrated bar ends at that line. Below stand the share and the number of images. **Before you look:** do
+# the sure answers promise too much, or the unsure ones?
 
 
 # %% tags=["hide-input"]
@@ -211,7 +211,7 @@ if PROFILE == "cpu":
     assert easy.groupby("loss")["share"].last().min() > 0.95
 
 # %% [markdown]
-# ## When does it come about?
+# ## When do the nets become too sure?
 #
 # **Before you look:** the confidence of both nets starts low. Where do the curves cross zero, before or after
 # the early point?
@@ -288,9 +288,9 @@ if PROFILE == "cpu":
     assert (by_stage["joint"] < by_stage["conditional"]).all()
     assert (by_stage["joint"].xs("below 90 %", level="stage") < 0.01).all()
     said = (
-        "**On CIFAR-10 the standard net long before its early point, the joint net about at it; on MNIST the"
-        f" joint net later, if at all.** {said}. At every stage of training the joint net promises less, on"
-        " every data set"
+        "**On CIFAR-10 the standard net promises too much long before its early point, the joint net from"
+        f" about its early point on. On MNIST the joint net does so later, if at all.** {said}. At every"
+        " stage of training the joint net promises less, on every data set"
     )
 display(Markdown(f"{said}.\n\n{words.folded('all runs, by running training accuracy', table)}"))
 
@@ -366,16 +366,16 @@ if PROFILE == "cpu":
     assert rules.effect(values.lower(values.at(cifar, high=64), "scaled_nll"))["low"] > 0
     assert rules.effect(values.lower(values.at(cifar, 512), "scaled_nll"))["high"] < 0
     said = (
-        "**A temperature lowers the ECE more than the loss does. But loss and stopping together do more"
-        " than either: on average the joint net that stops early is best.** It is so in every column but the"
-        " ECE after a temperature. By data set it is the most accurate on CIFAR-10 alone, and on MNIST the"
-        " joint net trained long has the lower ECE and NLL.\n\nOn average stopping early lowers the ECE more"
-        " than the loss on CIFAR-10 and Fashion-MNIST; on the other two six seeds do not tell them apart."
-        f" From 512 on it does so on MNIST too; at 4 to 16 nowhere clearly. {said}"
+        "**A temperature lowers the ECE more than the loss does. Without one, the joint net that stops early"
+        " is best on average.** It is best in every column but the ECE after a temperature. Not on every data"
+        " set: it is the most accurate on CIFAR-10 alone, and on MNIST the joint net trained long has the"
+        " lower ECE and NLL.\n\nThe loss or stopping early? Stopping lowers the ECE more on CIFAR-10 and"
+        " Fashion-MNIST; on the other two six seeds do not tell them apart. At batches of 4 to 16 stopping"
+        f" is nowhere clearly ahead, from 512 on it is on MNIST, too. {said}"
     )
     after += (
-        " So what remains of the loss, once a temperature is fitted, is a little refinement; on CIFAR-10 at"
-        " small batches only, and from 512 on the standard net has the lower NLL."
+        " So once a temperature is fitted, what remains of the loss is a little refinement. On CIFAR-10 it"
+        " remains at small batches only; from 512 on the standard net has the lower NLL."
     )
 display(
     Markdown(
@@ -396,9 +396,6 @@ chapter.by_batch_size(
 )
 
 # %% [markdown]
-# **Why?** It is not shown here. One temperature stretches all confidences alike, so it mends an error of one
-# sign and size; what remains is not of that kind.
-#
 # **And other scores?** NLL and Brier score judge the whole predicted distribution at once: right answers, and
 # probabilities that fit. Do they follow the raw ECE or the scaled one?
 
@@ -471,13 +468,13 @@ if PROFILE == "cpu":
         assert rules.effect(values.lower(values.at(rows, high=64), "aurc"))["low"] > 0
         assert rules.effect(values.lower(values.at(rows, 512), "aurc"))["high"] < 0
     said = (
-        f"**The joint net sorts a little better on three sets of four, beyond its accuracy, too.** {said}; on"
-        " CIFAR-10 it sorts better at small batches and worse from 512 on"
+        f"**Yes: the joint net sorts a little better on three data sets of four.** {said}; on CIFAR-10 it"
+        " sorts better at small batches and worse from 512 on"
     )
 display(
     Markdown(
-        f"{said}. The area counts every error: of this gain {beyond['mean'][most]:.4f} remain when the area"
-        " of a perfect order with as many errors is subtracted from both."
+        f"{said}. Is that only its higher accuracy? No: subtract from each net the area of a perfect order"
+        f" with as many errors, and {beyond['mean'][most]:.4f} of this gain remain."
     )
 )
 

@@ -50,8 +50,9 @@ with our data.
 **Methodology.** The code is written anew from the text, in PyTorch. The loss is checked against its formulas
 in float64; nets are trained in pairs that share initialisation and order of the images. The net is a narrow
 version of the thesis's, SVHN is a subset. {len(chapter.records)} of {len(chapter.runs)} planned runs are
-done. A verdict is given where an interval over seeds, at a level corrected for the number of claims, lies
-wholly inside or wholly outside what is claimed, with the part of SVHN and without it.
+done. A claim is reproduced where an interval over seeds lies wholly inside what is claimed, and not
+reproduced where it lies wholly outside. The intervals are corrected for the number of claims, and a verdict
+has to hold with the part of SVHN and without it.
 
 **Results.** {count["reproduced"]} reproduced ({reproduced}), {count["not reproduced"]} not ({refuted}),
 {count["inconclusive"]} inconclusive, {count["not testable here"]} not testable with our data. The joint loss
@@ -73,10 +74,10 @@ cells often needs more seeds than we have: [how many](verdicts.ipynb).
 # %% [markdown]
 # ## All claims
 #
-# **Number** and *section* are those of the thesis's text, B marks claims of our own. *Inconclusive* means
-# that the interval holds a boundary of what is claimed; *not testable here*, that the verdict, or
-# the side to which an open claim leans, would be another without the part of SVHN that we have. [How a
-# verdict comes about](verdicts.ipynb) has the tests.
+# Each claim has a number, and in brackets the section of the thesis; B marks claims of our own.
+# *Inconclusive*: the interval holds a boundary of what is claimed. *Not testable here*: without our part of
+# SVHN the verdict would be another, or an open claim would lean to the other side. [How a verdict comes
+# about](verdicts.ipynb) has the tests.
 
 # %% tags=["hide-input"]
 display(HTML(claims.filter_bar(ledger)))
@@ -85,10 +86,10 @@ display(HTML(claims.filter_bar(ledger)))
 asked = set()
 
 
-def answer(numbers, text):
-    """The answer to a question, and the claims it rests on."""
+def answer(numbers, text, more=""):
+    """The answer to a question, what more there is to say, and the claims it rests on."""
     asked.update(numbers.split())
-    display(Markdown(f"**{text}**\n\n{claims.short(ledger.loc[numbers.split()])}"))
+    display(Markdown(f"**{text}** {more}".strip() + f"\n\n{claims.short(ledger.loc[numbers.split()])}"))
 
 
 verdict, effect = ledger["verdict"], ledger["effect"]
@@ -114,10 +115,12 @@ assert verdict["4b"] == "not testable here" and effect["4b"] > 0 and gained["low
 assert verdict["24"] == "reproduced" and verdict["4a"] == "inconclusive" and verdict["B9"] == "not reproduced"
 answer(
     "4a 4b 4c 4d 22 23 24 31 B6 B9",
-    f"A little, by {gained['mean']:.1f} points on average without SVHN and {100 * effect['4b']:.1f} with the"
-    " part of it (4b). The first is hardly more than what counts as nothing. Whether it is so in every cell"
-    " is open (4a). It loses less from training to test images (24); among nets that fit 99 % of the former"
-    f" that is the other way round on CIFAR-10, by {-100 * effect['B9']:.1f} points (B9).",
+    f"A little: by {gained['mean']:.1f} points on average without SVHN, by {100 * effect['4b']:.1f} with our"
+    " part of it (4b).",
+    "Without SVHN that is hardly more than [what counts as nothing](verdicts.ipynb). Whether it is so in"
+    " every cell is open (4a). The joint net loses less accuracy from training to test images (24). But among"
+    " nets that fit 99 % of their training images it loses more on CIFAR-10, by"
+    f" {-100 * effect['B9']:.1f} points (B9).",
 )
 
 # %% [markdown]
@@ -146,8 +149,9 @@ fashion = values.nets(values.on(chapter.pairs, "fashion_mnist"), "test_accuracy"
 assert abs(rules.effect(fashion, intervals.small_minus_large)["mean"] - effect["26"]) < 1e-9
 answer(
     "3a 3b 3c 3d 6a 7 8 26",
-    f"It depends on the data set. Trained long, nets on Fashion-MNIST gain {-100 * effect['26']:.1f} points"
-    " from small to large batches, so not all experiments are as the thesis says (26). Standard nets gain"
+    "It depends on the data set.",
+    f"Trained long, nets on Fashion-MNIST gain {-100 * effect['26']:.1f} points from small to large batches,"
+    " so not all experiments are as the thesis says (26). Standard nets gain"
     f" {more['cifar10']:.1f} on CIFAR-10, where the smallest batches end before they have fitted, and lose"
     f" {-more['svhn']:.1f} on the part of SVHN (3b).",
 )
@@ -161,10 +165,10 @@ ece = tables.by_stopping(chapter.table, ["ece"])["ece"]
 assert ece["conditional", "early"] < ece["joint", "long"]
 answer(
     "9a 9c 10e 12 13 27 28 29 B7",
-    f"Yes, trained long: its ECE is lower by {effect['9c']:.3f}. But nets that stop early are on average"
-    f" calibrated better than those, not worse (13): {ece['conditional', 'early']:.3f} against"
-    f" {ece['conditional', 'long']:.3f} (standard), {ece['joint', 'early']:.3f} against"
-    f" {ece['joint', 'long']:.3f} (joint).",
+    f"Yes, trained long: its ECE is lower by {effect['9c']:.3f}.",
+    "But nets that stop early are on average calibrated better than nets trained long, not worse (13): their"
+    f" ECE is {ece['conditional', 'early']:.3f} against {ece['conditional', 'long']:.3f} (standard) and"
+    f" {ece['joint', 'early']:.3f} against {ece['joint', 'long']:.3f} (joint).",
 )
 
 # %% [markdown]
@@ -185,12 +189,13 @@ answer(
 assert verdict["B1b"] == verdict["B2a"] == "reproduced" and verdict["B1a"] == "not reproduced"
 answer(
     "B1a B1b B2a B2b B3",
-    "For the ECE, yes: a standard net with a temperature is better calibrated than a joint one without, by"
-    f" {effect['B1b']:.3f}; with one for each, the standard net keeps the lower ECE.",
+    f"For the ECE, yes: a standard net with a temperature is ahead of a joint one without, by"
+    f" {effect['B1b']:.3f}.",
+    "Where both nets get a temperature, the standard net has the lower ECE.",
 )
 
 # %% [markdown]
-# ### Do reliability diagrams look as they are printed?
+# ### Do reliability diagrams look like the thesis's?
 
 # %% tags=["hide-input"]
 diagrams = ["14a", "14b", "15c", "15d", "15e"]
@@ -212,8 +217,9 @@ ahead = {
 assert ahead["cifar10"]["low"] > ood.CLOSE > ahead["svhn"]["high"]
 answer(
     "16a 16b 16c 17a 17b 17c 17d 18 19a 19b 20 B4 B5",
-    f"On CIFAR-10 badly: max softmax is ahead by {ahead['cifar10']['mean']:.2f} of AUROC, and typicality is"
-    f" no way out (B4). On the part of SVHN it is ahead by {ahead['svhn']['mean']:.2f} only, so that 16b"
-    " hangs on it. Most nets do better than chance (17d), a few worse (17b, 20).",
+    f"On CIFAR-10 badly: max softmax is ahead by {ahead['cifar10']['mean']:.2f} of AUROC.",
+    "Typicality is no way out (B4). On our part of SVHN max softmax is ahead by"
+    f" {ahead['svhn']['mean']:.2f} only, so the verdict on 16b depends on that part. Most nets do better than"
+    " chance (17d), a few worse (17b, 20).",
 )
 assert asked == set(ledger.index)  # each claim stands under a question

@@ -46,9 +46,9 @@ display(Markdown(f"`examples/sweep.sh`:\n\n```bash\n{Path('../examples/sweep.sh'
 #
 # **Ray places the stacks; one process, yours, writes.**
 #
-# - Every stack is a task that asks for a core, and on GPUs for the share of one that its estimated memory is;
-#   Ray finds the place. A stack is as large as a GPU holds, yet small enough that there is work for every
-#   GPU.
+# - Every stack is a task. It asks for a core, and on GPUs for as large a share of one as its memory is
+#   estimated to need; Ray finds the place. A stack is as large as a GPU holds, yet small enough that there is
+#   work for every GPU.
 # - The stacks that take longest are submitted first.
 # - The driver reads the data sets and puts them into Ray's memory, from where each machine fetches them once.
 # - Results, checkpoints and progress stream to the driver, which alone writes the store: no shared file
@@ -182,14 +182,14 @@ display(
 #
 # ## How many workers can the thesis's grid use?
 #
-# No run can be split, so no schedule ends before the longest run, nor before all the work is done by all
-# workers all the time. How close does one come that simply starts the longest runs first?
+# No run can be split. So no schedule ends before the longest run is done, nor before the time that all the
+# work takes if no worker is ever idle: the later of the two is the *bound*. How close to it does a schedule
+# come that simply starts the longest runs first?
 #
-# The grid of the thesis has not been run, so its times are estimated: the seconds of a step of batch size $B$
-# are fitted as $a + bB$ to those published runs of profile `cpu` that a CPU trained in float32, for each data
-# set, and multiplied by the steps of the full budget. That is the narrow net on one core. A wide net on a GPU
-# has other hours; shares and ratios carry over as far as all runs change by one factor. Each run is a task of
-# its own here. **Before you look:** the grid has 400 runs. How many workers can it keep busy?
+# The grid of the thesis has not been run, so its times are estimated: for each data set the seconds of a step
+# are fitted as $a + bB$ to published runs on a CPU in float32 (the narrow net, one core), and multiplied by
+# the steps of the full budget. On a GPU the hours are others; shares and ratios carry over as far as all runs
+# change by one factor. **Before you look:** the grid has 400 runs. How many workers can it keep busy?
 
 # %% tags=["hide-input"]
 records = [
@@ -221,15 +221,14 @@ seconds = [
 ]
 longest = sorted(seconds, reverse=True)
 found = simulate(longest, 64)
+assert found["makespan"] < 1.05 * found["bound"]  # as the text says
 display(
     Markdown(
         f"**About {round(sum(seconds) / longest[0], -1):.0f}: with more, all wait for the longest run.**"
         f" There are {sum(seconds) / 3600:.0f} hours of work, and the longest run takes"
         f" {longest[0] / 3600:.2f}. On 64 workers, longest first, all is done after"
-        f" {found['makespan'] / 3600:.2f} hours, {found['makespan'] / found['bound']:.3f} times the bound;"
-        f" workers are idle for {words.percent(found['idle'])} of that time. In the order of the grid it"
-        f" would take {simulate(seconds, 64)['makespan'] / 3600:.2f} hours. Estimated from {len(records)}"
-        " published runs."
+        f" {found['makespan'] / 3600:.2f} hours, hardly later than the bound; in the order of the grid after"
+        f" {simulate(seconds, 64)['makespan'] / 3600:.2f}. Estimated from {len(records)} published runs."
     )
 )
 
@@ -288,7 +287,7 @@ publish.show(
 #
 # **Limits.** Stacks change the picture for GPUs: runs of one shape that train side by side cost less than
 # one after the other, but a stack cannot be split either. That is why the size of a stack is limited to the
-# runs per GPU. `simulate` does not know that, nor that a run may end before its budget.
+# runs per GPU. The estimate does not know that, nor that a run may end before its budget.
 #
 # ## Exercises
 #

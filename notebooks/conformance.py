@@ -87,18 +87,18 @@ assert (missed.drop(["gffn-core", "scikit-learn"]) > 0).all()
 display(
     Markdown(
         words.markdown_table(["case: measure", "by hand", "ours", *headings], rows)
-        + "\n\n**Two of six: ours and scikit-learn's, which has no calibration error. The others miss "
-        + ", ".join(f"{by} {missed[by]} of {asked[by].sum()}" for by in names if missed[by])
-        + ".** In bold: off by more than 0.0001, or refused although there is an answer. Bins: ten. An empty"
-        " cell: the library does not have the measure, or was not asked. Who puts the edge into the upper bin"
+        + "\n\n**Two of six: ours and scikit-learn, which has no calibration error.** Wrong are "
+        + ", ".join(f"{missed[by]} of {asked[by].sum()} cells of {by}" for by in names if missed[by])
+        + ". In bold: off by more than 0.0001, or refused although there is an answer. Bins: ten. An empty"
+        " cell: the library does not have the measure, or was not asked. To put the edge into the upper bin"
         " is not counted as wrong."
     )
 )
 
 # %% [markdown]
-# ## Which are faults, and which are another custom?
+# ## Which are faults, and which are conventions?
 #
-# **Another custom.** A confidence on an edge belongs to the lower bin in the thesis and in Guo et al.
+# **Conventions.** A confidence on an edge belongs to the lower bin in the thesis and in Guo et al.
 # {cite:p}`guo2017`, to the upper one in netcal, relplot, torchmetrics and probmetrics. Both are right. It can
 # matter where confidences are few or coarse: *on the edge of two bins* has .025 or .475. With one class
 # absent there is no ROC curve: ours refuses, scikit-learn warns and gives NaN. **Faults**, each with the
@@ -200,11 +200,14 @@ rows = [
 ]
 display(
     Markdown(
-        words.markdown_table(["net: measure", "published", "ours", *shown[2:]], rows)
-        + f"\n\n**Ours are the published numbers to {gap:.0e}, which is float32, and so are the count,"
-        f" accuracy and confidence of each of ResNeXt-101's {len(bins) // 3} bins.** torchmetrics'"
-        f" and probmetrics' ECE is off by up to {extra:.0e}, as they add in float32. The extra bin changes"
-        " none of these: both parts of the last bin are too sure."
+        f"**For ECE and MCE hardly: ours agree with the published numbers to {gap:.0e}, the precision of"
+        " float32.** So do the count, accuracy and confidence of each of ResNeXt-101's"
+        f" {len(bins) // 3} bins. torchmetrics' and probmetrics' ECE is off by up to {extra:.0e}, as they add"
+        " in float32. The extra bin changes none of these: the net is too sure in both parts of the last"
+        " bin.\n\n"
+        + words.folded(
+            "all numbers", words.markdown_table(["net: measure", "published", "ours", *shown[2:]], rows)
+        )
     )
 )
 
@@ -225,8 +228,8 @@ rows = [
 display(
     Markdown(
         words.markdown_table(["largest difference from ours", *elsewhere], rows)
-        + f"\n\n**All that answer agree to a millionth.** netcal has no bins of equal mass for"
-        f" {len(stopped)} of the {len(conformance.NETS)} nets: {'; '.join(stopped['case'])}."
+        + "\n\n**All that answer agree to a millionth.** netcal has no bins of equal mass for"
+        f" {len(stopped)} of the {len(conformance.NETS)} nets."
     )
 )
 
@@ -234,8 +237,8 @@ display(
 # ## A calibration error without bins
 #
 # SmoothECE {cite:p}`blasiok2024` smooths the gap of accuracy and confidence with a Gaussian that is reflected
-# at 0 and 1, and takes as width the one that equals the result. A deep net's confidences crowd at 1, so the
-# end of the interval must not lose them. Where a net is too sure everywhere, nothing cancels, and SmoothECE
+# at 0 and 1. Its width is chosen so that it equals the error that comes out. A deep net's confidences crowd
+# at 1, so none must be lost at that end. Where a net is too sure everywhere, nothing cancels, and SmoothECE
 # has to be the same as the ECE. Is it?
 
 # %% tags=["hide-input"]
@@ -284,9 +287,9 @@ assert sure.max() < 0.01 and theirs.max() > 0.4
 display(
     Markdown(
         f"**For seven of eight nets it is, within {words.percent(sure.max())}; relplot's is up to"
-        f" {words.percent(theirs.max(), 0)} larger ({theirs.idxmax()}).** There the mass at the ends is"
-        " counted half, and the rest is worse. The net for birds is too sure at some confidences and not sure"
-        " enough at others, which smoothing cancels in part and bins do less."
+        f" {words.percent(theirs.max(), 0)} larger ({theirs.idxmax()}).** relplot counts the images at the"
+        " ends half, and the others are calibrated worse. The eighth net, for birds, is too sure at some"
+        " confidences and not sure enough at others; smoothing cancels more of that than bins do."
     )
 )
 

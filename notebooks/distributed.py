@@ -90,16 +90,16 @@ basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEE
 # a variance, and the variance within a random part of $n$ out of $N$ is on average
 # $\frac{(n-1)/n}{(N-1)/N}$ of that of the whole. What local normalisation keeps of the penalty is then
 #
-# $$ \frac{N}{N-1}\,\frac{n-1}{n} = \frac{N-R}{N-1} \approx 1 - \frac1n. \tag{distributed.4} $$
+# $$ \frac{N}{N-1}\,\frac{n-1}{n} = \frac{N-R}{N-1}. \tag{distributed.4} $$
 #
-# The number of examples *per process* decides, not the number of processes.
+# For many processes that is nearly $1 - 1/n$: the number of examples *per process* decides.
 
 # %% tags=["hide-input"]
 kept = {R: (BATCH_SIZE - R) / (BATCH_SIZE - 1) for R in PARTS}
 display(
     Markdown(
-        f"**Another loss: the thesis's at the batch size of one process.** For a batch of {BATCH_SIZE},"
-        " (distributed.4) keeps "
+        "**Another loss: the thesis's at the batch size of one process.** Of the penalty of a batch of"
+        f" {BATCH_SIZE} it keeps, by (distributed.4), "
         + ", ".join(f"{words.percent(kept[R], 0)} on {R}" for R in PARTS[1:])
         + " processes."
     )
@@ -338,10 +338,10 @@ at_two = split.xs(2, level="per process")["kept"].item()
 assert error < 0.05 and abs(at_two - 0.5) < 0.05
 display(
     Markdown(
-        f"**About 1/n of it, n being the images per process: with two, {words.percent(1 - at_two, 0)}.** The"
-        f" formula is within {100 * error:.1f} percentage points of what is measured. Two processes lose"
-        f" {words.percent(1 - split['kept'].iloc[1])} of the penalty of {split['penalty'].iloc[0]:.3f} nats,"
-        f" and their gradient has a cosine of {split['cosine'].iloc[1]:.4f} to the global one."
+        "**About as much as (distributed.4) says: with two images per process"
+        f" {words.percent(1 - at_two, 0)}, with two processes {words.percent(1 - split['kept'].iloc[1])}.**"
+        f" The formula is within {100 * error:.1f} percentage points of what is measured. The gradient of two"
+        f" processes has a cosine of {split['cosine'].iloc[1]:.4f} to the global one."
     )
 )
 
@@ -381,10 +381,9 @@ assert alike.max() < 1.1 * std[1] < std[BATCH_SIZE // 2] < 2 * std[1] < std[BATC
 display(
     Markdown(
         "**With four images per process or more, hardly; with one, all of the effect is gone.** The standard"
-        f" deviation of ln Z over the training images is {std[1]:.2f} with global normalisation, between"
-        f" {alike.min():.2f} and {alike.max():.2f} down to four images per process,"
-        f" {std[BATCH_SIZE // 2]:.2f} with two, and {std[BATCH_SIZE]:.2f} with one, which is the conditional"
-        " loss. The training loss is that of the last epoch, the rest of the table is on test images."
+        f" deviation of ln Z over the training images is between {alike.min():.2f} and {alike.max():.2f} with"
+        f" four images per process or more, and {std[BATCH_SIZE]:.2f} with one, which is the conditional"
+        " loss. The loss is that of the last epoch; accuracy, confidence, ECE and NLL are on test images."
     )
 )
 assert first["confidence"] < last["confidence"] < last["accuracy"] and first["ECE"] > last["ECE"]
@@ -400,9 +399,9 @@ display(
 )
 
 # %% [markdown]
-# **Why.** An even $\ln Z$ is what the penalty pays for, and by (distributed.4) three quarters of it are left
-# with four images per process. So the result depends on the number of processes, little while each holds
-# many images. With `group` it does not depend on it at all.
+# **Why.** The penalty asks for an even $\ln Z$, and by (distributed.4) three quarters of it are left with
+# four images per process. So the result depends on the number of processes, but little while each holds many
+# images. With `group` it does not depend on it at all.
 #
 # **Limits.** One seed, a short training, a few hundred test images. Which loss is better calibrated is the
 # question of [another chapter](calibration.ipynb).
@@ -412,12 +411,8 @@ display(
 # **Before you look:** a contrastive loss over a batch sends embeddings around. How many bytes does this loss
 # send for a batch of 128 images and 1,000 classes?
 #
-# All that a process has to know of each other one is the logarithm of its sum of $Z$ and its number of
-# examples: two float64 numbers, 16 bytes, whatever the batch, the classes and the net. With the global
-# sum it knows the weights $p'$ of its own examples, so its part of the gradient (theory.10); averaging the
-# gradients puts the parts together. The following watches every call of the loss into
-# `torch.distributed`, here in a group of one process; the tests of the repository count the bytes in
-# two.
+# The following watches every call of the loss into `torch.distributed`, here in a group of one process; the
+# tests of the repository count the bytes in two.
 
 # %%
 dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
@@ -449,10 +444,12 @@ display(
     Markdown(
         f"**{rows[0]['bytes a step']} bytes a step, whatever the batch and the classes.** "
         f"`DistributedDataParallel` itself exchanges the gradients, {4 * parameters:,} bytes in float32 "
-        f"for the {parameters:,} parameters of this small net. "
-        "A contrastive loss over the batch, such as that of CLIP {cite:p}`radford2021`, needs the other "
-        "processes' embeddings; the joint loss needs two numbers of each process, because it has one "
-        "normaliser for the whole batch."
+        f"for the {parameters:,} parameters of this small net.\n\n"
+        "**Why.** The whole batch has one normaliser. So a process needs two float64 numbers from each "
+        "other process: the logarithm of its sum of $Z$, and its number of examples. With the global sum it "
+        "knows the weights $p'$ of its own examples, hence its part of the gradient (theory.10); averaging "
+        "the gradients puts the parts together. A contrastive loss such as that of CLIP "
+        "{cite:p}`radford2021` needs the other processes' embeddings."
     )
 )
 
@@ -502,8 +499,6 @@ differences.map(rounded)
 #   book.
 # - Report the batch over which $Z$ is summed, together with the batch of a step. Only with global
 #   normalisation are they the same.
-#
-# The thesis does not touch the question.
 #
 # **Limits.** (distributed.4) is an average over random parts and holds for small differences of $\ln Z$. If
 # the parts are not random, for instance because every process holds its own classes or sources, $\ln Z$ can

@@ -163,11 +163,10 @@ display(
 # the *squared distance* from a level that all batches share. That is why a batch of one is not blind: the
 # level remembers the others.
 #
-# For one-hot labels $L(b)$ is an old acquaintance. A count with mean $\lambda$ has the Poisson
-# log-likelihood $n\ln\lambda - \lambda$ up to a constant; take each class for a count, 1 for the label and
-# 0 elsewhere, and $e^{f_k - b}$ for its mean. {cite:t}`baker1994` turned multinomial likelihoods into
-# Poisson ones by this trick. He gives every example an intercept of its own, and then the two agree; here all
-# examples share one. In PyTorch:
+# For one-hot labels $L(b)$ is, up to a constant, the Poisson loss. A count $n$ with mean $\lambda$ has the
+# log-likelihood $n\ln\lambda - \lambda$ up to a constant; take each class as a count, 1 for the label and 0
+# elsewhere, with the mean $e^{f_k - b}$. {cite:t}`baker1994` turned multinomial likelihoods into Poisson ones
+# by this trick, with an intercept for each example; here all examples share one. In PyTorch:
 
 # %%
 one_hot = torch.nn.functional.one_hot(everything[1], 4).double()
@@ -183,7 +182,7 @@ equal(self_normalised_nll(*everything, log_normaliser=b), likelihood - 1)
 # contrastive losses {cite:t}`wei2025` minimise over one intercept an example, which a network predicts.
 #
 # **Limits.** $b$ has to be found along with the net. But adding $c$ to all output biases adds $c$ to every
-# $\ln Z$, so a net with an output bias can hold $b$ anywhere, and does not have to learn it.
+# $\ln Z$, so with an output bias $b$ can be fixed at any number and need not be learnt.
 #
 # ## How wrong is a small batch?
 #
@@ -258,9 +257,9 @@ def mean_log_of_mean(B):
 
 
 # %% [markdown]
-# Beside it stands a **running partition**: $u \leftarrow (1-\gamma)\,u + \gamma\operatorname{mean}_B Z$,
-# and weights $Z/(Bu)$, as in MINE {cite:p}`belghazi2018` and SogCLR {cite:p}`yuan2022`. Its mean weights
-# follow the same way, since $u$ is a weighted sum over all past batches.
+# For comparison the figure has a **running partition**, an average of $Z$ over past batches:
+# $u \leftarrow (1-\gamma)\,u + \gamma\operatorname{mean}_B Z$, and weights $Z/(Bu)$, as in MINE
+# {cite:p}`belghazi2018` and SogCLR {cite:p}`yuan2022`. Its mean weights follow in the same way.
 
 # %% tags=["hide-input"]
 RATE = 0.1  # gamma; ln(1 - gamma) is five steps of the grid
@@ -386,13 +385,13 @@ assert abs(bias.loc[1, "running"] - bias.loc[8, "joint"]) < 0.04
 assert abs(bias.loc[8, "too_small"] / bias.loc[8, "formula"] - 1) < 0.1
 display(
     Markdown(
-        f"**At $B = 8$ the joint gradient still has {words.percent(bias.loc[8, 'joint'], 0)} of the"
-        " conditional one's distance from the gradient of all data, at $B = 64$"
-        f" {words.percent(bias.loc[64, 'joint'], 0)}; the self-normalised gradient, with $b$ at the"
-        " $\\ln\\operatorname{mean} Z$ of all images, is right at any size.** The *value* of the joint"
-        f" loss is closer: at $B = 8$ it holds {words.percent(kept[8], 0)} of the penalty of all data, about"
-        f" $(B-1)/B$. At $B = 1$ this running partition ({words.percent(bias.loc[1, 'running'], 0)})"
-        " has about the bias of the joint loss at $B = 8$."
+        f"**At $B = 8$ the joint gradient is still {words.percent(bias.loc[8, 'joint'], 0)} off, at $B = 64$"
+        f" {words.percent(bias.loc[64, 'joint'], 0)}; the self-normalised gradient is right at any size.**"
+        " (100 % is how far the conditional gradient is from that of all data; $b$ is set to the"
+        " $\\ln\\operatorname{mean} Z$ of all images.) The *value* of the joint loss is closer: at $B = 8$ it"
+        f" holds {words.percent(kept[8], 0)} of the penalty of all data, about $(B-1)/B$. The running"
+        f" partition is at $B = 1$ about as biased ({words.percent(bias.loc[1, 'running'], 0)}) as the joint"
+        " loss at $B = 8$."
     )
 )
 
@@ -430,8 +429,7 @@ display(
         "**Both are nearly twice as noisy as the cross entropy, the self-normalised gradient"
         f" {words.percent(more - 1, 0)} more so than the joint one.** The gradient of a batch of {B} has a"
         f" standard deviation, all parameters together, of {spread['conditional']:.2f} (conditional),"
-        f" {spread['joint']:.2f} (joint) and {spread['self_normalised']:.2f} (self-normalised). That of"
-        f" $\\ln Z$ is {ln_z.std():.2f} here; where it is more uneven, bias and noise probably both grow."
+        f" {spread['joint']:.2f} (joint) and {spread['self_normalised']:.2f} (self-normalised)."
     )
 )
 
@@ -499,11 +497,9 @@ display(
 
 # %% [markdown]
 # **Why.** A step is a forward pass and a backward one of up to twice the cost, 1 + 2 = 3; with two gradients
-# it is 1 + 2·2 = 5, 1.67 times as much. (Here less: the first of two layers needs no gradient for its input.
-# A second forward pass with the weights known would make four, but it has to see the same dropout and the
-# same augmented images again.) Time need not follow arithmetic: on a CPU a small batch stays near the
-# processor, a large one goes through memory. The self-normalised loss costs three, and any number of
-# micro-batches adds up by `backward()` alone.
+# it is 1 + 2·2 = 5, 1.67 times as much. (Here less: the first of two layers needs no gradient for its input.)
+# Time need not follow arithmetic: on a CPU a small batch stays near the processor, a large one goes through
+# memory. The self-normalised loss costs 3, as its gradients simply add up over micro-batches.
 #
 # **Limits.** A batch norm sees each micro-batch by itself. Two gradients are kept instead of one.
 #

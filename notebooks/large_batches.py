@@ -11,11 +11,10 @@
 # which generalise worse. [The joint loss](any_batch.ipynb) does not close it. Here are the other means that
 # the thesis names, at a batch size of 2,048 beside 32, with both losses.
 #
-# **In short.** Nearly: with a lower rate than the thesis's rule gives (that of the small batch times the root
-# of the batch sizes' ratio), many epochs, and several means at once, the standard loss at 2,048 comes within
-# about two points of the best net of small batches. The self-normalised loss needs more time there: beside
-# augmentation it is behind after 120 epochs, ahead after 360, and then not told apart from the standard one
-# with everything.
+# **In short.** Nearly. With several means at once, many epochs, and a rate below the thesis's square-root
+# rule, the standard loss at 2,048 comes within about two points of the best net of small batches. The
+# self-normalised loss needs more time there: beside augmentation it is behind the standard one after 120
+# epochs and ahead after 360. That net and the standard one with everything six seeds do not tell apart.
 
 # %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results
@@ -95,24 +94,24 @@ display(
                 *(row(f"2,048, {name}", large, way) for way, name in RATES.items()),
             ],
         )
-        + "\n\n**For the standard loss yes, as far as six seeds can tell, but at a third of the rule's rate;"
-        " for the self-normalised one no.** At .0028 the standard net is"
+        + "\n\n**For the standard loss, as far as six seeds can tell, but at a third of the rule's rate; not"
+        " for the self-normalised one.** At .0028 the standard net is"
         f" {words.with_interval(lost[STANDARD, LOWER], 1, '-')} points of accuracy behind batch size 32, the"
         f" self-normalised one {words.with_interval(lost[OURS, LOWER], 1, '-')}; at .008 both are further"
-        " behind. 200 epochs at .001 do about as well as .0028. There both nets stop by themselves, and the"
-        " self-normalised one has about a quarter of its lead of small batches; at .0028 its time is over"
-        " first, and it has less."
+        " behind. More epochs do about as well: 200 at .001. They let both nets stop by themselves, and the"
+        " self-normalised one keeps about a quarter of the lead that it has at 32. In the 60 epochs at .0028"
+        " it is still improving at the end, and its lead is smaller."
     )
 )
 
 # %% [markdown]
 # ## Do the other means help there?
 #
-# The same means as [at 32](gap.ipynb), as validation images chose them at 2,048: dropout of .7 (standard) and
-# .4, weight decay of .5 (.5 and 2 were tried), both for 60 epochs, and augmentation for 120, at the rate of
-# .0028; ghost batch norm at .008 for 40. *Together*, for 120 epochs at .0028, joins again what lowered the
-# NLL of validation images: for the standard loss all four, for the self-normalised one dropout and
-# augmentation. So those are two recipes.
+# The same means as [at 32](gap.ipynb), with the settings that validation images chose at 2,048: dropout of .7
+# (standard) and .4 (self-normalised), weight decay of .5 (of .5 and 2). *Together* joins again what lowered
+# the validation NLL: for the standard loss all four, for the self-normalised one dropout and augmentation. So
+# the two losses have two recipes. All train at a rate of .0028, for 60 epochs and with augmentation for 120;
+# ghost batch norm alone trains at .008, for 40.
 #
 # Where images change, both batch sizes have 120 epochs. **Before you look:** how far is 2,048 behind 32
 # beside augmentation? And which net is the best of 2,048?
@@ -191,14 +190,13 @@ assert at_large[DECAY] < at_large[PLAIN] and ghost["low"] < 0 < ghost["high"]
 display(
     Markdown(
         "**They bring it near: with everything the standard net at 2,048 has an accuracy of"
-        f" {best[LARGE][0]:.3f} and an NLL of {best[LARGE][1]:.3f}; the best of small batches, with"
-        f" augmentation and dropout, has {best[SMALL][0]:.3f} and {best[SMALL][1]:.3f}.** It is"
-        f" {words.with_interval(left[ACCURACY], sign='-')} in accuracy and"
-        f" {words.with_interval(left[NLL], sign='-')} nats behind that net, and ahead of the standard net of"
-        " 32 with augmentation alone. Which of the four means does it we did not test. Alone, dropout gains"
-        " the standard net accuracy at 2,048, as augmentation does, and weight decay does not; of ghost"
-        " batch norm, at .008, no gain is seen over the plain net at .0028. Beside augmentation alone, 120"
-        " epochs at either size, both nets are behind at 2,048, the self-normalised one by more."
+        f" {best[LARGE][0]:.3f}, the best net of small batches {best[SMALL][0]:.3f}.** The latter has"
+        f" augmentation and dropout, and is {words.with_interval(left[ACCURACY], sign='-')} in accuracy and"
+        f" {words.with_interval(left[NLL], sign='-')} nats ahead. The standard net of 32 with augmentation"
+        " alone is behind both. Which of the four means does it we did not test. Alone, at 2,048,"
+        " augmentation and dropout gain the standard net accuracy, and weight decay does not; for ghost"
+        " batch norm, at .008, no gain is seen over the plain net at .0028. With augmentation alone, for 120"
+        " epochs, both nets are behind at 2,048, the self-normalised one by more."
     )
 )
 
@@ -235,20 +233,20 @@ assert (large.loc[OURS, (ACCURACY, GHOST)] < 0.16).sum() == 4
 display(
     Markdown(
         page.lead_table(large, TITLES)
-        + "\n\n**Beside augmentation mostly the number of steps: given time, it is ahead. To plain nets time"
-        " gives back about a quarter of its lead.** Beside augmentation it is behind after 120 epochs,"
-        f" still improving, and after 360 ahead by {words.with_interval(led[LATE][ACCURACY], sign='-')} in"
-        f" accuracy and {words.with_interval(led[LATE][NLL], sign='-')} nats; the standard net has stopped"
-        f" by epoch {stops[STANDARD, LATE]['last']}. For plain nets 200 epochs are time enough. In the other"
-        " rows but that of ghost batch norm the self-normalised net is still improving when its time is"
-        " over, as the standard net is in some, and it is behind, level or hardly ahead.\n\nIn accuracy six"
-        " seeds do not tell 2,048, with time, from 32 beside augmentation, for either loss. In NLL the"
-        f" self-normalised net is still {words.with_interval(behind[OURS][NLL], sign='-')} behind. And six"
-        " seeds do not tell the self-normalised net with augmentation alone from the standard one with"
-        " everything, which had 120 epochs.\n\nWith ghost batch norm at .008 four of six seeds stay near"
-        " chance. The last row compares two recipes; with the standard net's own the self-normalised loss"
-        f" is further behind, by {words.with_interval(same[ACCURACY], sign='-')} and"
-        f" {words.with_interval(same[NLL], sign='-')} nats."
+        + "\n\n**Beside augmentation mostly the number of steps: given time, it is ahead.** After 120 epochs"
+        f" it is behind and still improving, after 360 ahead by"
+        f" {words.with_interval(led[LATE][ACCURACY], sign='-')} in accuracy and"
+        f" {words.with_interval(led[LATE][NLL], sign='-')} nats; the standard net has stopped by epoch"
+        f" {stops[STANDARD, LATE]['last']}. Plain nets have time enough in 200 epochs, and only about a"
+        " quarter of the lead comes back. In the other rows, ghost batch norm apart, the self-normalised net"
+        " is still improving at its last epoch (so, in some, is the standard net), and it is behind, level or"
+        " hardly ahead.\n\nWith augmentation and 360 epochs at 2,048 six seeds do not tell the accuracy from"
+        " that at 32, for either loss; in NLL the self-normalised net is still"
+        f" {words.with_interval(behind[OURS][NLL], sign='-')} behind. Nor do they tell this net from the"
+        " standard one with everything and 120 epochs.\n\nWith ghost batch norm at .008 four of six seeds"
+        " stay near chance. The last row compares two recipes; with the standard net's own the"
+        f" self-normalised one is further behind, by {words.with_interval(same[ACCURACY], sign='-')} in"
+        " accuracy."
     )
 )
 
@@ -280,19 +278,18 @@ display(
         " expected ghost batch norm to close the gap, and that together with everything else nothing would"
         " be left for the loss; then, that 40 epochs of augmentation were enough. That a little dropout"
         " beside augmentation helps the standard net at 32 came true; that 360 epochs give ours the lead is"
-        " open, as the corrected interval of its lead in NLL just holds zero. (Number 5 is about 40 epochs"
-        f" there; {len(older)} plain ones of the 168 nets of 1 to 7 were there before, for another"
-        " profile.)\n\n" + claims.predictions(scored)
+        " open, as the corrected interval of its lead in NLL just holds zero. (Number 5 speaks of nets that"
+        f" had 40 epochs at 32. Of the 168 nets that 1 to 7 speak of, {len(older)} plain ones had been"
+        " trained before, for another profile.)\n\n" + claims.predictions(scored)
     )
 )
 
 # %% [markdown]
 # ```{admonition} For practitioners
 # :class: tip
-# Where batches have to be large: a rate below the square-root rule, and many epochs. With the standard loss
-# several means at once; the self-normalised one was not told apart from it with augmentation alone, in three
-# times the epochs. Look at the epoch at which a net stops: with few steps an epoch most nets had not had
-# enough.
+# Where batches have to be large, take a rate below the square-root rule and many epochs. With the standard
+# loss join several means; six seeds do not tell that from the self-normalised one with augmentation alone and
+# three times the epochs. Look at the epoch at which a net stops: most nets here had not had enough.
 # ```
 #
 # ## Exercises

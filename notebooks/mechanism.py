@@ -117,10 +117,9 @@ display(
 #    \frac1a, \tag{mechanism.3} $$
 #
 # high where data are, low where only references are, and bounded. This is the *relative density ratio* of
-# {cite:t}`yamada2013`; to maximise the mean of $\ln r$ over the data while that of $r$ over the mixture is
-# one, as this loss does with $r = Z/\mathbb E Z$, is how {cite:t}`sugiyama2008` fit a ratio. To find outliers
-# by it {cite:p}`hido2011`, and to fit an unnormalised model against references {cite:p}`gutmann2010`, are
-# old ideas, too; here the logits that classify do both.
+# {cite:t}`yamada2013`, and {cite:t}`sugiyama2008` fit a ratio with the same objective. Finding outliers by a
+# ratio {cite:p}`hido2011` and fitting a model against references {cite:p}`gutmann2010` are old ideas, too;
+# here the logits that classify do both.
 #
 # **Before you look:** below are 300 points of three classes in the plane, and nets trained with the
 # conditional loss, the joint loss, and the joint loss with references drawn evenly from the square. Where in
@@ -249,26 +248,25 @@ assert best - referred["auroc"][0] < 0.03
 auc = {name: one["auroc"][0] for name, one in seen.items()}
 display(
     Markdown(
-        "**The standard net's $\\ln Z$ is the wrong way round, higher off the data. The joint net's is not"
-        " told from chance as a score; with references it is close to the density ratio.** Data against"
-        f" the square, six seeds: AUROC {auc['standard']:.2f}, {auc['joint']:.2f} and"
-        f" {auc['with references']:.2f}; the true ratio has {best:.2f}.\n\nThe third net's $\\ln Z$"
-        f" correlates with the logarithm of the true ratio by {referred['correlation']:.2f}. Such a"
-        " score need not be flat: the joint net's $\\ln Z$, nearly even on the data, strays to both sides"
-        f" off them, and the distance from its mean on the data has an AUROC of {alone['two-sided'][0]:.2f}."
+        "**Far outside: the standard net's $\\ln Z$ is higher off the data than on them. The joint net's is"
+        " no better than chance, as far as six seeds tell; with references it is close to the density"
+        f" ratio.** Data against the square: AUROC {auc['standard']:.2f}, {auc['joint']:.2f} and"
+        f" {auc['with references']:.2f}; the true ratio has {best:.2f}. With references the correlation of"
+        f" $\\ln Z$ with the logarithm of the true ratio is {referred['correlation']:.2f}.\n\nNo better than"
+        " chance does not mean flat. Off the data the joint net's $\\ln Z$ strays to both sides, and its"
+        f" distance from the mean on the data has an AUROC of {alone['two-sided'][0]:.2f}."
     )
 )
 
 # %% [markdown]
-# **Why.** The conditional loss leaves $\ln Z$ alone, so it is what confidence makes of it: logits grow with
-# the distance from the boundaries between classes, and far outside the net is surest of all. The joint loss
-# evens $\ln Z$ where it sees it. On the data, by (mechanism.2), what it leaves uneven is error; off the data
-# it says nothing. So neither longer training nor a larger net has a reason to help. What helps is one
-# argument, `reference_logits`.
+# **Why.** The conditional loss leaves $\ln Z$ free, so $\ln Z$ follows confidence: logits grow with the
+# distance from the boundaries between classes, and far outside the net is surest of all. The joint loss
+# evens $\ln Z$ on the data and says nothing about the rest. So neither longer training nor a larger net has a
+# reason to help. What helps is one argument, `reference_logits`.
 #
-# **Limits.** In the plane, the square is full of references. Nobody can fill the space of images, and a net
-# knows nothing of what is like neither data nor references. Which references reach which images,
-# [another chapter](repair.ipynb) tries.
+# **Limits.** In the plane references fill the square. Nobody can fill the space of images, and a net knows
+# nothing about images that are like neither data nor references. [Another chapter](repair.ipynb) tries which
+# references reach which images.
 #
 # ## Shift or sharpness?
 #
@@ -396,11 +394,11 @@ centred = "{:+.1f} [{:+.1f},\u00a0{:+.1f}]".format(*after["deep net, logits cent
 display(
     Markdown(
         f"**Both: the joint net gives up {words.percent(given_up, 0)} of the variance of its sharpness,"
-        f" and cancels {words.percent(cancelled, 0)} of what is left by a shift.** Confidence minus"
-        f" accuracy: the standard deep net {before['deep net']:+.1f} percentage points, the joint one"
-        f" {after['deep net'][0]:+.1f}. With centred logits, where no shift is left, the loss takes too much:"
-        f" {centred}, in brackets the 95 % interval over six seeds. So it does in the linear net, which it"
-        " makes far more underconfident."
+        f" and cancels {words.percent(cancelled, 0)} of what is left by a shift.** Its confidence minus"
+        f" accuracy is {after['deep net'][0]:+.1f} percentage points, the standard net's"
+        f" {before['deep net']:+.1f}. Centre the logits (subtract their mean), and no shift is possible: then"
+        f" the loss takes too much confidence, {centred} (95 % interval over six seeds). It makes the linear"
+        " net far more underconfident, too."
     )
 )
 
@@ -417,7 +415,7 @@ display(
 #
 # So we give the nets all the shift they could want: logits $f(x) + c(x)$, with $c$ from a second net, or one
 # free number for each training image, which learns ten times as fast as the weights. Neither has any
-# influence on $p(y\mid x)$. If the net cannot, and only that, the gain in calibration vanishes.
+# influence on $p(y\mid x)$. If the first reason is the only one, the gain in calibration vanishes.
 #
 # **Before you look:** does it?
 
@@ -480,11 +478,11 @@ slow = [
 assert slow[0][1] > 0.6 and 0.5 < slow[1][1] < slow[1][2] < 0.65
 
 # %% [markdown]
-# **Why.** The linear net lacks the shift. The deep net does not, and of our two reasons the second is left:
-# what calibrates it is probably the path, not the end. With $c$ free both losses have the same infimum, and
-# with $c = -\ln Z$ at every step the same gradient. But $c$ has to be learnt, and meanwhile sharpness pays.
-# The cross entropy brings it back, slowly once the labels are fitted: after ten times as long it has grown
-# in all deep nets, and a part of the gain is gone.
+# **Why.** The linear net lacks the shift. The deep net does not, so the second reason is left: what
+# calibrates it is probably the path of training, not its end. With $c$ free both losses have the same
+# infimum. But $c$ has to be learnt, and until it is, the net gives up sharpness instead. Later the cross
+# entropy brings the sharpness back, slowly: after ten times as long it has grown in all deep nets, and a part
+# of the gain is gone.
 #
 # **Limits.** The runs refute the first reason for this deep net; they do not prove the second. Numbers that
 # learn no faster than the weights change the deep net as little, and give the linear one back less than half.

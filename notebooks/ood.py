@@ -113,13 +113,13 @@ if PROFILE == "cpu":
     softmax = rules.effect(values.gain(cell, "auroc_max_softmax", "long"))
     assert softmax["high"] < 0
     numbers = (
-        f"**The one whose $\\ln p(x)$ nobody trained: {auc['conditional']['log_px']:.2f} for the standard"
-        f" net, {auc['joint']['log_px']:.2f} for the joint one, where a coin has 0.50.** Max softmax is the"
-        f" same for this pair ({auc['conditional']['max_softmax']:.2f}); over six seeds the joint net has"
-        f" {-softmax['mean']:.3f} less.\n\n**Why.** The KL term of (theory.12) charges for an uneven"
-        " $\\ln p(x)$ on the training images. It has brought their standard deviation from"
+        "**The standard net, whose $\\ln p(x)$ nobody trained: its AUROC is"
+        f" {auc['conditional']['log_px']:.2f}, the joint net's {auc['joint']['log_px']:.2f}.** Max softmax"
+        f" has {auc['conditional']['max_softmax']:.2f} on either of these two nets; over six seeds the joint"
+        f" nets' is {-softmax['mean']:.3f} lower.\n\n**Why.** The KL term of (theory.12) charges for an"
+        " uneven $\\ln p(x)$ on the training images. It has brought the standard deviation there from"
         f" {spread['conditional']:.1f} nats down to {spread['joint']:.2f}. No unfamiliar image is in that"
-        " sum, so nothing pushes theirs down: they get much the same $\\ln p(x)$ as the others."
+        " sum, so nothing pushes their $\\ln p(x)$ down: it is much the same as that of the others."
     )
 display(Markdown(numbers))
 
@@ -177,15 +177,15 @@ if PROFILE == "cpu":
     moved = tables.interval(by_seed.groupby(level="batch_size"))
     assert (moved["mean"] + moved["half"]).loc[:16].max() < 0 < (moved["mean"] - moved["half"]).loc[64:].min()
     said = (
-        "**In one of four, and then in none: on average $\\ln p(x)$ rises only on SVHN, from"
-        f" {px['conditional']['svhn']:.2f} to {px['joint']['svhn']:.2f}, where max softmax of the same net"
-        f" has {baseline['joint']['svhn']:.2f}.** There, too, it falls at batches of 4 to 16; it rises from"
-        f" 64 on. On the other pairs it falls by {fell.min():.2f} to {fell.max():.2f}. In the *standard* net"
-        " it beats max softmax, on average, on all pairs but SVHN.\n\nMax softmax gains on two pairs, most"
-        f" on Fashion-MNIST ({baseline['conditional']['fashion_mnist']:.2f} to"
-        f" {baseline['joint']['fashion_mnist']:.2f}), stays on MNIST and loses"
-        f" {baseline['conditional']['cifar10'] - baseline['joint']['cifar10']:.3f} on CIFAR-10. On SVHN all"
-        " four scores gain on average, typicality most."
+        "**On average $\\ln p(x)$ gains on one pair, and is better than max softmax on none.** It rises on"
+        f" SVHN, from {px['conditional']['svhn']:.2f} to {px['joint']['svhn']:.2f}; max softmax of the same"
+        f" net has {baseline['joint']['svhn']:.2f}. Even there it rises only from batches of 64 on, and falls"
+        f" at 4 to 16. On the other pairs it falls by {fell.min():.2f} to {fell.max():.2f}. In the *standard*"
+        " net it is better than max softmax, on average, on all pairs but SVHN.\n\nOf the other scores max"
+        " softmax gains on two pairs, most on Fashion-MNIST"
+        f" ({baseline['conditional']['fashion_mnist']:.2f} to {baseline['joint']['fashion_mnist']:.2f}), and"
+        f" loses {baseline['conditional']['cifar10'] - baseline['joint']['cifar10']:.3f} on CIFAR-10. On SVHN"
+        " all four scores gain on average."
     )
 display(Markdown(said))
 
@@ -206,10 +206,10 @@ if PROFILE == "cpu":
     clear = lead["mean"] > lead["half"]
     assert (clear == (clear.index >= 256)).all()
     said = (
-        f"From $B$ = {ends[0]} to {ends[1]} the joint net's $\\ln p(x)$ gains on three pairs (on"
-        f" Fashion-MNIST {first['fashion_mnist']:.2f} to {last['fashion_mnist']:.2f}) and not on CIFAR-10"
-        f" ({first['cifar10']:.2f} to {last['cifar10']:.2f}); on MNIST it is highest at 32. On SVHN it even"
-        " overtakes max softmax, clearly from a batch of 256 on."
+        f"The joint net's $\\ln p(x)$ is better at a batch size of {ends[1]} than at {ends[0]} on three"
+        f" pairs, on Fashion-MNIST ({first['fashion_mnist']:.2f} to {last['fashion_mnist']:.2f}), but not on"
+        f" CIFAR-10 ({first['cifar10']:.2f} to {last['cifar10']:.2f}). On SVHN it even overtakes max softmax,"
+        " clearly from a batch of 256 on."
     )
 display(Markdown(f"**And the batch size?** {said}"))
 
@@ -307,15 +307,15 @@ if PROFILE == "cpu":
         assert rules.effect(above, intervals.small_minus_large)["low"] > 0
     assert (joint["below"] > joint["above"])[mnists].all()
     said = (
-        f"**Both. With CIFAR-10, {words.percent(joint['inside']['cifar10'], 0)} fall inside; with MNIST and"
-        f" Fashion-MNIST {words.percent(joint['above']['mnist'], 0)} and"
-        f" {words.percent(joint['above']['fashion_mnist'], 0)} lie above, taken for the most familiar of"
-        " all.** They are more at small batches, and with both more still lie below. The standard"
-        f" nets put at most {words.percent(conditional['above'].max(), 1)} above.\n\n**Why it matters.** The"
-        f" second failure is mended in part: typicality looks on both sides, and has {typical['mnist']:.2f}"
-        f" and {typical['fashion_mnist']:.2f} on the MNISTs, above the joint net's $\\ln p(x)$, below the"
-        f" standard net's. The first is not: typicality has {typical['cifar10']:.2f} on CIFAR-10. An even"
-        " $\\ln p(x)$ on familiar images leaves open where the others go."
+        f"**Both. For nets that know CIFAR-10, {words.percent(joint['inside']['cifar10'], 0)} fall inside;"
+        f" for MNIST and Fashion-MNIST {words.percent(joint['above']['mnist'], 0)} and"
+        f" {words.percent(joint['above']['fashion_mnist'], 0)} lie above.** These pass for the most familiar"
+        " of all. At small batches there are more of them, though on either set more lie below than above."
+        f" The standard nets put at most {words.percent(conditional['above'].max(), 1)} above.\n\n**Why it"
+        " matters.** Typicality looks on both sides, so it helps against images above: it has"
+        f" {typical['mnist']:.2f} and {typical['fashion_mnist']:.2f} on the MNISTs, more than the joint net's"
+        " $\\ln p(x)$ and less than the standard net's. It does not help against images inside: on CIFAR-10"
+        f" it has {typical['cifar10']:.2f}."
     )
 display(Markdown(said))
 
@@ -336,11 +336,11 @@ display(Markdown(said))
 chapter.claims("ood")
 
 # %% [markdown]
-# **Limits.** Four pairs of data sets say little about unfamiliar images in general. Scores come from a small
-# net; stronger nets separate better (the [related work](../book/related_work.md) lists published values,
-# which ours are not comparable to). The negative result concerns $\ln p(x)$ *as trained here*: with $Z$
-# summed over the batch, and no images from elsewhere. [Another chapter](mechanism.ipynb) shows why it had to
-# fail, and what references change; [a third one](detection.ipynb) tries the scores of the field.
+# **Limits.** Four pairs of data sets say little about unfamiliar images in general. The nets are small, and
+# stronger nets separate better, so published values ([related work](../book/related_work.md)) are not
+# comparable. The negative result concerns $\ln p(x)$ *as trained here*: with $Z$ summed over the batch, and
+# no images from elsewhere. [What the joint loss does](mechanism.ipynb) shows why it had to fail, and what
+# references change; [the next chapter](detection.ipynb) tries other scores.
 #
 # ## Exercises
 #

@@ -11,9 +11,11 @@
 # models. Others make a net less confident: label smoothing, a penalty, weight decay. Is the joint loss one of
 # many, or more?
 #
-# **In short.** More than a z-loss with the right level: no. At the end the joint loss has a better NLL after
-# T than what curbs confidence. Stopped at the lowest validation NLL it is still ahead of the standard net,
-# stopped by accuracy it is not seen to be; at the same fit a small gain is seen on Fashion-MNIST.
+# **In short.** The joint loss is no more than a z-loss that pins $\ln Z$ to the right number. At the end of
+# training its NLL after T is better than that of all tried ways to curb confidence. It is also better than
+# the standard net's, at the end and at the lowest validation NLL; at the best validation accuracy no
+# difference is seen. Between nets that fit their training images equally well, a small gain is seen on
+# Fashion-MNIST.
 #
 # **After this chapter you can**
 #
@@ -270,19 +272,17 @@ display(
                 )
             ],
         )
-        + "\n\n**At the end the joint net has the lower NLL after T; with both nets stopped at the best"
-        " validation accuracy neither data set tells them apart.** At the end it is below all that curbs"
-        " confidence, too. Stopped at the lowest validation NLL, on average half of the gain is left on"
-        f" CIFAR-10 and all on Fashion-MNIST. On CIFAR-10 {words.percent(part, 0)} of the gain at the end is"
-        " what the standard net loses by training on after its best validation accuracy. Nor does CIFAR-10"
-        " tell the joint net at the end from the best of the standard net's three kept epochs (test images"
-        " choose that epoch, in its favour).\n\nAccuracy at the end is higher than the standard net's, by"
+        + "\n\n**At the end of training the joint net has the lower NLL after T. Stopped at the best"
+        " validation accuracy, it cannot be told from the standard net.** At the end it is also below all"
+        f" that curbs confidence. On CIFAR-10 {words.percent(part, 0)} of its gain at the end is what the"
+        " standard net loses by training on after its best validation accuracy. (In the last row test images"
+        " choose the standard net's epoch, in its favour; there CIFAR-10 does not tell the two apart,"
+        " either.)\n\nAt the end the joint net is also more accurate, by"
         f" {accuracy[CIFAR, 'standard']['mean']:.3f} on CIFAR-10 and by"
-        f" {accuracy[FASHION, 'standard']['mean']:.3f} on Fashion-MNIST. But the joint loss is not alone. In"
-        " NLL after T the others that even $\\ln Z$ gain, too, at the end and at the lowest validation NLL,"
-        " the z-loss on CIFAR-10 apart; by accuracy only the squared distance is seen to, on CIFAR-10. In"
-        " accuracy the logit penalty is level, and stopped in time on CIFAR-10 weight decay cannot be told"
-        " from the joint loss in NLL after T."
+        f" {accuracy[FASHION, 'standard']['mean']:.3f} on Fashion-MNIST. But it is not alone. At the end the"
+        " other losses that even $\\ln Z$ lower the NLL after T, too, except the z-loss on CIFAR-10, and the"
+        " logit penalty is as accurate. On CIFAR-10 weight decay, stopped in time, cannot be told from the"
+        " joint loss in NLL after T."
     )
 )
 
@@ -293,10 +293,10 @@ display(
 #
 # ## And at the same fit?
 #
-# The chosen nets do not end at one training NLL. So set each against the standard net of its seed where
-# that had the *same* training NLL. Between two of its three kept epochs the standard net's NLL after T is not
-# known. So compare with the straight line between them, and with the lower of its two ends. A net that fits
-# less, or more, than the standard net at all three has no partner.
+# The chosen nets end at different training NLLs. So we compare each with the standard net of its seed when
+# that had the *same* training NLL. The standard net is known at three epochs only. Between two of them we
+# take the straight line and, to be strict, the lower of its two ends. A net that fits less, or more, than the
+# standard net at all three has no partner.
 #
 # **Before you look:** if all that these losses do is fit less, what will the differences be?
 
@@ -354,19 +354,19 @@ display(
         words.markdown_table(
             ["data set", "way, weight", "NLL after T, from the line", "from the lower end"], rows
         )
-        + "\n\n**Row by row, what evens $\\ln Z$ and has a partner is seen lower on Fashion-MNIST at the same"
-        " fit, by the line and by its lower end; on CIFAR-10 only the squared distance is.** That one may be"
-        f" chance. Corrected for the {len(rows)} rows, the joint loss and the variance stay below the line"
-        " on Fashion-MNIST, nothing else does, and nothing stays below the lower end. Label smoothing and"
-        " the logit penalty are"
-        " above both, on both data sets.\n\n" + words.folded("without a partner", ", ".join(alone))
+        + "\n\n**On Fashion-MNIST every loss in the table that evens $\\ln Z$ is below the standard net at"
+        " the same fit, by both comparisons; on CIFAR-10 only the squared distance is.** That is row by row,"
+        f" and may be chance on CIFAR-10. Corrected for all {len(rows)} rows, only the joint loss and the"
+        " variance stay below the line, on Fashion-MNIST, and nothing stays below the lower end. Label"
+        " smoothing and the logit penalty are above both, on both data sets.\n\n"
+        + words.folded("without a partner", ", ".join(alone))
     )
 )
 
 # %% [markdown]
-# **Limits.** Of the standard net's way three points are known; a dip between them could lie below both ends.
-# *Without a partner*: at least one net of six ends outside of them. That holds on CIFAR-10 for the large
-# weights of the joint loss and of the variance, which fit less than the standard net did at any of the three.
+# **Limits.** The standard net is known at three epochs; between them its NLL could dip below both ends. A way
+# is *without a partner* if at least one of its six nets fits less, or more, than the standard net at all
+# three. So it is on CIFAR-10 for the large weights of the joint loss and of the variance, which fit less.
 #
 # ## Which of the five?
 #
@@ -419,14 +419,14 @@ display(
     Markdown(
         words.markdown_table(["data set", "loss, chosen weight", "ECE", "NLL after T"], rows)
         + "\n\n**At the same weight the joint loss and the variance are nearly one loss, and so are the"
-        " self-normalised loss and the squared distance.** At weight 1 either pair trains the same net"
-        f" (accuracy, ECE and NLL after T; this within {most:.3f}).\n\nA level at $\\ln K$ did no harm here:"
-        " at the weights that were chosen the squared distance, which pins $\\ln Z$ to it, is as good as"
-        " the joint loss in NLL after T. A level at 0 is left open: in NLL after T the z-loss is told on"
-        " CIFAR-10 neither from the joint loss nor from the standard one; on Fashion-MNIST its ECE is"
-        f" higher than the joint loss's by {z_ece['mean']:.3f}. The weight counts, too: from 1 to 25 the"
-        f" joint loss's NLL after T falls by {words.with_interval(heavier, 3, '-')} at the end on CIFAR-10;"
-        " stopped no fall is seen."
+        " self-normalised loss and the squared distance.** At weight 1 the two of a pair train the same net:"
+        f" accuracy and ECE agree, and NLL after T does within {most:.3f}.\n\nPinning $\\ln Z$ to $\\ln K$"
+        " did no harm: at the chosen weights the squared distance is as good as the joint loss in NLL after"
+        " T. Whether pinning it to 0 does harm is open. On CIFAR-10 the z-loss's NLL after T cannot be told"
+        " from the joint loss's, nor from the standard one's; on Fashion-MNIST its ECE is"
+        f" {z_ece['mean']:.3f} higher than the joint loss's. The weight counts, too: on CIFAR-10 the joint"
+        f" loss's NLL after T at the end falls by {words.with_interval(heavier, 3, '-')} from weight 1 to 25."
+        " In nets stopped early no fall is seen."
     )
 )
 
@@ -476,14 +476,14 @@ for scheme in KEPT:
 display(
     Markdown(
         words.markdown_table(["loss, logits", "ECE", "NLL after T"], rows)
-        + "\n\n**Without a shift the joint loss calibrates almost completely at the end, and no gain in NLL"
-        " after T is seen; with a fixed level confidence is driven too low.** The joint loss's ECE changes"
-        f" by {words.with_interval(at_one['joint', 'ece'])}, its NLL after T by"
-        f" {words.with_interval(at_one['joint', 'scaled_nll'])}; stopped by either rule its ECE is not seen"
-        " to fall. All weights are 1; accuracy moves by less than a point.\n\nAn uneven $\\ln Z$ can go two"
-        " ways. What a shift takes up lets a net stay sure where it is right, and that may be what refines."
-        " What is given up of the sharpness calibrates, and a deep net gives it up [even where a shift is"
-        " free](mechanism.ipynb). Centred logits have the second without the first."
+        + "\n\n**The joint loss then calibrates almost completely, but no gain in NLL after T is seen. The"
+        " losses with a fixed level drive confidence too low.** That is at the end, at weight 1; in nets"
+        " stopped early the joint loss's ECE is not seen to fall. At the end it changes by"
+        f" {words.with_interval(at_one['joint', 'ece'])}, its NLL after T by"
+        f" {words.with_interval(at_one['joint', 'scaled_nll'])}. Accuracy moves by less than a point.\n\nA"
+        " net has two ways to even $\\ln Z$. A shift lets it stay sure where it is right, and that may be"
+        " what lowers the NLL after T. Giving up sharpness calibrates, and a deep net does so [even where a"
+        " shift is free](mechanism.ipynb). Centred logits leave only the second."
     )
 )
 
@@ -503,9 +503,8 @@ assert list(scored["came"]) == ["came true", "failed", "open", "failed", "failed
 display(
     Markdown(
         "Of [six predictions](../book/predictions.md) one came true, three failed and two are open. The"
-        " weights of the second are above 1 on CIFAR-10 and 1 on Fashion-MNIST. LogitNorm leaves the length"
-        " of the logits free, so its raw NLL and ECE mean little; without it the fourth fails, too, by the"
-        " confidence penalty.\n\n" + claims.predictions(scored)
+        " fourth fails without LogitNorm, too, whose raw NLL and ECE mean little.\n\n"
+        + claims.predictions(scored)
     )
 )
 

@@ -78,19 +78,28 @@ where = pd.DataFrame(
     }
     for r in records
 )
-summed = where.groupby(["hardware", "torch", "Python", "code", "precision"]).agg(
-    runs=("hours", "size"), hours=("hours", "sum"), first=("finished", "min"), last=("finished", "max")
+summed = where.groupby(["hardware", "torch", "Python", "precision"]).agg(
+    versions=("code", "nunique"),
+    runs=("hours", "size"),
+    hours=("hours", "sum"),
+    first=("finished", "min"),
+    last=("finished", "max"),
 )
 rows = [
     [
         *map(words.escape, index),
+        str(row.versions),
         str(row.runs),
         f"{row.hours:.1f}",
         words.escape(row.first if row.first == row.last else f"{row.first} to {row.last}"),
     ]
     for index, row in zip(summed.index, summed.itertuples(index=False))
 ]
-display(Markdown(words.markdown_table([*summed.index.names, "runs", "hours", "finished"], rows)))
+display(
+    Markdown(
+        words.markdown_table([*summed.index.names, "versions of the code", "runs", "hours", "finished"], rows)
+    )
+)
 display(
     Markdown(
         f"All together {where['hours'].sum():.1f} hours of one core or device; "
@@ -117,10 +126,10 @@ display(Markdown("Mean minutes of a run."))
 # %% [markdown]
 # ## How much a number varies
 #
-# The standard deviation over seeds, which differ in initialisation and data order, of test accuracy and ECE
-# (long scheme; root mean square over batch sizes, as three seeds alone hardly give one), and that of the
-# differences between the losses, which are paired within a seed. Were the two independent, the difference
-# would vary as the root of the sum of their squares.
+# Seeds differ in initialisation and in the order of the images. The table has the standard deviation over
+# seeds of test accuracy and ECE: of each loss, and of the difference between the two nets of a seed (long
+# scheme; root mean square over batch sizes). Were the two nets independent, the difference would vary as the
+# root of the sum of their squares.
 
 # %% tags=["hide-input"]
 NUMBERS = {"test_accuracy": "accuracy", "ece": "ECE"}
@@ -139,9 +148,9 @@ else:
 # %% [markdown]
 # ## Does it matter where a pair was trained?
 #
-# Some pairs were trained on a CPU, some on a GPU, some in bfloat16; the two nets of a pair always alike. Does
-# that move what the joint loss changes? The effect of each pair is compared within its cell (data set and
-# batch size), over the cells that have pairs of both kinds; other seeds are the noise.
+# Some pairs were trained on a CPU, some on a GPU, some in bfloat16; the two nets of a pair always in the same
+# way. Does that change the effect of the joint loss? Where a cell (data set and batch size) has pairs of both
+# kinds, their effects are compared; the spread over seeds is the noise.
 
 # %% tags=["hide-input"]
 about = pd.DataFrame(
@@ -182,9 +191,9 @@ if rows:
     display(Markdown(words.markdown_table(header, rows)))
     display(
         Markdown(
-            "**Not that one could see: what the joint loss changes in nets trained long is the same within "
+            "**Not that one could see: in nets trained long every interval holds zero.** The widest reach "
             + " and ".join(f"{half:.4f} of {label}" for label, half in largest.items())
-            + ", or closer.**"
+            + " to either side of their means."
         )
     )
 else:

@@ -53,10 +53,9 @@ display(
 #   zero, and bfloat16 where a short measurement shows it to be faster. On a GPU a stack of models whose step
 #   is one captured graph.
 #
-# Each warms up first, because a net's first steps are not typical: where a unit has died its gradients are
-# zero, Adam's moments decay into *denormal* numbers, below 1e-38, and processors compute with these very
-# slowly. They are too small to move a weight, so ours counts them as zero and arrives at the same weights, to
-# the bit (a test says so). The line that does it is `torch.set_flush_denormal(True)`.
+# Each warms up first, as later steps can be slower: Adam's moments of dead units decay into *denormal*
+# numbers, below 1e-38, with which processors compute very slowly. Ours counts them as zero
+# (`torch.set_flush_denormal(True)`) and arrives at the same weights, to the bit; a test says so.
 #
 # Speed counts images times models. Values are the best of three rounds; memory is the peak of all processes.
 #
@@ -156,13 +155,15 @@ for found in measured:
     both = [size for size in alone if size in loops and "failed" not in loops[size]]
     display(
         Markdown(
-            "**Why?** One process of ours with one net, in float32, against the plain loop with all cores: "
-            + "; ".join(
-                f"{alone[size]:,.0f} and {loops[size]['images_a_second']:,.0f} at batch size {size}"
+            "**Why?** One process of ours, with one net in float32, can already be set against the plain loop"
+            " with all cores: it makes "
+            + ", ".join(
+                f"{alone[size] / loops[size]['images_a_second']:.1f} times as many images a second at batch"
+                f" size {size}"
                 for size in both
             )
-            + ". What is left is a process per core, and the precision where it says bfloat16. What each part"
-            " of ours adds was not taken apart."
+            + ". The rest of the lead is a process per core, and bfloat16 where the table says so. What each"
+            " part of ours adds was not taken apart."
         )
     )
 
@@ -236,8 +237,8 @@ for found in measured:
 
 # %% [markdown]
 # **Why.** A small net already keeps a core busy; at the smallest batch a stack saves some of the time that
-# operations take to begin. So on a CPU a stack is one run, and the cores are filled by processes. On a GPU
-# stacking is what fills the device.
+# operations take to begin. So on a CPU each process trains one run at a time, and each core has a process. On
+# a GPU stacking is what fills the device.
 #
 # **Limits.** One CPU, float32; no GPU was measured here.
 #
@@ -278,23 +279,12 @@ for found in measured:
     assert 1 < min(above) <= max(above) < 5
     display(Markdown(f"**A step takes {min(above):.1f} to {max(above):.1f} times as long as the floor.**"))
 
-# %% tags=["hide-input"]
-for found in measured:
-    ours, alone = found["contenders"][0]["gffn"], found["growth"][0]
-    if ours["processes"] > 1 and ours["how"].startswith("float32"):
-        display(
-            Markdown(
-                f"At batch size {alone['batch_size']}, {ours['processes']} processes together reach"
-                f" {ours['images_a_second'] / alone['images_a_second']:.1f} times the speed of one: they"
-                " share the caches and the memory."
-            )
-        )
 
 # %% [markdown]
-# **Why.** What lies between is the price of many small operations: the products here have one side of 4 to
-# 64, on which no library reaches its peak; at batch size 4 each of some hundred operations takes
-# microseconds to begin, and most of the time goes into fetching and writing weights, their gradients and
-# Adam's moments, which are many for four images.
+# **Why.** The rest is the price of many small operations. The products here have one side of 4 to 64, on
+# which no library reaches its peak. At batch size 4 each of some hundred operations takes microseconds to
+# begin, and most of the time goes into fetching and writing weights, their gradients and Adam's moments,
+# which are many for four images.
 #
 # **Limits.** The floor counts no time to begin an operation.
 #

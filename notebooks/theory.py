@@ -248,11 +248,10 @@ pd.DataFrame(rows).set_index("label space")
 # %% [markdown]
 # Two consequences that the later chapters meet again:
 #
-# - *Categorical logits can pay nothing.* Adding a constant $c(x)$ to all logits of an example leaves $p(y|x)$
-#   as it is and shifts $\ln Z(x)$ by $c(x)$. A network that is flexible enough can therefore make $\ln Z$
-#   constant over the training data without giving up any of its likelihood. What the penalty changes in
-#   practice is the path and the solution that a finite network and a finite training settle on. With the
-#   binary label space there is no such freedom.
+# - *With categorical logits the penalty can be avoided for free.* Adding a constant $c(x)$ to all logits of
+#   an example leaves $p(y|x)$ as it is and shifts $\ln Z(x)$ by $c(x)$. So a network that is flexible enough
+#   can make $\ln Z$ constant over the training data and keep all of its likelihood. In practice the penalty
+#   changes which solution training reaches. With binary labels there is no such freedom.
 # - *Nothing pushes $\ln p(x)$ down where there is no data.* A proper generative model loses likelihood if it
 #   spends probability on other inputs. Here the sum over $x$ runs over training images only, so the objective
 #   asks for an *even* $\ln p(x)$ on them and says nothing about all other inputs. That is a reason to doubt
@@ -265,8 +264,8 @@ pd.DataFrame(rows).set_index("label space")
 #
 # - Add the same constant to both logits of one example. $p(y|x)$, the conditional loss and its gradient stay
 #   where they are; the joint loss moves, because $p'(x)$ does.
-# - Then make $p'(x) = 1/3$ everywhere: +1 once for example 2, twice for example 3. The two losses are equal
-#   there, as (theory.12) says, and so are their gradients.
+# - From the start, make $p'(x) = 1/3$ everywhere: press +1 once at example 2 and twice at example 3. The two
+#   losses are equal there, as (theory.12) says, and so are their gradients.
 # - Raise both logits of example 1 to the end. In the joint loss it takes over the batch, and even the logit
 #   of its label is pushed down; the conditional gradient does not notice.
 
@@ -318,8 +317,8 @@ display({"text/html": html, "text/plain": "A dial: on the book's page."}, raw=Tr
 # %% [markdown]
 # ### Which examples feel the difference?
 #
-# In (theory.5) each example's $\ln Z$ is pushed down with weight $1/N$; in (theory.10) with $p'$, which grows
-# exponentially with $\ln Z$:
+# **Those with a large $\ln Z$.** The conditional loss pushes every example's $\ln Z$ down with weight $1/N$
+# (theory.5). The joint loss does so with weight $p'$ (theory.10), which grows exponentially with $\ln Z$:
 
 # %% tags=["hide-input"]
 ln_z = log_partition(logits)
@@ -351,16 +350,15 @@ publish.show(
 # %% [markdown]
 # ## What it costs
 #
-# The thesis expects no relevant overhead: one softmax over $N$ numbers a step. A few steps timed in a
-# notebook cannot show so small a difference; [How fast it trains](speed.ipynb) measures it over many steps of
-# both losses in alternating turns, and the claim at the end of this chapter is tested on those numbers.
+# One softmax over $N$ numbers a step; the thesis expects no relevant overhead. [How fast it
+# trains](speed.ipynb) measures it, and claim 2 at the end of this chapter is tested on those numbers.
 #
 # ## In your own training
 #
-# `JointCrossEntropyLoss` takes what `torch.nn.CrossEntropyLoss` takes. The one thing to know: it couples the
-# examples of the batch, so `reduction="none"` does not exist, and the mean of the losses of a batch's parts
-# is another loss. For a batch split over processes, `group=` sums $Z$ over all of them; over micro-batches
-# one after the other, `joint_backward` gives the joint gradient exactly (exercise 3); and
+# `JointCrossEntropyLoss` takes what `torch.nn.CrossEntropyLoss` takes. One thing differs: it couples the
+# examples of a batch. So there is no `reduction="none"`, and the losses of two half batches do not average to
+# the loss of the whole. If a batch is split over processes, pass `group=`, which sums $Z$ over all of them.
+# If it is split into micro-batches, `joint_backward` gives the exact gradient (exercise 3). The loss with
 # [one intercept for all data](intercept.ipynb) couples nothing and takes every option.
 
 # %%
@@ -393,8 +391,9 @@ chapter.by_batch_size(
 spread = chapter.long.groupby(["title", "batch_size", "loss"])["train_spread"].mean().unstack()
 ratio = spread["joint"] / spread["conditional"]
 said = (
-    f"With the joint loss ln Z of the training images varies {words.percent(ratio.median(), 0)} as much"
-    f" (median over {len(ratio)} cells; {words.percent(ratio.min(), 0)} to {words.percent(ratio.max(), 0)})."
+    "With the joint loss the standard deviation of ln Z over the training images is"
+    f" {words.percent(ratio.median(), 0)} of the standard net's (median over {len(ratio)} cells;"
+    f" {words.percent(ratio.min(), 0)} to {words.percent(ratio.max(), 0)})."
 )
 if PROFILE == "cpu":
     assert ratio.max() < 0.5 and ratio.median() < 0.1
@@ -410,7 +409,7 @@ display(Markdown(said))
 # ## The thesis and this chapter
 #
 # The thesis calls the change a weighted instead of a plain average; it is also a penalty, KL(uniform ‖ p′),
-# (theory.12). Its derivation has binary labels, its outputs are a softmax; both readings are here, by name.
+# (theory.12). It derives the loss for binary labels but gives its nets softmax outputs; this book has both.
 # What can be tested:
 
 # %% tags=["hide-input"]

@@ -105,10 +105,9 @@ else:
         assert ratio.median() > np.median(equal) and surprising >= 3
     display(
         Markdown(
-            f"**The spread is not the same everywhere: within a data set the largest is {ratio.median():.1f}"
-            " times the smallest (median over quantities and data sets).** With six seeds chance alone gives"
-            f" {np.median(equal):.1f}; in {surprising} of {len(ratio)} lines it is more than chance gives in"
-            " nineteen of twenty. That is reason enough not to assume one spread for all cells."
+            f"**No: along a line the largest spread is {ratio.median():.1f} times the smallest (median);"
+            f" chance alone would give {np.median(equal):.1f}.** In {surprising} of {len(ratio)} lines it is"
+            " more than chance gives in nineteen of twenty. So we do not assume one spread for all cells."
         )
     )
 
@@ -155,8 +154,6 @@ else:
             f" {by_seed['accuracy', 'svhn']:.1f} times what independent noise gives; chance alone exceeds"
             f" {np.quantile(chance, 0.99):.1f} once in a hundred times. In the gains we see no such thing,"
             " but six seeds could hide it. So in trends, too, each seed counts once, as one number."
-            " Student's $t$ has one degree of freedom less than there are seeds; those of several data sets"
-            " are combined."
         )
     )
 
@@ -231,26 +228,29 @@ display(
                 for name, m in margins.items()
             ],
         )
-        + f"\n\nIt serves accuracies and calibration errors; areas under the ROC curve have {values.LUCK}."
+        + f"\n\n**{100 * (0.9 * 0.1 / 10_000) ** 0.5:.1f} points.** The margin serves accuracies and"
+        f" calibration errors; for areas under the ROC curve it is {values.LUCK}."
     )
 )
 
 # %% [markdown]
+# ## When is a claim reproduced?
+#
 # A claim names a region: above the margin (*better*, *grows*), within it on both sides (*about equal*,
 # *constant*), or below. One rule for both answers: **a claim is reproduced where the interval lies wholly
 # inside its region, not reproduced where it lies wholly outside on one side, and inconclusive where it holds
-# a boundary.** A claim about *all* cells is as sure as its weakest cell, and one cell can refute it, if it
-# does so in spite of having been picked among all.
+# a boundary.** A claim about *all* cells is only as sure as its weakest cell. One cell can refute it, if its
+# interval is still outside when corrected for having been picked among all.
 #
-# Of SVHN we have a part. Where the deciding effect rests on it, we judge twice, with it and without. If the
-# verdicts differ, or an open claim leans to the other side, the claim is *not testable here*. That is strict:
-# with three data sets instead of four some true effects are no longer seen, and their claims, too, are then
-# not testable. The note of a claim has both verdicts.
+# Of SVHN we have only a part. Where the deciding effect rests on it, we judge twice, with it and without. If
+# the verdicts differ, or an open claim leans to the other side, the claim is *not testable here*; its note
+# has both verdicts. That is strict: with three data sets instead of four some true effects are no longer
+# seen.
 #
 # Many claims, many chances to be wrong. So each is tested at a stricter level (Holm's method
-# {cite:p}`holm1979`), such that the chance of *any* wrong decision in a family is at most 5 %; the interval
-# shown is that of this level. The thesis's claims are one family, ours another: we thought of ours after we
-# had seen results.
+# {cite:p}`holm1979`): the chance of *any* wrong decision in a family is at most 5 %, and the intervals shown
+# are of this level. The thesis's claims are one family, ours another: we thought of ours after we had seen
+# results.
 #
 # ## What was fixed when?
 #
@@ -261,9 +261,9 @@ display(
 # - *Seeds are the unit in trends, too*, with degrees of freedom after {cite:t}`bell2002`. Before, we
 #   subtracted each seed's mean and took the rest of its nets for independent.
 # - *Each data set by itself* where CIFAR-10 and SVHN say opposite things of $\ln p(x)$ (16b, 16c, 17c, and
-#   our B4 and B5); before, their mean was tested. To 16b the "always" of the thesis came back.
-# - *One rule for the part of SVHN*, the one above. Before, four claims were named that hang on it, and others
-#   beside them were not.
+#   our B4 and B5); before, their mean was tested. 16b again says "always", as the thesis does.
+# - *One rule for the part of SVHN*, the one above. Before, we had named four claims that hang on it, and
+#   overlooked others.
 # - *One unit for one statistic.* 17b and 20 ask opposite questions of the same nets. Both now look at single
 #   nets; before, 20 looked at means over seeds.
 #
@@ -325,10 +325,10 @@ if PROFILE == "cpu":
     assert equal["wide"] > equal["all"] / 2 and (saved["shown"], saved["against"]) == (38, 1)
 display(
     Markdown(
-        f"**Only where the effect is large.** Were the nets equal (4a), in {equal['wide']} of {equal['all']}"
-        " cells the interval of six seeds would reach beyond minus the margin. What is saved in ECE (9a) is"
-        f" larger: {saved['shown']} of {saved['all']} cells show it; of the other two one is clearly worse."
-        " So 4a can be refuted here, and hardly be shown."
+        "**Only where the effect is large.** Even if the nets were equal (4a), the interval of six seeds"
+        f" would reach below minus the margin in {equal['wide']} of {equal['all']} cells. So 4a can be"
+        f" refuted here but hardly shown. The ECE saved (9a) is larger: the interval of {saved['shown']} of"
+        f" {saved['all']} cells lies above; of the other two cells one is clearly worse."
     )
 )
 
@@ -336,8 +336,8 @@ display(
 # ## Would another method say the same?
 #
 # Two methods: flip the signs of the seeds' distances from the boundary (no normal distribution needed, but
-# blunt with six seeds), and a linear mixed model with a random shift for each seed. The model has what we
-# have just found wanting: one variance for all cells, and no trends of seeds. They agree with ours where the
+# blunt with six seeds), and a linear mixed model with a random shift for each seed. The model assumes what we
+# have found above not to hold: one spread for all cells, no trends of seeds. They agree with ours where the
 # p-values, before correction, are on the same side of 5 %. **Before you look:** on how many claims in ten?
 
 # %% tags=["hide-input"]
@@ -389,9 +389,10 @@ display(
 # %% [markdown]
 # ## How often were we right?
 #
-# For the experiments beyond the thesis we wrote down [what we expected](../book/predictions.md), before the
-# runs in question, but for 22 nets that other profiles had trained. The same rule scores that;
-# predictions written down together are corrected together. What names no data set has to hold on each.
+# For the experiments beyond the thesis we wrote down [what we expected](../book/predictions.md) before the
+# runs in question; only 22 nets were there already, for other profiles. The same rule scores these
+# predictions; those written down together are corrected together. One that names no data set has to hold on
+# each.
 # **Before you look:** we knew the theory and had seen first tries. How often were we right?
 
 # %% tags=["hide-input"]
