@@ -128,10 +128,6 @@ def augmentation_is_best_alone(nets: pd.DataFrame) -> Measured | None:
     return all_of(parts)
 
 
-def decay_gains_little(nets: pd.DataFrame) -> Measured | None:
-    return in_all(_gain(nets, ACCURACY, DECAY), "accuracy gained", high=0.01)
-
-
 def ghosts_close_it(nets: pd.DataFrame) -> Measured | None:
     return _within(
         lambda metric: _of(nets, metric, GHOST, size=SMALL) - _of(nets, metric, GHOST, size=LARGE),
@@ -221,10 +217,6 @@ def augmentation_alone_has_had_enough(nets: pd.DataFrame) -> Measured | None:
     )
 
 
-def nothing_is_left_for_the_loss(nets: pd.DataFrame) -> Measured | None:
-    return _within(lambda metric: _lead(nets, metric, TOGETHER + LONGER, SMALL))
-
-
 def little_dropout_helps_the_standard_net(nets: pd.DataFrame) -> Measured | None:
     plain = AUGMENTED + LONGER
     parts = []
@@ -257,12 +249,6 @@ def ours_stays_the_best_at_small(nets: pd.DataFrame) -> Measured | None:
     )
 
 
-def time_gives_ours_the_lead_at_large(nets: pd.DataFrame) -> Measured | None:
-    return all_of(
-        in_all(_lead(nets, metric, AUGMENTED + LONGEST, LARGE), TITLES[metric], low=0) for metric in BETTER
-    )
-
-
 def all_four_serve_ours_as_well(nets: pd.DataFrame) -> Measured | None:
     behind = _of(nets, ACCURACY, ALL_FOUR, OURS, LARGE) - _of(nets, ACCURACY, TOGETHER, STANDARD, LARGE)
     return in_all(behind, "accuracy, self-normalised minus standard", -0.01, 0.01)
@@ -281,7 +267,7 @@ PREDICTIONS = [
     ),
     Prediction(
         "Weight decay gains less than .01 of accuracy at both batch sizes and for both losses.",
-        decay_gains_little,
+        lambda nets: in_all(_gain(nets, ACCURACY, DECAY), "accuracy gained", high=0.01),
     ),
     Prediction(
         "With ghost batch norm alone the nets of 2048 are within .01 in accuracy and .03 in NLL of those"
@@ -322,7 +308,7 @@ PREDICTIONS = [
     Prediction(
         "With everything and 120 epochs at 32 the two losses differ by less than .01 in accuracy and .02 in"
         " NLL.",
-        nothing_is_left_for_the_loss,
+        lambda nets: _within(lambda metric: _lead(nets, metric, TOGETHER + LONGER, SMALL)),
         time=2,
     ),
     Prediction(
@@ -345,7 +331,10 @@ PREDICTIONS = [
     ),
     Prediction(
         "At 2048, augmentation for 360 epochs, the self-normalised net is ahead in accuracy and in NLL.",
-        time_gives_ours_the_lead_at_large,
+        lambda nets: all_of(
+            in_all(_lead(nets, metric, AUGMENTED + LONGEST, LARGE), TITLES[metric], low=0)
+            for metric in BETTER
+        ),
         time=3,
     ),
     Prediction(
