@@ -24,7 +24,7 @@ def read(store: Store, scheme: str = "long") -> pd.DataFrame:
     cells = {(run.dataset, run.batch_size, run.seed) for run in runs}
     beside = profiles.profile("any_batch").runs([FEW]) + profiles.profile("cpu").runs([ALL])
     runs += [run for run in beside if (run.dataset, run.batch_size, run.seed) in cells]
-    nets = tables.frame([one for one in store.select(runs).values() if not one["diverged"]], [scheme])
+    nets = tables.frame(store.select(runs).values(), [scheme])
     keys = nets[["loss", "kl_weight"]].apply(tuple, axis=1)
     nets["net"] = [NETS.get(key, CHOSEN) for key in keys]
     rows = pd.MultiIndex.from_tuples(sorted(cells), names=["dataset", "batch_size", "seed"])
