@@ -41,11 +41,8 @@ def diagram(pairs: pd.DataFrame, loss: str, statistic: Callable) -> pd.DataFrame
         accuracy = np.nan_to_num(np.array(bins["accuracy"], dtype=float))
         return statistic(count, count * accuracy)
 
-    return (
-        net(pairs, "test_accuracy", loss)
-        .assign(value=pairs["bins", loss, "long"].map(value, na_action="ignore"))
-        .dropna()
-    )
+    values = pairs["bins", loss, "long"].map(value, na_action="ignore")
+    return net(pairs, "test_accuracy", loss).assign(value=values).dropna()
 
 
 def overall_accuracy(count, correct):

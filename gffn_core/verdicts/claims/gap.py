@@ -113,17 +113,12 @@ def augmentation_is_best_alone(nets: pd.DataFrame) -> Measured | None:
         in_all(_gain(nets, NLL, DROPOUT), "NLL gained by dropout", low=0),
     ]
     for other in (GHOST, DROPOUT, DECAY, LONG):
-        sizes = {"sizes": (LARGE,)} if other == LONG else {}
-        parts += [
-            in_all(
-                _gain(nets, metric, AUGMENTED, other, **sizes),
-                f"{TITLES[metric]}, better than {other}",
-                low=0,
-            )
-            for metric in BETTER
-        ]
+        sizes = (LARGE,) if other == LONG else (SMALL, LARGE)
+        for metric in BETTER:
+            more = _gain(nets, metric, AUGMENTED, other, sizes)
+            parts.append(in_all(more, f"{TITLES[metric]}, better than {other}", low=0))
         if other != DROPOUT:
-            second = _gain(nets, NLL, DROPOUT, other, **sizes)
+            second = _gain(nets, NLL, DROPOUT, other, sizes)
             parts.append(in_all(second, f"NLL, dropout better than {other}", low=0))
     return all_of(parts)
 
@@ -202,11 +197,8 @@ def longer_is_better(nets: pd.DataFrame) -> Measured | None:
 
 
 def small_is_ahead_after_all(nets: pd.DataFrame) -> Measured | None:
-    longer, large = (
-        _of(nets, ACCURACY, TOGETHER + LONGER, size=SMALL),
-        _of(nets, ACCURACY, TOGETHER, size=LARGE),
-    )
-    return in_all(longer - large, "accuracy, 32 minus 2048", low=0.005)
+    lead = _of(nets, ACCURACY, TOGETHER + LONGER, size=SMALL) - _of(nets, ACCURACY, TOGETHER, size=LARGE)
+    return in_all(lead, "accuracy, 32 minus 2048", low=0.005)
 
 
 def augmentation_alone_has_had_enough(nets: pd.DataFrame) -> Measured | None:
