@@ -181,17 +181,14 @@ def write(app, error):
         for suffix in (".ipynb", ".py"):
             shutil.copy(Path(app.srcdir) / f"{chapter}{suffix}", static / "chapters")
     (static / "data").mkdir(exist_ok=True)
+    store = Store(Path(app.srcdir) / "results")
     for path in _published(app):
         shutil.copy(path, static / "data")
-    names = [
-        path.name.removesuffix(".jsonl.gz") for path in _published(app) if path.name.endswith(".jsonl.gz")
-    ]
-    runs = {name: profiles.profile(name).runs() for name in names}
-    records = Store(Path(app.srcdir) / "results").select(sum(runs.values(), []))
-    for name in names:
-        table = tables.frame(records[run] for run in runs[name] if run in records)
-        for suffix in (".csv", ".parquet"):
-            tables.write(table, static / f"data/{name}{suffix}")
+        name = path.name.removesuffix(".jsonl.gz")
+        if name != path.name:
+            table = tables.frame(store.select(profiles.profile(name).runs()).values())
+            for suffix in (".csv", ".parquet"):
+                tables.write(table, static / f"data/{name}{suffix}")
 
 
 def write_one_page(app, env):
