@@ -25,8 +25,7 @@ def accuracy(scores, target) -> float:
 def negative_log_likelihood(logits, target) -> float:
     """Mean of -ln softmax(logits)[target], in nats. ``logits (N, K)``, ``target (N,)`` indices."""
     logits, target = _scores(logits, target)
-    _check_logits(logits)
-    return -logits.log_softmax(-1).gather(-1, target[:, None]).mean().item()
+    return -_logits(logits).log_softmax(-1).gather(-1, target[:, None]).mean().item()
 
 
 def brier_score(probs, target) -> float:
@@ -125,7 +124,7 @@ def fit_temperature(logits, target) -> float:
     where no T changes anything, as of each example all logits are equal.
     """
     logits, target = _scores(logits, target)
-    _check_logits(logits)
+    logits = _logits(logits)
     if (logits == logits[:, :1]).all():
         return 1.0
     own = logits.gather(-1, target[:, None]).mean()
@@ -259,15 +258,11 @@ def _quantiles(values, levels):
 
 def _logits(values) -> Tensor:
     logits = _float64(values)
-    _check_logits(logits)
-    return logits
-
-
-def _check_logits(logits):
     rows = _distributions(logits)
     # A row of logits may sum to 1 by chance, all of them do not. Of one class nothing can be told.
     if logits.numel() > rows.numel() and rows.all():
         raise ValueError("all rows are probabilities that sum to 1; pass logits, or probs.log()")
+    return logits
 
 
 def _distributions(rows):
