@@ -42,15 +42,12 @@ DATASETS = (*TITLES, *SUBSETS)
 # different; the book shows it beside the others.
 OUT_OF_DISTRIBUTION = {
     "cifar10": "svhn",
-    "cifar10_10000": "svhn",
-    "cifar10_1000": "svhn",
     "svhn": "cifar10",
     "mnist": "fashion_mnist",
     "fashion_mnist": "mnist",
-    "fashion_mnist_10000": "mnist",
-    "fashion_mnist_1000": "mnist",
     "digits_0_4": "digits_5_9",
 }
+OUT_OF_DISTRIBUTION |= {name: OUT_OF_DISTRIBUTION[whole] for name, (whole, *_) in SUBSETS.items()}
 OFFICIAL_COUNTS = {  # train and test images
     "mnist": (60_000, 10_000),
     "fashion_mnist": (60_000, 10_000),
