@@ -25,9 +25,7 @@ STACKS = (1, 2, 4, 8, 16, 32)
 ROUNDS = 3  # in each of which all contenders are measured
 
 
-def bench(
-    device: str, width: int, *, seconds: float = 1.0, report: Callable[[str], object] = lambda line: None
-) -> dict:
+def bench(device: str, width: int, *, seconds: float, report: Callable[[str], object]) -> dict:
     """Measure everything, as plain data: contenders, overhead, growth, floor, precision, provenance.
 
     Images are random, 3x32x32; speeds are model-images per second, the best of ``ROUNDS``; memory in
@@ -71,7 +69,7 @@ def bench(
     return measured | {"provenance": provenance(torch.device(device), time.perf_counter() - started)}
 
 
-def loss_overhead(batch_size: int, device: str, width: int, seconds: float = 1.0) -> float:
+def loss_overhead(batch_size: int, device: str, width: int, seconds: float) -> float:
     """Time of a training step with the joint loss over one with the conditional loss.
 
     The median ratio of neighbouring steps, which take turns, on one thread of a CPU.
