@@ -247,7 +247,10 @@ def _extent(records):
 
 def _read(path):
     try:
-        return _verified(json.loads(path.read_text()))
+        stored = json.loads(path.read_text())
+        if stored["sha256"] != sha256_of(stored["record"]):
+            raise ValueError("its checksum differs from its content")
+        return _readable(stored["record"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         warnings.warn(f"{path} is damaged and will be computed again ({error})", stacklevel=3)
 
@@ -262,13 +265,6 @@ def _read_published(path):
         return [(_head_of(line), line) for line in lines.splitlines()]
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); restore it with git") from error
-
-
-def _verified(stored):
-    record = stored["record"]
-    if stored["sha256"] != sha256_of(record):
-        raise ValueError("its checksum differs from its content")
-    return _readable(record)
 
 
 def _record_of(line):
