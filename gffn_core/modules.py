@@ -224,12 +224,8 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
         return loss.sum() if self.reduction == "sum" else loss.sum() / count
 
     def _notice_if_forgotten(self):
-        if (
-            self._start is None
-            or not self.training
-            or not torch.is_grad_enabled()
-            or torch.compiler.is_compiling()
-        ):
+        learning = self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if self._start is None or not learning:
             return
         self._calls += 1
         if self._calls == 100 and self.log_normaliser.item() == self._start:
