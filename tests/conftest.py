@@ -20,9 +20,9 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def executor(root):
-    """The module ``book/execute.py`` of a copy of the repository."""
-    spec = importlib.util.spec_from_file_location("execute", root / "book/execute.py")
+def load(path):
+    """The module in a file that no import finds, anew."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -41,7 +41,7 @@ def pytest_configure(config):
         import torch
 
         kernels.install()
-        execute = executor(ROOT)
+        execute = load(ROOT / "book/execute.py")
         # One thread, like the workers of a sweep: float32 sums depend on the number of threads.
         torch.set_num_threads(1)
 
@@ -223,7 +223,8 @@ def build(folder):
     (folder / "notebooks/own.py").write_text(OWN)
     toc = folder / "book/_toc.yml"
     toc.write_text(toc.read_text().rstrip() + "\n      - file: notebooks/own\n")
-    (own,) = set(executor(folder).SOURCES) - {folder / source.relative_to(ROOT) for source in execute.SOURCES}
+    sources = load(folder / "book/execute.py").SOURCES
+    (own,) = set(sources) - {folder / source.relative_to(ROOT) for source in execute.SOURCES}
     execute.execute(own, own.with_suffix(".ipynb"))
     (folder / "_build").mkdir()
     (folder / "_build/tests.xml").write_text(TESTED)

@@ -1,6 +1,5 @@
 """The examples: distributed.py on one process, micro_batches.py, own_data.py on files and folders."""
 
-import importlib.util
 import json
 import os
 import sys
@@ -10,19 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import ROOT, load
 from PIL import Image
 
 from gffn_core.engine import workers
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples/distributed.py"
+EXAMPLE = ROOT / "examples/distributed.py"
 BOTH = ("global", "local")
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location("example", path)
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    return example
 
 
 def run_here(options, patch, path=EXAMPLE):

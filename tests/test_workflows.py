@@ -1,6 +1,5 @@
 """The workflows call what exists, and the citation names this version."""
 
-import importlib.util
 import io
 import json
 import re
@@ -8,7 +7,7 @@ import tomllib
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, load
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -85,9 +84,7 @@ UNKNOWN = {
     ids=["clean", "unknown", "vulnerable"],
 )
 def test_audit_tells_what_could_not_be_looked_up_from_what_is_clean(found, says, fails):
-    spec = importlib.util.spec_from_file_location("audit", ROOT / ".ci/audit.py")
-    audit = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(audit)
+    audit = load(ROOT / ".ci/audit.py")
     text, failed = audit.verdict(io.StringIO(json.dumps({"dependencies": found, "fixes": []})))
     assert says in text and failed == fails
 
