@@ -94,9 +94,7 @@ def write_status(source: Path, provenance: dict) -> None:
 def write_readme_figure(intro: Path) -> None:
     """Save the introduction's figure for the README."""
     cells = nbformat.read(intro, as_version=4).cells
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    pages = [output["data"].get("text/html", "") for output in outputs if "data" in output]
-    svg = publish.drawings("".join(pages))["headline"]
+    svg = publish.drawings(publish.page_of(cells))["headline"]
     write_atomically(ROOT / "book/_static/headline.svg", lambda file: file.write(svg.encode()))
 
 

@@ -12,7 +12,7 @@ from conftest import ROOT
 from gffn_core.experiments import profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.losses import conditional_nll, joint_nll
-from gffn_core.pages import explorer
+from gffn_core.pages import explorer, publish
 from gffn_core.training.run import Run
 
 PAGE = "notebooks/explorer.html"
@@ -28,8 +28,7 @@ def records():
 def embedded():
     """The text of the data in the page."""
     cells = nbformat.read(ROOT / "notebooks/explorer.ipynb", as_version=4).cells
-    pages = [o["data"].get("text/html", "") for c in cells for o in c.get("outputs", []) if "data" in o]
-    (text,) = re.findall(r'id="gffn-explorer-data">(.*?)</script>', "".join(pages))
+    (text,) = re.findall(r'id="gffn-explorer-data">(.*?)</script>', publish.page_of(cells))
     return text
 
 

@@ -28,13 +28,8 @@ def files(app):
     found, pages = {}, {}
     for chapter in chapters(app):
         cells = nbformat.read(Path(app.srcdir) / f"{chapter}.ipynb", as_version=4).cells
-        outputs = [
-            output.get("data", {}).get("text/html", "")
-            for cell in cells
-            for output in cell.get("outputs", [])
-        ]
-        outputs = "\n".join(outputs)
-        svg, csv = publish.drawings(outputs), publish.tables(outputs)
+        html = publish.page_of(cells)
+        svg, csv = publish.drawings(html), publish.tables(html)
         found[chapter] = {name: {"svg": svg[name], "csv": csv[name]} for name in svg}
         for name in found[chapter]:
             if name in pages:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
 import matplotlib
@@ -48,6 +49,12 @@ def show(
         {"text/html": markup, "text/plain": "\n".join(filter(None, (f"Figure: {alt}", caption, basis)))},
         raw=True,
     )
+
+
+def page_of(cells: Iterable[dict]) -> str:
+    """The HTML that cells of an executed notebook show."""
+    outputs = (output for cell in cells for output in cell.get("outputs", []))
+    return "\n".join(output.get("data", {}).get("text/html", "") for output in outputs)
 
 
 def drawings(page: str) -> dict[str, str]:
