@@ -20,9 +20,8 @@ def cells(records: Iterable[dict]) -> list[dict]:
     thousandths. ``log_px``: shares of test images between ``low`` and ``high``, ``inside`` and ``outside``
     the distribution, in thousandths; of the first seed alone, as the zero of ln p(x) differs from net to net.
     """
-    records = [record for record in records if not record["diverged"]]
     by_key = {record["key"]: record for record in records}
-    table = frame(records)
+    table = frame(by_key.values())
     if table.empty:
         return []
     metrics = {"accuracy": "test_accuracy", "ece": "ece", **{name: f"auroc_{name}" for name in SHOWN_SCORES}}
