@@ -32,13 +32,13 @@ def parse_address(text, *, need_host=False):
     return f"https://github.com/{match[2]}/{match[3]}"
 
 
-def find_repository(folder, environ=os.environ):
+def find_repository(folder):
     """Address of the repository that ``folder`` belongs to, or None."""
     for name in ("GFFN_REPOSITORY", "GITHUB_REPOSITORY"):
-        if name in environ:
-            address = parse_address(environ[name])
-            if address is None and environ[name].strip():
-                raise ValueError(f"{name}={environ[name]!r} is no GitHub repository; use 'owner/name'")
+        if name in os.environ:
+            address = parse_address(os.environ[name])
+            if address is None and os.environ[name].strip():
+                raise ValueError(f"{name}={os.environ[name]!r} is no GitHub repository; use 'owner/name'")
             return address
     try:
         remote = subprocess.run(
