@@ -88,17 +88,13 @@ def _data_files(app):
                 _file(f"data/{name}{suffix}", f"{name}{suffix}") for suffix in (".csv", ".parquet")
             )
             rows.append([files, f"results of profile `{name}`, a row per run and scheme"])
-            rows.append(
-                [
-                    _file(f"data/{path.name}", path.name),
-                    "the records whole: curves, bins, histograms, provenance",
-                ]
-            )
+            what = "the records whole: curves, bins, histograms, provenance"
         else:
             kind = next((kind for kind in MEASURED if name.startswith(kind)), None)
             if kind is None:
                 raise ExtensionError(f"{path} has no description; add its kind to MEASURED in {__file__}")
-            rows.append([_file(f"data/{path.name}", path.name), MEASURED[kind]])
+            what = MEASURED[kind]
+        rows.append([_file(f"data/{path.name}", path.name), what])
     return words.markdown_table(["file", "what"], rows)
 
 
@@ -108,24 +104,16 @@ def _status(app):
     tested = _tested(app)
     rows = []
     for chapter in chapters(app):
-        when = executed.get(chapter)
-        rows.append(
-            [
-                _title(app, chapter),
-                *(
-                    [
-                        words.escape(when["finished"][:16].replace("T", " ")),
-                        f"{when['seconds']:.0f} s",
-                        words.escape(when["hardware"]),
-                        words.escape(f"Python {when['python']}, torch {when['torch']}"),
-                        f"`{words.escape(when['code'])}`",
-                    ]
-                    if when
-                    else ["as committed", "", "", "", ""]
-                ),
-                tested.get(chapter, "not tested"),
+        done = ["as committed", "", "", "", ""]
+        if when := executed.get(chapter):
+            done = [
+                words.escape(when["finished"][:16].replace("T", " ")),
+                f"{when['seconds']:.0f} s",
+                words.escape(when["hardware"]),
+                words.escape(f"Python {when['python']}, torch {when['torch']}"),
+                f"`{words.escape(when['code'])}`",
             ]
-        )
+        rows.append([_title(app, chapter), *done, tested.get(chapter, "not tested")])
     return words.markdown_table(
         ["page", "executed (UTC)", "took", "on", "with", "code", "cells the same"], rows
     )
@@ -156,8 +144,7 @@ def _licences():
     ]
     return (
         f"Of the {len(found)} packages in the environment that built this page, {len(found) - len(other)} "
-        "name a licence that "
-        f"goes with MIT. To look at by hand: {', '.join(other) or 'none'}."
+        f"name a licence that goes with MIT. To look at by hand: {', '.join(other) or 'none'}."
     )
 
 
