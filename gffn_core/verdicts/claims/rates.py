@@ -34,10 +34,8 @@ def read(store: Store) -> pd.DataFrame:
 
 def of(nets: pd.DataFrame, metric: str, who: str, scheme: str, rate: float | str = OWN) -> pd.Series:
     """By data set and seed a metric of one loss."""
-    at = {"contender": who, "scheme": scheme, "rate": rate}
-    for level, value in at.items():
-        nets = nets[nets.index.get_level_values(level) == value]
-    return nets[metric].droplevel([*at])
+    rows = nets.query("contender == @who and scheme == @scheme and rate == @rate")
+    return rows[metric].droplevel(["contender", "scheme", "rate"])
 
 
 def ahead(nets: pd.DataFrame, metric: str, scheme: str, rate: float | str = OWN) -> pd.Series:
