@@ -45,23 +45,16 @@ def substitute(app, config):
 
 
 def _chapters(app):
-    figures = files(app)
-    return words.markdown_table(
-        ["chapter", "files", "figures (SVG), and what they show (CSV)"],
-        (
-            [
-                _title(app, chapter),
-                ", ".join(
-                    _file(f"chapters/{Path(chapter).name}{suffix}", suffix) for suffix in (".ipynb", ".py")
-                ),
-                ", ".join(
-                    f"{_file(f'figures/{name}.svg', name)} ({_file(f'figures/{name}.csv', 'CSV')})"
-                    for name in figures[chapter]
-                ),
-            ]
-            for chapter in chapters(app)
-        ),
-    )
+    rows = []
+    for chapter, figures in files(app).items():
+        base = Path(chapter).name
+        sources = ", ".join(_file(f"chapters/{base}{suffix}", suffix) for suffix in (".ipynb", ".py"))
+        drawn = ", ".join(
+            f"{_file(f'figures/{name}.svg', name)} ({_file(f'figures/{name}.csv', 'CSV')})"
+            for name in figures
+        )
+        rows.append([_title(app, chapter), sources, drawn])
+    return words.markdown_table(["chapter", "files", "figures (SVG), and what they show (CSV)"], rows)
 
 
 MEASURED = {  # what the files are about that hold no records, by the beginning of their names
