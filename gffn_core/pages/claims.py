@@ -11,32 +11,24 @@ VERDICTS = ["reproduced", "not reproduced", "inconclusive", UNTESTABLE, "no data
 
 def markdown(table: pd.DataFrame, chapter: str) -> str:
     """A chapter's part of the ledger, with tests and notes, as a Markdown table."""
-    return _table(
-        "claim and test",
+    rows = (
         (
-            (
-                f"**{row.number}** {row.statement} [{row.section}]<br>*Test:* {row.test}",
-                f"**{row.verdict}**",
-                "<br>".join(filter(None, (_effect(row), _runs(row), words.escape(row.note)))),
-            )
-            for row in table[table["chapter"] == chapter].itertuples()
-        ),
+            f"**{row.number}** {row.statement} [{row.section}]<br>*Test:* {row.test}",
+            f"**{row.verdict}**",
+            "<br>".join(filter(None, (_effect(row), _runs(row), words.escape(row.note)))),
+        )
+        for row in table[table["chapter"] == chapter].itertuples()
     )
+    return _table("claim and test", rows)
 
 
 def short(table: pd.DataFrame) -> str:
     """The whole ledger, without tests and notes, as a Markdown table."""
-    return _table(
-        "claim",
-        (
-            (
-                f"**{row.number}** {row.statement} [{row.section}]",
-                row.verdict,
-                f"{_effect(row)}; {_runs(row)}",
-            )
-            for row in table.itertuples()
-        ),
+    rows = (
+        (f"**{row.number}** {row.statement} [{row.section}]", row.verdict, f"{_effect(row)}; {_runs(row)}")
+        for row in table.itertuples()
     )
+    return _table("claim", rows)
 
 
 def predictions(table: pd.DataFrame) -> str:
