@@ -60,35 +60,16 @@ def of(
     return rows.set_index(["dataset", "seed"])[metric].sort_index()
 
 
-def same_net(nets: pd.DataFrame) -> Measured | None:
-    return all_of(
-        in_all(
-            of(nets, one, metric, weight=1.0) - of(nets, other, metric, weight=1.0),
-            f"{METRICS[metric]}, {one} minus {other}",
-            -level,
-            level,
-        )
-        for one, other in RELATED
-        for metric, level in LEVEL.items()
-    )
+def _alike(nets, metric, one, other, level, weight=None):
+    """A metric of two ways differs by less than ``level``."""
+    apart = of(nets, one, metric, weight=weight) - of(nets, other, metric, weight=weight)
+    return in_all(apart, f"{METRICS[metric]}, {one} minus {other}", -level, level)
 
 
 def chosen_above_one(nets: pd.DataFrame) -> Measured:
     ours = nets[nets["way"].isin(["joint", "self-normalised"]) & nets["chosen"] & ~nets["centred"]]
     weights = ours.groupby(["dataset", "way"])["weight"].first()
     return exactly((weights > 1).sum(), "of 4 weights", low=3.5)
-
-
-def no_more_than_a_z_loss(nets: pd.DataFrame) -> Measured | None:
-    return all_of(
-        in_all(
-            of(nets, "z-loss", metric) - of(nets, "joint", metric),
-            f"{METRICS[metric]}, z-loss minus joint",
-            -level,
-            level,
-        )
-        for metric, level in (("test_accuracy", 0.005), ("scaled_nll", 0.02))
-    )
 
 
 def calibrate_but_do_not_refine(
@@ -100,15 +81,9 @@ def calibrate_but_do_not_refine(
         parts.append(in_all(ece, f"ECE, {way} minus joint", high=0))
         for dataset in nets["dataset"].unique():
             here = nets[nets["dataset"] == dataset]
+            more = {best: of(here, way, "scaled_nll") - of(here, best, "scaled_nll") for best in EVENING}
             parts.append(
-                any_of(
-                    in_all(
-                        of(here, way, "scaled_nll") - of(here, best, "scaled_nll"),
-                        f"NLL after T, {way} minus {best}",
-                        low=0,
-                    )
-                    for best in EVENING
-                )
+                any_of(in_all(nll, f"NLL after T, {way} minus {best}", low=0) for best, nll in more.items())
             )
     return all_of(parts)
 
@@ -138,7 +113,11 @@ PREDICTIONS = [
     Prediction(
         "At weight 1 the joint loss and the variance train the same net (accuracy within .01, ECE and scaled"
         " NLL within .02), and so do the self-normalised loss and the squared distance.",
-        same_net,
+        lambda nets: all_of(
+            _alike(nets, metric, one, other, level, weight=1.0)
+            for one, other in RELATED
+            for metric, level in LEVEL.items()
+        ),
     ),
     Prediction(
         "The chosen weight of the joint and of the self-normalised loss is above 1.", chosen_above_one
@@ -146,7 +125,10 @@ PREDICTIONS = [
     Prediction(
         "At its chosen weight the z-loss is within .005 (accuracy) and .02 (NLL after T) of the joint loss at"
         " its own.",
-        no_more_than_a_z_loss,
+        lambda nets: all_of(
+            _alike(nets, metric, "z-loss", "joint", level)
+            for metric, level in (("test_accuracy", 0.005), ("scaled_nll", 0.02))
+        ),
     ),
     Prediction(
         "Label smoothing, confidence penalty and LogitNorm calibrate at least as well as the joint loss at"
