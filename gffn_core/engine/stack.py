@@ -383,15 +383,8 @@ def train_stack(
                 if time.perf_counter() - saved >= checkpoint_seconds:
                     share_time()
                     for i, course in enumerate(courses):
-                        save_checkpoint(
-                            course.run,
-                            {
-                                "course": course.state(),
-                                "state": stack.state(i),
-                                "within": stack.within(i),
-                                "precision": execution.precision,
-                            },
-                        )
+                        now = {"course": course.state(), "state": stack.state(i), "within": stack.within(i)}
+                        save_checkpoint(course.run, now | {"precision": execution.precision})
                     saved = time.perf_counter()
             on_images((stack.steps - within[0]["position"]) * stack.order[0].numel())
             within = [{"position": 0}] * len(courses)
