@@ -41,14 +41,9 @@ def find_repository(folder):
                 raise ValueError(f"{name}={os.environ[name]!r} is no GitHub repository; use 'owner/name'")
             return address
     try:
-        remote = subprocess.run(
-            ["git", "remote", "get-url", "origin"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        ).stdout
+        remote = subprocess.check_output(
+            "git remote get-url origin".split(), cwd=folder, stderr=subprocess.DEVNULL, text=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):  # no git, no repository or no remote
         return None
     return parse_address(remote, need_host=True)

@@ -49,14 +49,10 @@ def code_version() -> str:
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / ".git").exists():
         try:
-            return subprocess.run(
-                ["git", "describe", "--always", "--dirty", "--abbrev=10"],
-                cwd=checkout,
-                check=True,
-                capture_output=True,
-                text=True,
-                timeout=10,
-            ).stdout.strip()
+            command = "git describe --always --dirty --abbrev=10".split()
+            return subprocess.check_output(
+                command, cwd=checkout, stderr=subprocess.DEVNULL, text=True, timeout=10
+            ).strip()
         except (OSError, subprocess.SubprocessError):
             pass
     try:
