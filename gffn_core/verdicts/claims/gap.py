@@ -144,9 +144,7 @@ def small_batches_stay_ahead(nets: pd.DataFrame) -> Measured | None:
         parts.append(
             any_of(
                 all_of(
-                    in_all(
-                        one - other, f"{TITLES[metric]}, {name} at {SMALL} beats {rival} at {LARGE}", low=0
-                    )
+                    in_all(one - other, f"{TITLES[metric]}, {name} beats {rival}", low=0)
                     for rival, other in large.items()
                 )
                 for name, one in small.items()
@@ -159,7 +157,7 @@ def _candidates(nets, metric, size):
     """By name the nets of a batch size that may be the best, higher is better."""
     ways = {way for batch_size, way in bases() if batch_size == size}
     return {
-        f"{way} ({net})": BETTER[metric] * _of(nets, metric, way, net, size)
+        f"{way} ({net}) at {size}": BETTER[metric] * _of(nets, metric, way, net, size)
         for way in sorted(ways)
         for net in NETS.values()
     }
