@@ -62,18 +62,11 @@ def roughness(pairs: pd.DataFrame) -> Measured | None:
     Absolute, so for each net by itself; the mean over both losses and schemes.
     """
     columns = [("test_accuracy", loss, scheme) for loss in NETS for scheme in SCHEMES]
-    curves = pairs[columns].astype(float).unstack(["label_space", "dataset", "seed"])
-    bends = []
-    for size in curves.index:
-        if {size / 2, 2 * size} <= set(curves.index):
-            bends.append(
-                (curves.loc[size] - (curves.loc[size / 2] + curves.loc[2 * size]) / 2).abs().rename(size)
-            )
-    if not bends:
-        return None
-    rough = pd.concat(bends, axis=1).groupby(level=["label_space", "dataset", "seed"]).mean()
-    rough = rough.rename_axis(columns="batch_size").stack().dropna().rename("value").to_frame()
-    return between(estimate(rough, small_minus_large), low=0)
+    by = ["label_space", "dataset", "seed"]
+    curves = pairs[columns].astype(float).unstack(by)
+    half, twice = (curves.reindex(factor * curves.index).set_axis(curves.index) for factor in (0.5, 2))
+    rough = (curves - (half + twice) / 2).abs().T.groupby(level=by).mean().stack().dropna()
+    return between(estimate(rough.to_frame("value"), small_minus_large), low=0)
 
 
 def gains_on_fewer(pairs: pd.DataFrame) -> Measured | None:
