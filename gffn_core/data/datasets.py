@@ -224,7 +224,7 @@ def read_npz(path: Path, needed: Sequence[str] = _ARRAYS) -> dict[str, np.ndarra
     """The arrays of a file; ValueError for one that cannot be read or lacks a needed one."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            stored = {key: file[key] for key in file.files}
+            stored = dict(file)
     except Exception as error:  # a damaged archive can raise almost anything
         remedy = "delete it to fetch it again"
         if path.stem not in DATASETS:

@@ -140,7 +140,7 @@ class Store:
         path = self._beside(record, "logits", ".npz")
         try:
             with np.load(path, allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
+                return dict(file)
         except Exception as error:  # a damaged archive can raise almost anything
             raise ValueError(
                 f"{path} is damaged ({error}); `gffn evaluate` makes it anew from the weights"
