@@ -213,12 +213,12 @@ def _over_cells(combine, values, margin, sign, title):
     if measured is None:
         return None
     shown = next(index for index, part in parts.items() if part.estimate is measured.estimate)
-    named = {
+    beyond = {
         index: part.estimate.effect
         for index, part in parts.items()
         if sign * (part.estimate.effect - part.low) > 0
     }
-    notes = (measured.note, f"shown: {named_cell(shown)}", listed(title, named))
+    notes = (measured.note, f"shown: {named_cell(shown)}", listed(title, beyond))
     return replace(measured, note="; ".join(filter(None, notes)))
 
 
@@ -229,6 +229,6 @@ def named_cell(index: Sequence) -> str:
 
 def listed(title: str, effects: dict[Sequence, float], most: int = 6) -> str:
     """The cells by name, the lowest effect first."""
-    named = [named_cell(index) for index in sorted(effects, key=effects.get)]
-    more = f" and {len(named) - most} more" if len(named) > most else ""
-    return f"{title}: {', '.join(named[:most])}{more}" if named else ""
+    cells = [named_cell(index) for index in sorted(effects, key=effects.get)]
+    more = f" and {len(cells) - most} more" if len(cells) > most else ""
+    return f"{title}: {', '.join(cells[:most])}{more}" if cells else ""
