@@ -128,14 +128,12 @@ def digits():
 def tiny(digits):
     """A few digits of every class: an epoch takes milliseconds."""
     keep = {"train": 100, "val": 50, "test": 60}
-    return dataclasses.replace(
-        digits,
-        **{
-            f"{part}_{kind}": getattr(digits, f"{part}_{kind}")[:count]
-            for part, count in keep.items()
-            for kind in "xy"
-        },
-    )
+    few = {
+        f"{part}_{kind}": getattr(digits, f"{part}_{kind}")[:count]
+        for part, count in keep.items()
+        for kind in "xy"
+    }
+    return dataclasses.replace(digits, **few)
 
 
 @pytest.fixture
