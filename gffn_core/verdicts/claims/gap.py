@@ -60,11 +60,10 @@ def read(store: Store, scheme: str = LOWEST_NLL) -> pd.DataFrame:
     missing.
     """
     runs = [run for name in ("gap", "gap_longer", "gap_control") for run in profiles.profile(name).runs()]
-    records = [record for record in store.select(runs).values() if not record["diverged"]]
-    nets = tables.frame(records, (scheme,))
-    trained = [Run.of(record["run"]) for record in records]
-    nets["way"] = [way_of(run) for run in trained]
-    nets["budget"] = [run.epochs for run in trained]
+    records = {run: record for run, record in store.select(runs).items() if not record["diverged"]}
+    nets = tables.frame(records.values(), (scheme,))
+    nets["way"] = [way_of(run) for run in records]
+    nets["budget"] = [run.epochs for run in records]
     nets["net"] = nets["loss"].map(NETS)
     levels = {"net": NETS.values(), "batch_size": (SMALL, LARGE), "seed": {run.seed for run in runs}}
     columns = {"metric": [*TITLES, *MORE], "way": dict.fromkeys(map(way_of, runs))}

@@ -25,8 +25,7 @@ def read(store: Store, scheme: str = "long") -> pd.DataFrame:
     beside = profiles.profile("any_batch").runs([FEW]) + profiles.profile("cpu").runs([ALL])
     runs += [run for run in beside if (run.dataset, run.batch_size, run.seed) in cells]
     nets = tables.frame(store.select(runs).values(), [scheme])
-    keys = nets[["loss", "kl_weight"]].apply(tuple, axis=1)
-    nets["net"] = [NETS.get(key, CHOSEN) for key in keys]
+    nets["net"] = [NETS.get(key, CHOSEN) for key in zip(nets["loss"], nets["kl_weight"])]
     rows = pd.MultiIndex.from_tuples(sorted(cells), names=["dataset", "batch_size", "seed"])
     columns = pd.MultiIndex.from_product([METRICS, [*NETS.values(), CHOSEN]], names=["metric", "net"])
     return nets.pivot(index=rows.names, columns="net", values=[*METRICS]).reindex(rows, columns=columns)
