@@ -1,5 +1,6 @@
 """Nets that differ in their seed alone, one by one and as ensembles, from the logits that a store keeps."""
 
+import contextlib
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -113,25 +114,23 @@ def table(
     sizes = sorted(set(sizes))
     if sizes[0] < 1:
         raise ValueError(f"size={sizes[0]} must be at least 1 net")
-    groups: dict[Run, dict[str, dict]] = {}
-    records = {record["key"]: (run, record) for run, record in store.select(list(runs)).items()}
-    for run, record in records.values():
-        try:
-            groups.setdefault(replace(run, seed=0), {})[record["key"]] = store.logits(record)
-        except FileNotFoundError:
-            continue
-    rows = []
+    groups, rows = {}, []
+    for run, record in store.select(list(runs)).items():
+        with contextlib.suppress(FileNotFoundError):
+            net = record, store.logits(record)
+            groups.setdefault(replace(run, seed=0), []).append(net)
     for run, nets in groups.items():
         dataset = load_dataset(run.dataset, root=root)
-        for key in nets:
-            check_data(records[key][1], dataset)
+        for record, _ in nets:
+            check_data(record, dataset)
         asked = people(answers, dataset) if answers else None
         for size in sizes:
             for first in range(0, len(nets) - size + 1, size):
-                keys = [*nets][first : first + size]
-                pooled_logits = _by_scheme([nets[key] for key in keys])
+                records, logits = zip(*nets[first : first + size])
+                keys = "+".join(record["key"] for record in records)
+                pooled_logits = _by_scheme(logits)
                 for scheme in [one for one in schemes if one in pooled_logits]:
-                    row = {"keys": "+".join(keys), "size": size, "scheme": scheme, "code": code_version()}
+                    row = {"keys": keys, "size": size, "scheme": scheme, "code": code_version()}
                     rows.append(row | measures(pooled_logits[scheme], dataset, asked, recalibrate))
     return pd.DataFrame(rows)
 
