@@ -66,6 +66,12 @@ def number(app, doctree, page):
         text, uri = link(found[0])
         return f'<a href="{uri}">{text}</a>'
 
+    def in_text(part):
+        if part not in app.env.gffn_equations:
+            return nodes.Text(part)
+        text, uri = link(part)
+        return nodes.reference("", text, refuri=uri, internal=True)
+
     for node in doctree.findall(nodes.math_block):
         if TAG.search(node.astext()):
             text = TAG.sub(lambda found: f"\\tag{{{numbered(*found.groups())}}}", node.astext())
@@ -76,15 +82,7 @@ def number(app, doctree, page):
     for text in [node for node in doctree.findall(nodes.Text) if not isinstance(node.parent, NOT_PROSE)]:
         parts = MENTION.split(text.astext())
         if any(part in app.env.gffn_equations for part in parts):
-            text.parent.replace(
-                text,
-                [
-                    nodes.reference("", link(part)[0], refuri=link(part)[1], internal=True)
-                    if part in app.env.gffn_equations
-                    else nodes.Text(part)
-                    for part in parts
-                ],
-            )
+            text.parent.replace(text, [in_text(part) for part in parts])
 
 
 def setup(app):
