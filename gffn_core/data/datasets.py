@@ -164,7 +164,7 @@ def load_dataset(
     return _fetch(name, path, source, report)
 
 
-def data_root(root: str | Path | None = None) -> Path:
+def data_root(root: str | Path | None) -> Path:
     """Folder of the npz files: ``root``, else ``$GFFN_DATA``, else ``gffn`` in the user's cache folder."""
     if root is not None:
         return Path(root)

@@ -64,7 +64,7 @@ def images_like(dataset: Dataset, path: Path) -> Tensor:
     return images
 
 
-def split_folder(path: Path, size: int, *, mode: str = "RGB") -> dict[str, np.ndarray]:
+def split_folder(path: Path, size: int, *, mode: str) -> dict[str, np.ndarray]:
     """train_x, train_y, test_x and test_y, as ``load_dataset`` reads them from a file.
 
     path: holds train/ and test/ (or val/ in its place), each with a folder a class; or the classes' folders
@@ -86,7 +86,7 @@ def split_folder(path: Path, size: int, *, mode: str = "RGB") -> dict[str, np.nd
 
 
 def read_folder(
-    path: Path, size: int, *, mode: str = "RGB", classes: list[str] | None = None
+    path: Path, size: int, *, mode: str, classes: list[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """uint8 images (N, 3, size, size), or (N, 1, size, size) in mode "L" (grey), labels (N,), class names.
 

@@ -65,7 +65,7 @@ def images_of(run, datasets):
     return run.epochs * (len(datasets[run.dataset].train_x) // run.batch_size) * run.batch_size
 
 
-def jobs_of(begun, engine, precision, stack_size=None):
+def jobs_of(begun, engine, precision, stack_size):
     """The runs as stacks, each with the way to compute it, in the order of ``begun``.
 
     engine: ``Workers`` or ``Cluster``, which says how many runs make a stack, unless ``stack_size``

@@ -44,7 +44,7 @@ FIELD = {  # detectors of pytorch-ood and what each is made from
 }
 
 
-def unfamiliar(dataset: Dataset, root: str | Path | None = None) -> dict[str, Tensor]:
+def unfamiliar(dataset: Dataset, root: str | Path | None) -> dict[str, Tensor]:
     """By name sets of ``IMAGES`` images like those of ``dataset`` in shape, uint8 (N, C, H, W).
 
     Test images of the other data sets, grey ones in as many colours and with a black border where they are
@@ -201,9 +201,7 @@ def measure(net: Scored) -> Iterable[dict]:
             }
 
 
-def table(
-    runs: Iterable[Run], store: Store, root: str | Path | None = None, *, choosing: bool = False
-) -> pd.DataFrame:
+def table(runs: Iterable[Run], store: Store, root: str | Path | None, *, choosing: bool) -> pd.DataFrame:
     """A row per net, score and set, of the long scheme's nets that are kept here; others are left out.
 
     The sets are ``unfamiliar``, with the scores of the field; or, for choosing, ``held_back``, without them.

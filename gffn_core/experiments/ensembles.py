@@ -61,7 +61,7 @@ def recalibrated(val: Tensor, target: Tensor, test: Tensor) -> Tensor:
 
 
 def measures(
-    kept: dict[str, Tensor], dataset: Dataset, answers: Tensor | None, recalibrate: bool = False
+    kept: dict[str, Tensor], dataset: Dataset, answers: Tensor | None, recalibrate: bool
 ) -> dict[str, float]:
     """Of logits of the parts ``val``, ``test`` and, perhaps, ``ood``: what ``tables.COLUMNS`` calls so.
 

@@ -74,9 +74,7 @@ class Evaluated:
     added: list[str]
 
 
-def evaluate_again(
-    record: dict, store: Store, *, device: str = "auto", root: str | Path | None = None
-) -> Evaluated:
+def evaluate_again(record: dict, store: Store, *, device: str, root: str | Path | None) -> Evaluated:
     """Measure a record's kept nets with today's code and rewrite its evaluations and logits in ``store``.
 
     What belongs to the training stays: curves, provenance, epoch, step and stopped_at of each scheme; the
