@@ -34,12 +34,14 @@ def test_every_contender_has_as_many_settings(values, rates):
     (
         ("contest", contest.CONTENDERS),
         ("combined", contest.COMBINED),
+        ("contest_more", contest.CONTENDERS),
         ("contest_wide", contest.FINALISTS),
         ("combined_wide", contest.AUGMENTED),
     ),
 )
 def test_the_profile_is_the_contest(name, among):
-    runs = profile(f"{name}_tuning").runs(["cifar10_1000"])
+    tuning = profile(f"{name}_tuning")
+    runs = tuning.runs(tuning.datasets[:1])
     count = pd.Series(map(contest.contender_of, runs)).value_counts()
     assert count.eq(12).all() and set(count.index) == set(among) and len(set(runs)) == len(runs)
 
@@ -124,7 +126,7 @@ def test_the_contest_has_the_settings_that_validation_images_chose():
     assert {replace(run, seed=0) for run in profile("contest_checks").runs()} == checks
 
 
-@pytest.mark.parametrize("name", ["combined", "contest_wide", "combined_wide"])
+@pytest.mark.parametrize("name", ["combined", "contest_more", "contest_wide", "combined_wide"])
 def test_others_have_the_settings_that_validation_images_chose(name):
     """Of the published tuning, for nets that stop."""
     store = Store(ROOT / "results")

@@ -179,6 +179,17 @@ _COMBINED = [
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}} | _MOVED,
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}, "weight_decay": 0.5},
 ]
+_CHOSEN_MORE = [  # of ``contest_more_tuning``, for nets that stop
+    {"loss": "conditional", "learning_rate": 1.5e-3},
+    {"loss": "conditional", "learning_rate": 3e-3, "weight_decay": 0.5},
+    {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7},
+    {"loss": "label_smoothing", "learning_rate": 1e-3, "options": {"smoothing": 0.05}},
+    {"loss": "confidence_penalty", "learning_rate": 1e-3, "options": {"weight": 0.3}},
+    {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.1}},
+    {"loss": "z_loss", "learning_rate": 1e-3, "options": {"weight": 5.0}},
+    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
+    {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
+]
 _CHOSEN_WIDE = [  # of ``contest_wide_tuning``, for nets that stop
     {"loss": "conditional", "learning_rate": 4e-4},
     {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.7},
@@ -372,7 +383,7 @@ PROFILES = {
         ),
         Profile(
             "contest_tuning",
-            ("cifar10_1000", "fashion_mnist_1000", "cifar10_10000", "fashion_mnist_10000"),
+            ("cifar10_1000", "fashion_mnist_1000"),
             epochs={64: 60},
             **_named(one for name in contest.CONTENDERS for one in contest.settings(name)),
         ),
@@ -382,6 +393,14 @@ PROFILES = {
             **_CONTEST,
             **_named({"dataset": name} | one for name, chosen in _CHOSEN.items() for one in chosen),
         ),
+        # The same with ten times the images.
+        Profile(
+            "contest_more_tuning",
+            ("cifar10_10000", "fashion_mnist_10000"),
+            epochs={64: 60},
+            **_named(one for name in contest.CONTENDERS for one in contest.settings(name)),
+        ),
+        Profile("contest_more", ("cifar10_10000",), **_CONTEST, **_named(_CHOSEN_MORE)),
         # Would accuracy have chosen otherwise, and was the standard net's rate an unlucky choice?
         Profile(
             "contest_checks",

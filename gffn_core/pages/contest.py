@@ -26,12 +26,14 @@ def on(store: Store, dataset: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     return tuning, best, final
 
 
-def basis(title: str, final: pd.DataFrame, epochs: int = 60, net: str = "narrow") -> str:
-    """The runs that a figure rests on, in words."""
+def basis(
+    title: str, final: pd.DataFrame, epochs: int = 60, net: str = "narrow", images: tuple = (1_000, 250)
+) -> str:
+    """The runs that a figure rests on, in words. images: for training and for validation."""
     return (
-        f"{title}, first 1,000 training and 250 validation images, all 10,000 test images; {net} net, batch"
-        f" size 64, at most {epochs} epochs; seeds {final['seed'].min()} to {final['seed'].max()}, and seed 0"
-        " to choose"
+        f"{title}, first {images[0]:,} training and {images[1]:,} validation images, all 10,000 test images;"
+        f" {net} net, batch size 64, at most {epochs} epochs; seeds {final['seed'].min()} to"
+        f" {final['seed'].max()}, and seed 0 to choose"
     )
 
 

@@ -1,5 +1,6 @@
 """What we predicted of the contest between ways to train."""
 
+import numpy as np
 import pandas as pd
 
 from gffn_core.experiments import contest, profiles, tables
@@ -22,6 +23,7 @@ NEEDS = {  # metric: what it is called
     "scaled_nll": "NLL after T",
     "auroc_max_softmax": "AUROC",
 }
+MEASURES = NEEDS | {"recalibrated_nll": "NLL after the matrix", "aurc": "AURC", "augrc": "AUGRC"}
 UP = ("test_accuracy", "auroc_max_softmax")  # more is better
 # Pairs of losses that even ln Z alike to second order.
 ALIKE = (
@@ -33,7 +35,9 @@ ALIKE = (
 WEIGHTS = (25, 125)
 CIFAR, FASHION = DATASETS = ("cifar10_1000", "fashion_mnist_1000")
 AGAIN = "stopped, trained again"
-WIDE = "wide net, "  # before a contender's name: of the contest on the wide net
+LARGER = "cifar10_10000"
+# Before a contender's name: of the contest on the wide net, and of that on 10,000 images.
+WIDE, MORE = "wide net, ", "10,000 images, "
 
 
 def on(
@@ -80,16 +84,18 @@ def checks(store: Store) -> pd.DataFrame:
 def read(store: Store) -> pd.DataFrame:
     """Nets by ``dataset``, ``contender``, ``scheme`` and ``seed``: metrics and ``kl_weight``.
 
-    "wide net, joint" is a contender of the profiles for the wide net. Of the scheme ``AGAIN`` are nets that
-    were trained a second time and measured by ``ensembles.measures``; there "three joint" are as many joint
-    nets together, with the seed of the first.
+    "wide net, joint" is a contender of the profiles for the wide net, "10,000 images, joint" of that for more
+    images. Of the scheme ``AGAIN`` are nets that were trained a second time and measured by
+    ``ensembles.measures``; there "three joint" are as many joint nets together, with the seed of the first.
     """
     wide = pd.concat([on(store, CIFAR, profile)[-1] for profile in ("contest_wide", "combined_wide")])
+    more = on(store, LARGER, "contest_more")[-1]
     nets = pd.concat(
         [
             *(on(store, name)[-1] for name in DATASETS),
             on(store, CIFAR, "combined")[-1],
             wide.assign(contender=WIDE + wide["contender"]),
+            more.assign(contender=MORE + more["contender"]),
             relatives(store),
             checks(store),
         ]
@@ -115,24 +121,36 @@ def better(
     return (1 if metric in UP else -1) * (of(nets, metric, who, scheme) - of(nets, metric, than, scheme))
 
 
-def _ahead(nets: pd.DataFrame, who: str, than: str, **least: float) -> Measured | None:
-    """On CIFAR-10 one contender is better than another by more than ``least``, by metric."""
+def _ahead(
+    nets: pd.DataFrame,
+    metric: str,
+    who: str,
+    than: str = STANDARD,
+    low: float = -np.inf,
+    high: float = np.inf,
+    scheme: str = LOWEST_NLL,
+) -> Measured | None:
+    """On every data set one contender is better than another by more than ``low`` and less than ``high``."""
+    names = (name.removeprefix(WIDE).removeprefix(MORE) for name in (who, than))
+    named = (name.replace(", ", " + ") if name in contest.COMBINED else name for name in names)
+    what = f"{MEASURES[metric]}{' at the end' * (scheme == 'long')}, {' ahead of '.join(named)}"
+    return in_all(better(nets, metric, who, than, scheme), what, low, high)
+
+
+def _ahead_on_cifar(nets: pd.DataFrame, who: str, than: str, **least: float) -> Measured | None:
+    """One contender is better than another by more than ``least``, by metric."""
     nets = values.on(nets, CIFAR)
-    names = " ahead of ".join(name.removeprefix(WIDE).replace(", ", " + ") for name in (who, than))
-    return all_of(
-        in_all(better(nets, metric, who, than), f"{NEEDS[metric]}, {names}", low=low)
-        for metric, low in least.items()
-    )
+    return all_of(_ahead(nets, metric, who, than, low) for metric, low in least.items())
 
 
 def _stopped_alike(nets: pd.DataFrame) -> Measured | None:
     parts = [
-        in_all(better(nets, metric, who), f"{NEEDS[metric]}, {who} ahead of standard", -most, most)
+        _ahead(nets, metric, who, low=-most, high=most)
         for who in OURS
         for metric, most in (("test_accuracy", 0.01), ("nll", 0.02))
     ]
     parts += [
-        in_all(better(nets, metric, DROPOUT, who), f"{NEEDS[metric]}, dropout ahead of {who}", low=0)
+        _ahead(nets, metric, DROPOUT, who, low=0)
         for metric in ("test_accuracy", "nll")
         for who in (STANDARD, *OTHERS, *OURS)
         if who != DROPOUT
@@ -159,9 +177,7 @@ def _weights_above_one(nets: pd.DataFrame) -> Measured:
 
 def _alike_after_scaling(nets: pd.DataFrame) -> Measured | None:
     return all_of(
-        in_all(better(nets, "scaled_nll", who), f"NLL after T, {who} ahead of standard", -0.03, 0.03)
-        for who in (*OTHERS, *OURS)
-        if who != DROPOUT
+        _ahead(nets, "scaled_nll", who, low=-0.03, high=0.03) for who in (*OTHERS, *OURS) if who != DROPOUT
     )
 
 
@@ -181,32 +197,17 @@ def _three_beat_one(nets: pd.DataFrame) -> Measured | None:
 
 def _detection_alike(nets: pd.DataFrame) -> Measured | None:
     return all_of(
-        in_all(better(nets, "auroc_max_softmax", who), f"AUROC, {who} ahead of standard", -0.05, 0.05)
+        _ahead(nets, "auroc_max_softmax", who, low=-0.05, high=0.05)
         for who in (*OTHERS, *OURS)
         if who not in (DROPOUT, "weight decay")  # which are no losses
     )
 
 
 def _no_need_for_ours(nets: pd.DataFrame) -> Measured | None:
-    stopped = [
-        in_all(better(nets, metric, who), f"{title}, {who} ahead of standard", high=0)
-        for who in OURS
-        for metric, title in NEEDS.items()
-    ]
-    at_end = [
-        in_all(
-            better(nets, metric, who, scheme="long"),
-            f"{NEEDS[metric]} at the end, {who} ahead of standard",
-            0,
-        )
-        for who in OURS
-        for metric in ("nll", "ece")
-    ]
+    stopped = [_ahead(nets, metric, who, high=0) for who in OURS for metric in NEEDS]
+    at_end = [_ahead(nets, metric, who, low=0, scheme="long") for who in OURS for metric in ("nll", "ece")]
     beaten = any_of(
-        all_of(
-            in_all(better(nets, "ece", rival, who, "long"), f"ECE at the end, {rival} ahead of {who}", low=0)
-            for who in OURS
-        )
+        all_of(_ahead(nets, "ece", rival, who, low=0, scheme="long") for who in OURS)
         for rival in (SMOOTHING, "LogitNorm")
     )
     return all_of([*stopped, *at_end, beaten])
@@ -215,12 +216,7 @@ def _no_need_for_ours(nets: pd.DataFrame) -> Measured | None:
 def _form_does_not_matter(nets: pd.DataFrame) -> Measured | None:
     nets = values.on(nets, CIFAR)
     return all_of(
-        in_all(
-            better(nets, metric, f"{one}, {weight}", f"{other}, {weight}"),
-            f"{NEEDS[metric]}, {one} ahead of {other}, {weight}",
-            -most,
-            most,
-        )
+        _ahead(nets, metric, f"{one}, {weight}", f"{other}, {weight}", -most, most)
         for one, other in ALIKE
         for weight in WEIGHTS
         for metric, most in (("test_accuracy", 0.015), ("nll", 0.03))
@@ -228,37 +224,47 @@ def _form_does_not_matter(nets: pd.DataFrame) -> Measured | None:
 
 
 def _all_five_win(nets: pd.DataFrame) -> Measured | None:
-    nets = values.on(nets, CIFAR)
     return all_of(
         any_of(
-            all_of(
-                in_all(
-                    better(nets, metric, f"{loss}, {weight}"),
-                    f"{NEEDS[metric]}, {loss} {weight} ahead of standard",
-                    low=least,
-                )
-                for metric, least in (("test_accuracy", 0.03), ("nll", 0.1))
-            )
+            _ahead_on_cifar(nets, f"{loss}, {weight}", STANDARD, test_accuracy=0.03, nll=0.1)
             for weight in WEIGHTS
         )
         for loss in dict.fromkeys(loss for pair in ALIKE for loss in pair)
     )
 
 
+def _lead_is_smaller_on_more_images(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        _ahead(nets, metric, MORE + who, MORE + STANDARD, 0, most)
+        for who in OURS
+        for metric, most in (("scaled_nll", 0.06), ("test_accuracy", 0.02))
+    )
+
+
+def _dropout_is_best_on_more_images(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        _ahead(nets, "scaled_nll", MORE + DROPOUT, MORE + who, low=0)
+        for who in (STANDARD, *OTHERS, *OURS)
+        if who != DROPOUT
+    )
+
+
+def _smaller_weights_on_more_images(nets: pd.DataFrame) -> Measured:
+    weights = {who: of(nets, "kl_weight", MORE + who).iloc[0] for who in OURS}
+    before = {who: of(nets, "kl_weight", who).loc[CIFAR].iloc[0] for who in OURS}
+    count = sum(weight <= 25 and weight < before[who] for who, weight in weights.items())
+    return exactly(count, "of 2 weights", low=1.5)
+
+
 def _not_run_yet(nets: pd.DataFrame) -> None:
-    """The contest on 10,000 images."""
+    """The contest on 10,000 images of Fashion-MNIST."""
 
 
 def _matrix_leaves_the_lead(nets: pd.DataFrame) -> Measured | None:
     matrix = "recalibrated_nll"
     lead = better(nets, matrix, JOINT, scheme=AGAIN) - 2 / 3 * better(nets, "scaled_nll", JOINT, scheme=AGAIN)
     rivals = [
-        any_of(
-            in_all(
-                better(nets, matrix, ours, who, AGAIN), f"NLL after the matrix, {ours} ahead of {who}", low=0
-            )
-            for ours in OURS
-        )
+        any_of(_ahead(nets, matrix, ours, who, low=0, scheme=AGAIN) for ours in OURS)
         for who in (STANDARD, *OTHERS)
     ]
     return all_of([in_all(lead, "NLL after the matrix, lead beyond two thirds", low=0), *rivals])
@@ -292,32 +298,26 @@ def _measures_agree(nets: pd.DataFrame) -> Measured:
 
 
 def _risk_agrees(nets: pd.DataFrame) -> Measured | None:
-    parts = [
-        in_all(better(nets, metric, JOINT, scheme=AGAIN), metric.upper(), low=0)
-        for metric in ("aurc", "augrc")
-    ]
+    parts = [_ahead(nets, metric, JOINT, low=0, scheme=AGAIN) for metric in ("aurc", "augrc")]
     worst = _rank_correlation(nets, "aurc", ["augrc"])
     return all_of([*parts, exactly(worst, "rank correlation of means", low=0.9 - 1e-9)])
 
 
 def _joint_leads_beside_augmentation(nets: pd.DataFrame) -> Measured | None:
     nets = values.on(nets, CIFAR)
-    accuracy, nll = (better(nets, metric, JOINT_MOVED, MOVED) for metric in ("test_accuracy", "scaled_nll"))
-    half = better(nets, "scaled_nll", JOINT) / 2
+    half = better(nets, "scaled_nll", JOINT) / 2 - better(nets, "scaled_nll", JOINT_MOVED, MOVED)
     return all_of(
         [
-            in_all(accuracy, "accuracy, joint ahead beside augmentation", low=0.01),
-            in_all(nll, "NLL after T, joint ahead beside augmentation", low=0),
-            in_all(half - nll, "NLL after T, half of the lead minus that beside augmentation", low=0),
+            _ahead(nets, "test_accuracy", JOINT_MOVED, MOVED, low=0.01),
+            _ahead(nets, "scaled_nll", JOINT_MOVED, MOVED, low=0),
+            in_all(half, "NLL after T, half of the lead minus that beside augmentation", low=0),
         ]
     )
 
 
 def _joint_moved_is_best(nets: pd.DataFrame) -> Measured | None:
-    nets = values.on(nets, CIFAR)
     return all_of(
-        in_all(better(nets, metric, JOINT_MOVED, who), f"{NEEDS[metric]}, ahead of {who}", low=0)
-        for metric in ("test_accuracy", "scaled_nll")
+        _ahead_on_cifar(nets, JOINT_MOVED, who, test_accuracy=0, scaled_nll=0)
         for who in (*contest.CONTENDERS, *contest.COMBINED)
         if who != JOINT_MOVED
     )
@@ -326,57 +326,45 @@ def _joint_moved_is_best(nets: pd.DataFrame) -> Measured | None:
 def _decay_adds_nothing(nets: pd.DataFrame) -> Measured | None:
     nets = values.on(nets, CIFAR)
     return all_of(
-        in_all(
-            better(nets, metric, JOINT_DECAYED, JOINT), f"{NEEDS[metric]}, decay beside joint", -most, most
-        )
+        _ahead(nets, metric, JOINT_DECAYED, JOINT, -most, most)
         for metric, most in (("test_accuracy", 0.01), ("scaled_nll", 0.02))
     )
 
 
 def _accuracy_chooses_ours_too(nets: pd.DataFrame) -> Measured | None:
-    ahead = better(nets, "test_accuracy", JOINT, scheme="early")
     return all_of(
-        in_all(values.on(ahead, name), f"accuracy, joint ahead, {name}", low=least)
+        _ahead(values.on(nets, name), "test_accuracy", JOINT, low=least, scheme="early")
         for name, least in ((CIFAR, 0.01), (FASHION, 0))
     )
 
 
 def _rivals_in_accuracy(nets: pd.DataFrame) -> Measured | None:
-    dropout, smoothing = (
-        better(values.on(nets, name), "test_accuracy", who, JOINT, "early")
-        for name, who in ((CIFAR, DROPOUT), (FASHION, SMOOTHING))
-    )
     return all_of(
-        [
-            in_all(dropout, "accuracy on CIFAR-10, dropout ahead of joint", -0.015, 0.015),
-            in_all(smoothing, "accuracy on Fashion-MNIST, label smoothing ahead of joint", low=0),
-        ]
+        _ahead(values.on(nets, name), "test_accuracy", who, JOINT, low, high, scheme="early")
+        for name, who, low, high in ((CIFAR, DROPOUT, -0.015, 0.015), (FASHION, SMOOTHING, 0, np.inf))
     )
 
 
-def at_every_rate(nets: pd.DataFrame, metric: str) -> dict[str, pd.Series]:
-    """By contender ("standard, learning rate 0.001") by how much the joint net is better than it."""
-    rates = sorted(who for who in nets.index.unique("contender") if who.startswith(f"{STANDARD}, "))
-    return {who: better(nets, metric, JOINT, who) for who in rates}
+def rates_of_the_standard_net(nets: pd.DataFrame) -> list[str]:
+    """The contenders "standard, learning rate 0.001"."""
+    return sorted(who for who in nets.index.unique("contender") if who.startswith(f"{STANDARD}, "))
 
 
 def _no_rate_saves_the_standard_net(nets: pd.DataFrame) -> Measured | None:
     return all_of(
-        in_all(ahead, f"{NEEDS[metric]}, joint ahead of {who}", low=0)
+        _ahead(nets, metric, JOINT, who, low=0)
         for metric in ("test_accuracy", "scaled_nll")
-        for who, ahead in at_every_rate(nets, metric).items()
+        for who in rates_of_the_standard_net(nets)
     )
 
 
 def _dropout_behind_on_the_wide_net(nets: pd.DataFrame) -> Measured | None:
     nets = values.on(nets, CIFAR)
-    accuracy, nll = (
-        better(nets, metric, WIDE + JOINT, WIDE + DROPOUT) for metric in ("test_accuracy", "scaled_nll")
-    )
+    joint, dropout = WIDE + JOINT, WIDE + DROPOUT
     return all_of(
         [
-            in_all(nll, "NLL after T, joint ahead of dropout", low=0),
-            in_all(accuracy, "accuracy, joint ahead of dropout", -0.02, 0.02),
+            _ahead(nets, "scaled_nll", joint, dropout, low=0),
+            _ahead(nets, "test_accuracy", joint, dropout, -0.02, 0.02),
         ]
     )
 
@@ -440,13 +428,15 @@ PREDICTIONS = [
     Prediction(
         "On 10,000 images of CIFAR-10 ours still beat the standard loss in NLL after scaling, by less than"
         " .06; in accuracy by less than .02.",
-        _not_run_yet,
+        _lead_is_smaller_on_more_images,
         time=3,
     ),
-    Prediction("Dropout is the best single way there in NLL after scaling.", _not_run_yet, time=3),
+    Prediction(
+        "Dropout is the best single way there in NLL after scaling.", _dropout_is_best_on_more_images, time=3
+    ),
     Prediction(
         "The weights that are chosen for ours there are 25 at most, below those at 1,000 images.",
-        _not_run_yet,
+        _smaller_weights_on_more_images,
         time=3,
     ),
     Prediction(
@@ -480,7 +470,7 @@ PREDICTIONS = [
     ),
     Prediction(
         "Augmentation alone gains the standard net more than .03 of accuracy and more than .1 in NLL.",
-        lambda nets: _ahead(nets, MOVED, STANDARD, test_accuracy=0.03, scaled_nll=0.1),
+        lambda nets: _ahead_on_cifar(nets, MOVED, STANDARD, test_accuracy=0.03, scaled_nll=0.1),
         time=5,
     ),
     Prediction(
@@ -522,7 +512,8 @@ PREDICTIONS = [
         "On the wide net ours still beat the standard loss, in accuracy by more than .02 and in NLL by more"
         " than .06.",
         lambda nets: all_of(
-            _ahead(nets, WIDE + who, WIDE + STANDARD, test_accuracy=0.02, scaled_nll=0.06) for who in OURS
+            _ahead_on_cifar(nets, WIDE + who, WIDE + STANDARD, test_accuracy=0.02, scaled_nll=0.06)
+            for who in OURS
         ),
         time=7,
     ),
@@ -542,18 +533,20 @@ PREDICTIONS = [
     ),
     Prediction(
         "Augmentation alone gains the wide standard net more than .06 of accuracy.",
-        lambda nets: _ahead(nets, WIDE + MOVED, WIDE + STANDARD, test_accuracy=0.06),
+        lambda nets: _ahead_on_cifar(nets, WIDE + MOVED, WIDE + STANDARD, test_accuracy=0.06),
         time=8,
     ),
     Prediction(
         "Beside augmentation the joint loss is ahead on the wide net, in accuracy by more than .03, in NLL by"
         " more than .08.",
-        lambda nets: _ahead(nets, WIDE + JOINT_MOVED, WIDE + MOVED, test_accuracy=0.03, scaled_nll=0.08),
+        lambda nets: _ahead_on_cifar(
+            nets, WIDE + JOINT_MOVED, WIDE + MOVED, test_accuracy=0.03, scaled_nll=0.08
+        ),
         time=8,
     ),
     Prediction(
         "It is ahead of dropout with augmentation there, in accuracy by more than .01.",
-        lambda nets: _ahead(nets, WIDE + JOINT_MOVED, WIDE + DROPOUT_MOVED, test_accuracy=0.01),
+        lambda nets: _ahead_on_cifar(nets, WIDE + JOINT_MOVED, WIDE + DROPOUT_MOVED, test_accuracy=0.01),
         time=8,
     ),
 ]
