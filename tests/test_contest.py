@@ -35,6 +35,7 @@ def test_every_contender_has_as_many_settings(values, rates):
         ("contest", contest.CONTENDERS),
         ("combined", contest.COMBINED),
         ("contest_more", contest.CONTENDERS),
+        ("combined_more", ["joint, weight decay"]),
         ("contest_wide", contest.FINALISTS),
         ("combined_wide", contest.AUGMENTED),
     ),

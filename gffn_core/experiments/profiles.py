@@ -401,6 +401,12 @@ PROFILES = {
             **_named(one for name in contest.CONTENDERS for one in contest.settings(name)),
         ),
         Profile("contest_more", ("cifar10_10000",), **_CONTEST, **_named(_CHOSEN_MORE)),
+        Profile(
+            "combined_more_tuning",
+            ("cifar10_10000",),
+            epochs={64: 60},
+            **_named(contest.settings("joint, weight decay")),
+        ),
         # Would accuracy have chosen otherwise, and was the standard net's rate an unlucky choice?
         Profile(
             "contest_checks",

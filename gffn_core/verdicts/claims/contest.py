@@ -386,6 +386,16 @@ def _width_helps_a_little(nets: pd.DataFrame) -> Measured | None:
     return all_of([*parts, narrow])
 
 
+def _decay_on_more_images(nets: pd.DataFrame) -> Measured | None:
+    both, decay = MORE + JOINT_DECAYED, MORE + "weight decay"
+    return all_of(
+        [
+            _ahead(nets, "scaled_nll", both, decay, low=0.01),
+            _ahead(nets, "test_accuracy", both, decay, -0.01, 0.01),
+        ]
+    )
+
+
 PREDICTIONS = [
     Prediction(
         "Stopped, the joint and the self-normalised loss are within .01 (accuracy) and .02 (NLL) of the"
@@ -548,5 +558,19 @@ PREDICTIONS = [
         "It is ahead of dropout with augmentation there, in accuracy by more than .01.",
         lambda nets: _ahead_on_cifar(nets, WIDE + JOINT_MOVED, WIDE + DROPOUT_MOVED, test_accuracy=0.01),
         time=8,
+    ),
+    Prediction(
+        "On 10,000 images the joint loss with weight decay beats weight decay alone in NLL, by more than .01;"
+        " in accuracy the two are within .01.",
+        _decay_on_more_images,
+        time=9,
+    ),
+    Prediction(
+        "There it beats the joint loss alone, in accuracy and in NLL.",
+        lambda nets: all_of(
+            _ahead(nets, metric, MORE + JOINT_DECAYED, MORE + JOINT, low=0)
+            for metric in ("test_accuracy", "scaled_nll")
+        ),
+        time=9,
     ),
 ]
