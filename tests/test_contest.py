@@ -127,7 +127,9 @@ def test_the_contest_has_the_settings_that_validation_images_chose():
     assert {replace(run, seed=0) for run in profile("contest_checks").runs()} == checks
 
 
-@pytest.mark.parametrize("name", ["combined", "contest_more", "contest_wide", "combined_wide"])
+@pytest.mark.parametrize(
+    "name", ["combined", "contest_more", "combined_more", "contest_wide", "combined_wide"]
+)
 def test_others_have_the_settings_that_validation_images_chose(name):
     """Of the published tuning, for nets that stop."""
     store = Store(ROOT / "results")

@@ -190,6 +190,9 @@ _CHOSEN_MORE = [  # of ``contest_more_tuning``, for nets that stop
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
     {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
 ]
+_COMBINED_MORE = [  # of ``combined_more_tuning``, likewise
+    {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 25.0}, "weight_decay": 0.5}
+]
 _CHOSEN_WIDE = [  # of ``contest_wide_tuning``, for nets that stop
     {"loss": "conditional", "learning_rate": 4e-4},
     {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.7},
@@ -407,6 +410,7 @@ PROFILES = {
             epochs={64: 60},
             **_named(contest.settings("joint, weight decay")),
         ),
+        Profile("combined_more", ("cifar10_10000",), **_CONTEST, **_named(_COMBINED_MORE)),
         # Would accuracy have chosen otherwise, and was the standard net's rate an unlucky choice?
         Profile(
             "contest_checks",

@@ -94,7 +94,7 @@ def draw(found: pd.DataFrame, name: str, alt: str, caption: str, basis: str, aga
             axis.axvline(0, color=style.INK, linewidth=1, linestyle=":")
             axis.set_title(title)
             axis.set_xlabel("higher →" if need in UP else "lower →", fontsize=9)
-            axis.locator_params(axis="x", nbins=3)
+            axis.locator_params(axis="x", nbins=3, steps=[1, 2, 5, 10])
             if need not in UP:
                 axis.invert_xaxis()
         axes[0].set_yticks([*place.values()], [*place])

@@ -89,7 +89,7 @@ def read(store: Store) -> pd.DataFrame:
     ``ensembles.measures``; there "three joint" are as many joint nets together, with the seed of the first.
     """
     wide = pd.concat([on(store, CIFAR, profile)[-1] for profile in ("contest_wide", "combined_wide")])
-    more = on(store, LARGER, "contest_more")[-1]
+    more = pd.concat([on(store, LARGER, profile)[-1] for profile in ("contest_more", "combined_more")])
     nets = pd.concat(
         [
             *(on(store, name)[-1] for name in DATASETS),
