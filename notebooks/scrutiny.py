@@ -500,7 +500,8 @@ display(
 # [Our predictions](../book/predictions.md) (the group *Would you use it?*) were written before a net was
 # trained, 8 and 9 after validation images had shown who led, 14 to 17 before the measures in question. All
 # others came before their runs: 10 to 13 on 10,000 images, of which 13, on Fashion-MNIST, still awaits them;
-# 18 to 21 on combinations; 22 to 24 on other choices; 25 to 31 on [the wide net](contest.ipynb).
+# 18 to 21 on combinations; 22 to 24 on other choices; 25 to 31 on [the wide net](contest.ipynb); 32 and 33 on
+# weight decay with 10,000 images.
 
 # %% tags=["hide-input"]
 first, later = outcome.loc[:9, "came"], outcome.loc[14:17, "came"]
