@@ -95,6 +95,7 @@ def draw(found: pd.DataFrame, name: str, alt: str, caption: str, basis: str, aga
             axis.set_title(title)
             axis.set_xlabel("higher →" if need in UP else "lower →", fontsize=9)
             axis.locator_params(axis="x", nbins=3, steps=[1, 2, 5, 10])
+            axis.tick_params(axis="x", labelsize=8)
             if need not in UP:
                 axis.invert_xaxis()
         axes[0].set_yticks([*place.values()], [*place])
