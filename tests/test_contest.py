@@ -133,7 +133,7 @@ def test_the_contest_has_the_settings_that_validation_images_chose():
 def test_others_have_the_settings_that_validation_images_chose(name):
     """Of the published tuning, for nets that stop."""
     store = Store(ROOT / "results")
-    tuned = store.select(profile(f"{name}_tuning").runs())
+    tuned = store.select(profile(f"{name}_tuning").runs(profile(name).datasets))
     of_key = {record["key"]: run for run, record in tuned.items()}
     best = contest.chosen(contest.frame(tuned.values(), [LOWEST_NLL]))
     assert {replace(run, seed=0) for run in profile(name).runs()} == {of_key[key] for key in best["key"]}
