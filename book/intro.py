@@ -195,10 +195,8 @@ wide = {
 }
 assert all(one["low"] > 0 for one in wide.values())
 wide = {than: f"{100 * one['mean']:.1f}" for than, one in wide.items()}
-assert (wide["standard"], wide[contests.DROPOUT_MOVED]) == (
-    "7.9",
-    "3.6",
-)  # as the page says above, and README
+# As the page says above, and README.
+assert (wide["standard"], wide[contests.DROPOUT_MOVED]) == ("7.9", "3.6")
 found = pd.read_csv(chapter.store.root / "published/detection_references.csv").fillna({"setting": ""})
 found = choice.own_score(found).groupby(["loss", "setting", "set"])["auroc"].mean()
 found = found["joint"]

@@ -411,12 +411,12 @@ display(
 assert wide["contender"].value_counts().eq(seeds).all() and {*wide["contender"]} == {*contest.FINALISTS}
 sizes = [sum(map(torch.numel, ConvNet(3, 32, width=width).parameters())) for width in WIDTHS.values()]
 assert [f"{size / 1e6:.1f}" for size in sizes] == ["0.3", "1.1"]  # as the text says
-larger = page.gains(wide, page.of(wide, LOWEST_NLL, STANDARD))
+of_width = page.gains(wide, page.of(wide, LOWEST_NLL, STANDARD))
 page.draw(
-    larger,
+    of_width,
     name="contest-wide",
     alt="Dropout and our two losses against the standard net, all wide. Accuracy gained: "
-    + ", ".join(f"{who} {page.signed(larger, 'test_accuracy', who)}" for who in ("dropout", *OURS))
+    + ", ".join(f"{who} {page.signed(of_width, 'test_accuracy', who)}" for who in ("dropout", *OURS))
     + ". In AUROC both of ours lose.",
     caption="All nets are wide. Ours are ahead in accuracy and NLL, and behind in AUROC against SVHN.",
     basis=page.basis("CIFAR-10", wide, net="wide"),
@@ -430,25 +430,25 @@ wider = {
     who: tables.over_seeds(100 * predicted.better(on_cifar, "test_accuracy", of_wide[who], who))
     for who in contest.FINALISTS
 }
-more = tables.over_seeds(
+grown = tables.over_seeds(
     predicted.better(on_cifar, "test_accuracy", of_wide["joint"], of_wide[STANDARD])
     - predicted.better(on_cifar, "test_accuracy", "joint", STANDARD)
 )
 for need in ("test_accuracy", "nll", "scaled_nll"):
-    assert larger.loc[need].drop(STANDARD)["seen"].all()
-    assert ((1 if need in UP else -1) * larger.loc[need]["mean"]).idxmax() == "joint"
-assert all(one["low"] > 0 for one in (*ahead.values(), more, wider["joint"]))
+    assert of_width.loc[need].drop(STANDARD)["seen"].all()
+    assert ((1 if need in UP else -1) * of_width.loc[need]["mean"]).idxmax() == "joint"
+assert all(one["low"] > 0 for one in (*ahead.values(), grown, wider["joint"]))
 assert wider[STANDARD]["low"] < 0 < wider[STANDARD]["high"]
-assert larger.loc["auroc_max_softmax"].loc[[*OURS], "seen"].all()
-assert (larger.loc["auroc_max_softmax"].loc[[*OURS], "mean"] < -0.05).all()
-assert not larger.loc["ece"]["seen"].any()
-assert f"{100 * larger.loc['test_accuracy', 'joint']['mean']:.1f}" == "7.9"  # as it says in short
+assert of_width.loc["auroc_max_softmax"].loc[[*OURS], "seen"].all()
+assert (of_width.loc["auroc_max_softmax"].loc[[*OURS], "mean"] < -0.05).all()
+assert not of_width.loc["ece"]["seen"].any()
+assert f"{100 * of_width.loc['test_accuracy', 'joint']['mean']:.1f}" == "7.9"  # as it says in short
 fit = wide.groupby("contender")["train_accuracy"].mean()
 last = wide[wide["contender"] == "joint"]["epoch"]
 display(
     Markdown(
         "**More: on the wide net the joint loss gains"
-        f" {100 * larger.loc['test_accuracy', 'joint']['mean']:.1f} points of accuracy, and leads dropout,"
+        f" {100 * of_width.loc['test_accuracy', 'joint']['mean']:.1f} points of accuracy, and leads dropout,"
         f" the best of the others, by {100 * ahead['test_accuracy']['mean']:.1f}.** Width gains the joint"
         f" net {words.with_interval(wider['joint'], 1, '-')} points and the standard net none that are seen."
         " We had [predicted](scrutiny.ipynb) that dropout would come within two points. The price is"

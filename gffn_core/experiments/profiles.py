@@ -77,6 +77,11 @@ def _named(settings) -> dict:
     return {"losses": tuple(dict.fromkeys(one["loss"] for one in settings)), "settings": settings}
 
 
+def _tried(contenders, fields=None):
+    """All settings that contenders try, with ``fields`` beside them."""
+    return _named(one | (fields or {}) for name in contenders for one in contest.settings(name))
+
+
 # The losses of the chapter on what the joint loss does, each with a small grid of its own weight.
 _EVENING = [
     *_options("conditional"),
@@ -388,7 +393,7 @@ PROFILES = {
             "contest_tuning",
             ("cifar10_1000", "fashion_mnist_1000"),
             epochs={64: 60},
-            **_named(one for name in contest.CONTENDERS for one in contest.settings(name)),
+            **_tried(contest.CONTENDERS),
         ),
         Profile(
             "contest",
@@ -401,14 +406,11 @@ PROFILES = {
             "contest_more_tuning",
             ("cifar10_10000", "fashion_mnist_10000"),
             epochs={64: 60},
-            **_named(one for name in contest.CONTENDERS for one in contest.settings(name)),
+            **_tried(contest.CONTENDERS),
         ),
         Profile("contest_more", ("cifar10_10000",), **_CONTEST, **_named(_CHOSEN_MORE)),
         Profile(
-            "combined_more_tuning",
-            ("cifar10_10000",),
-            epochs={64: 60},
-            **_named(contest.settings("joint, weight decay")),
+            "combined_more_tuning", ("cifar10_10000",), epochs={64: 60}, **_tried(["joint, weight decay"])
         ),
         Profile("combined_more", ("cifar10_10000",), **_CONTEST, **_named(_COMBINED_MORE)),
         # Would accuracy have chosen otherwise, and was the standard net's rate an unlucky choice?
@@ -435,17 +437,14 @@ PROFILES = {
         Profile("combined", ("cifar10_1000",), **_CONTEST, **_named(_COMBINED)),
         # The contest of the narrow net's leaders, and the standard one, on the wide net.
         Profile(
-            "contest_wide_tuning",
-            ("cifar10_1000",),
-            epochs={64: 60},
-            **_named(one | _WIDE for name in contest.FINALISTS for one in contest.settings(name)),
+            "contest_wide_tuning", ("cifar10_1000",), epochs={64: 60}, **_tried(contest.FINALISTS, _WIDE)
         ),
         Profile("contest_wide", ("cifar10_1000",), **_CONTEST, **_named(one | _WIDE for one in _CHOSEN_WIDE)),
         Profile(
             "combined_wide_tuning",
             ("cifar10_1000",),
             epochs={64: 60},
-            **_named(one | _MOVED | _WIDE for name in contest.AUGMENTED for one in contest.settings(name)),
+            **_tried(contest.AUGMENTED, _MOVED | _WIDE),
         ),
         Profile(
             "combined_wide",
