@@ -241,6 +241,12 @@ _MECHANISM = {
         {"loss": "conditional", "weight_decay": 0.1},
     ],
 }
+# Of them, for the wide net.
+_MECHANISM_WIDE = [
+    {"loss": "conditional"},
+    *_options("joint", kl_weight=(25.0,)),
+    *_options("z_loss", weight=(0.5,)),
+]
 _CENTRED = [{"loss": "conditional"}, *_UNWEIGHTED, *_options("z_loss", weight=(0.005,))]
 # What ``choice.by_detection`` chose of ``references_tuning`` (with test images on the familiar side at first:
 # weight 3 of the joint loss, and blur for outlier exposure), and what the predictions name beside it.
@@ -473,6 +479,13 @@ PROFILES = {
             tuple(_MECHANISM),
             **_FINAL,
             **_named({"dataset": name} | one for name, chosen in _MECHANISM.items() for one in chosen),
+        ),
+        Profile(
+            "mechanism_wide",
+            ("cifar10_10000",),
+            epochs=_TUNING["epochs"],
+            seeds=_FINAL["seeds"],
+            **_named(one | _WIDE for one in _MECHANISM_WIDE),
         ),
         Profile(
             "centred", ("cifar10_10000",), **_FINAL, **_named([one | {"centred": True} for one in _CENTRED])

@@ -11,7 +11,17 @@ import pandas as pd
 
 from gffn_core.experiments.store import Store
 from gffn_core.verdicts.claim import Prediction
-from gffn_core.verdicts.claims import any_batch, contest, detection, gap, rates, relatives, repair, weighted
+from gffn_core.verdicts.claims import (
+    any_batch,
+    contest,
+    detection,
+    gap,
+    other_sizes,
+    rates,
+    relatives,
+    repair,
+    weighted,
+)
 from gffn_core.verdicts.rules import decided
 
 # By the heading on the page of predictions.
@@ -21,6 +31,7 @@ GROUPS: dict[str, ModuleType] = {
     "A rate for each loss": rates,
     "What evens ln Z, and what curbs confidence": relatives,
     "References": repair,
+    "Other batch sizes, and a wide net": other_sizes,
     "Explanations as scores": detection,
     "Would you use it?": contest,
     "Closing the generalisation gap": gap,

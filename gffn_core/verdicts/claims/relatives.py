@@ -14,35 +14,42 @@ from gffn_core.verdicts.rules import Measured, all_of, any_of, exactly, in_all
 
 EVENING = [*map(tables.net, ("joint", "variance", "self_normalised", "squared", "z_loss"))]
 WEIGHT_DECAY = "weight decay"
+CURBING = ("label smoothing", "confidence penalty", "LogitNorm", "logit penalty", WEIGHT_DECAY)
 RELATED = (("variance", "joint"), ("squared", "self-normalised"))  # to second order the same
 METRICS = {"test_accuracy": "accuracy", "ece": "ECE", "scaled_nll": "NLL after T"}
 LEVEL = {"test_accuracy": 0.01, "ece": 0.02, "scaled_nll": 0.02}  # within it two nets count as the same
 
 
-def read(store: Store) -> pd.DataFrame:
-    """Nets of the profiles ``mechanism`` and ``centred``, batch size 128: a row per net and scheme.
+def read(store: Store, batch_size: int = 128) -> pd.DataFrame:
+    """Nets of the profiles ``mechanism`` and ``centred``, see ``nets_of``."""
+    profiles_read = ("mechanism", "centred")
+    parts = [nets_of(store, name, f"{name}_tuning", batch_size) for name in profiles_read]
+    return pd.concat(parts, ignore_index=True)
+
+
+def nets_of(store: Store, profile: str, tuning: str, batch_size: int = 128) -> pd.DataFrame:
+    """Nets of a profile at a batch size: a row per net and scheme.
 
     The columns of ``tables.frame``, the ``way`` to train, its ``weight`` (see ``weight_of``), whether logits
-    were ``centred``, and whether validation images had ``chosen`` this setting.
+    were ``centred``, and whether validation images had ``chosen`` this setting in the profile ``tuning``.
     """
-    parts = []
-    for profile in ("mechanism", "centred"):
-        records = store.select(profiles.profile(profile).runs(batch_sizes=[128]))
-        best = set(choice.by_val_nll(store.select(profiles.profile(f"{profile}_tuning").runs())))
-        about = pd.DataFrame(
-            [
-                {
-                    "key": record["key"],
-                    "way": WEIGHT_DECAY if run.weight_decay else tables.net(run.loss),
-                    "weight": weight_of(run),
-                    "centred": run.centred,
-                    "chosen": replace(run, seed=0) in best,
-                }
-                for run, record in records.items()
-            ]
-        )
-        parts.append(tables.frame(records.values(), (*SCHEMES, LOWEST_NLL)).merge(about))
-    return pd.concat(parts, ignore_index=True)
+    records = store.select(profiles.profile(profile).runs(batch_sizes=[batch_size]))
+    best = choice.by_val_nll(store.select(profiles.profile(tuning).runs()))
+    tuned_at = {name: getattr(best[0], name) for name in ("seed", "batch_size", "epochs", "width")}
+    about = pd.DataFrame(
+        [
+            {
+                "key": record["key"],
+                "way": WEIGHT_DECAY if run.weight_decay else tables.net(run.loss),
+                "weight": weight_of(run),
+                "centred": run.centred,
+                "chosen": replace(run, **tuned_at) in best,
+            }
+            for run, record in records.items()
+        ],
+        columns=["key", "way", "weight", "centred", "chosen"],
+    ).astype({"centred": bool, "chosen": bool})
+    return tables.frame(records.values(), (*SCHEMES, LOWEST_NLL)).merge(about)
 
 
 def weight_of(run: Run) -> float:

@@ -1,0 +1,165 @@
+"""What we predicted of relatives and references at other batch sizes, and of relatives on the wide net."""
+
+import pandas as pd
+
+from gffn_core.experiments import choice, profiles, tables
+from gffn_core.experiments.store import Store
+from gffn_core.training.course import LOWEST_NLL
+from gffn_core.verdicts.claim import Prediction
+from gffn_core.verdicts.claims import relatives, repair
+from gffn_core.verdicts.claims.relatives import CURBING, LEVEL, METRICS, RELATED
+from gffn_core.verdicts.rules import Measured, all_of, in_all
+
+SMALL, LARGE, WIDE = "batch size 8", "batch size 2048", "wide net"
+CIFAR = "cifar10_10000"
+BLUR, FOUR = "joint, blur", "joint, four kinds"
+REFERENCES = {("joint", repair.BLUR): BLUR, ("joint", repair.FOUR): FOUR}
+
+
+def read(store: Store) -> pd.DataFrame:
+    """Nets as ``relatives.nets_of`` has them, with the ``place`` where they were trained.
+
+    Those with references in the sum count as ``chosen``; their ``way`` is ``BLUR`` or ``FOUR``.
+    """
+    references = store.select(profiles.profile("references").runs(batch_sizes=[8]))
+    ways = [
+        {"key": record["key"], "way": REFERENCES.get((run.loss, choice.in_words(run)))}
+        for run, record in references.items()
+    ]
+    beside = tables.frame(references.values(), ("long",)).merge(pd.DataFrame(ways)).dropna(subset="way")
+    places = {
+        SMALL: [relatives.read(store, 8), beside.assign(weight=1.0, centred=False, chosen=True)],
+        LARGE: [relatives.read(store, 2048)],
+        WIDE: [relatives.nets_of(store, "mechanism_wide", "mechanism_tuning")],
+    }
+    return pd.concat(nets.assign(place=place) for place, parts in places.items() for nets in parts)
+
+
+def of(nets: pd.DataFrame, place: str, way: str, metric: str, **which) -> pd.Series:
+    """``relatives.of`` the nets of a place."""
+    return relatives.of(nets[nets["place"] == place], way, metric, **which)
+
+
+def _apart(nets, place, one, other, metric, **which):
+    """By data set and seed a metric of a way less that of another."""
+    return of(nets, place, one, metric, **which) - of(nets, place, other, metric, **which)
+
+
+def _alike(nets, place, one, other, levels, **which):
+    return all_of(
+        in_all(
+            _apart(nets, place, one, other, metric, **which),
+            f"{METRICS[metric]}, {one} minus {other}",
+            -level,
+            level,
+        )
+        for metric, level in levels.items()
+    )
+
+
+def same_at_weight_one(nets: pd.DataFrame) -> Measured | None:
+    return all_of(_alike(nets, SMALL, one, other, LEVEL, weight=1.0) for one, other in RELATED)
+
+
+def z_loss_is_level(nets: pd.DataFrame, place: str) -> Measured | None:
+    here = nets[nets["dataset"] == CIFAR]
+    return _alike(here, place, "z-loss", "joint", {"test_accuracy": 0.01, "scaled_nll": 0.02})
+
+
+def refines_more_than_others(nets: pd.DataFrame) -> Measured | None:
+    return all_of(
+        in_all(_apart(nets, SMALL, "joint", way, "scaled_nll"), f"NLL after T, joint minus {way}", high=0)
+        for way in ("standard", *CURBING)
+    )
+
+
+def centred_calibrates_and_does_not_refine(nets: pd.DataFrame) -> Measured | None:
+    change = {
+        metric: of(nets, SMALL, "joint", metric, weight=1.0, centred=True)
+        - of(nets, SMALL, "joint", metric, weight=1.0).xs(CIFAR, level="dataset", drop_level=False)
+        for metric in ("ece", "scaled_nll")
+    }
+    return all_of(
+        [
+            in_all(change["ece"], "ECE, centred minus free", high=0),
+            in_all(change["scaled_nll"], "NLL after T, centred minus free", low=0),
+        ]
+    )
+
+
+def finds_svhn(nets: pd.DataFrame) -> Measured | None:
+    here = nets[nets["dataset"] == CIFAR]
+    return all_of(
+        [
+            in_all(of(nets, SMALL, FOUR, "auroc_log_px"), "AUROC", low=0.8),
+            in_all(_apart(here, SMALL, FOUR, "joint", "test_accuracy", weight=1.0), "accuracy", low=-0.01),
+        ]
+    )
+
+
+def blur_gains(nets: pd.DataFrame) -> Measured | None:
+    here = nets[nets["dataset"] == CIFAR]
+    return in_all(_apart(here, SMALL, BLUR, "joint", "test_accuracy", weight=1.0), "accuracy", low=0)
+
+
+def wide_gains(nets: pd.DataFrame) -> Measured | None:
+    parts = []
+    for scheme in ("long", LOWEST_NLL):
+        for metric, side in (("test_accuracy", "low"), ("scaled_nll", "high")):
+            gain = _apart(nets, WIDE, "joint", "standard", metric, scheme=scheme)
+            parts.append(in_all(gain, f"{METRICS[metric]}, {scheme}", **{side: 0.0}))
+    return all_of(parts)
+
+
+def large_batches_gain_nothing(nets: pd.DataFrame) -> Measured | None:
+    here = nets[nets["dataset"] == CIFAR]
+    return all_of(
+        in_all(
+            _apart(here, LARGE, way, "standard", "scaled_nll"), f"NLL after T, {way} minus standard", -0.02
+        )
+        for way in ("joint", "z-loss")
+    )
+
+
+PREDICTIONS = [
+    Prediction(
+        "Batch size 8, weight 1: the joint loss and the variance train the same net (accuracy within .01,"
+        " ECE and NLL after T within .02), and so do the self-normalised loss and the squared distance.",
+        same_at_weight_one,
+    ),
+    Prediction(
+        "Batch size 8, CIFAR-10: the z-loss is within .01 (accuracy) and .02 (NLL after T) of the joint loss"
+        " at weight 25.",
+        lambda nets: z_loss_is_level(nets, SMALL),
+    ),
+    Prediction(
+        "Batch size 8: the joint loss at its chosen weight has a lower NLL after T than the standard net and"
+        " than all that curbs confidence.",
+        refines_more_than_others,
+    ),
+    Prediction(
+        "Batch size 8, weight 1: with centred logits the joint loss has a lower ECE than with free ones, and"
+        " no lower NLL after T.",
+        centred_calibrates_and_does_not_refine,
+    ),
+    Prediction(
+        "Batch size 8: with all four kinds of references $\\ln p(x)$ tells SVHN with an AUROC above .8, and"
+        " accuracy falls by less than .01.",
+        finds_svhn,
+    ),
+    Prediction("Batch size 8: blurred references raise the joint loss's accuracy.", blur_gains),
+    Prediction(
+        "Wide net: the joint loss at weight 25 gains accuracy and NLL after T on the standard net, at the end"
+        " and at the lowest validation NLL.",
+        wide_gains,
+    ),
+    Prediction(
+        "Wide net: the z-loss is within .01 (accuracy) and .02 (NLL after T) of the joint loss at weight 25.",
+        lambda nets: z_loss_is_level(nets, WIDE),
+    ),
+    Prediction(
+        "Batch size 2048, CIFAR-10: neither the joint loss at weight 25 nor the z-loss is more than .02 below"
+        " the standard net in NLL after T.",
+        large_batches_gain_nothing,
+    ),
+]
