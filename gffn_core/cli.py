@@ -374,6 +374,7 @@ def _export(args):
 )
 def _bench(args):
     from gffn_core.engine import bench
+    from gffn_core.experiments import contest
     from gffn_core.pages import speed
 
     device = resolve_device(args.device)
@@ -381,7 +382,8 @@ def _bench(args):
         check_writable(args.json.parent)
         if args.json.is_dir():
             raise ValueError(f"--json {args.json} is a folder; name a file")
-    measured = bench.bench(device, model.WIDTHS[args.net], seconds=args.seconds, report=tell)
+    ways = {name: contest.settings(name)[0] for name in contest.CONTENDERS | contest.COMBINED}
+    measured = bench.bench(device, model.WIDTHS[args.net], seconds=args.seconds, ways=ways, report=tell)
     print(speed.text(measured))
     if args.json:
         content = json.dumps(measured, indent=1).encode()

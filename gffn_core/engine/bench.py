@@ -20,22 +20,26 @@ from gffn_core.training.run import Normalise, Run, initial_model
 from gffn_core.training.step import PRECISIONS, stepper
 
 BATCH_SIZES = (4, 32, 256, 2048)
+WAYS_BATCH_SIZE = 64
 SECONDS_BESIDE = 270  # of warming up, compiling and fixed parts: the narrow net on two cores
 STACKS = (1, 2, 4, 8, 16, 32)
 ROUNDS = 3  # in each of which all contenders are measured
 
 
-def bench(device: str, width: int, *, seconds: float, report: Callable[[str], object]) -> dict:
-    """Measure everything, as plain data: contenders, overhead, growth, floor, precision, provenance.
+def bench(
+    device: str, width: int, *, seconds: float, ways: dict[str, dict], report: Callable[[str], object]
+) -> dict:
+    """Measure everything, as plain data: contenders, overhead, ways, growth, floor, precision, provenance.
 
     Images are random, 3x32x32; speeds are model-images per second, the best of ``ROUNDS``; memory in
-    bytes. report: told at the start how long this takes, then what is being measured, a line each.
+    bytes. ways: fields of a ``Run`` by name, ``standard`` among them, over whose steps theirs are given.
+    report: told at the start how long this takes, then what is being measured, a line each.
 
     Raises ValueError for ``seconds`` that are no time.
     """
     if not 0 < seconds < math.inf:
         raise ValueError(f"seconds={seconds} must be positive and finite")
-    measurements = len(BATCH_SIZES) * (ROUNDS * len(CONTENDERS) + 2) + 2 * len(STACKS)
+    measurements = len(BATCH_SIZES) * (ROUNDS * len(CONTENDERS) + 2) + 2 * len(ways) + 2 * len(STACKS)
     total = SECONDS_BESIDE + measurements * seconds
     report(f"all of it takes about {total / 60:.0f} minutes on two idle CPU cores")
     started = time.perf_counter()
@@ -53,10 +57,21 @@ def bench(device: str, width: int, *, seconds: float, report: Callable[[str], ob
         _contend(device, width, batch_size, seconds, say)
         for batch_size in told("training beside plain PyTorch", BATCH_SIZES)
     ]
+    losses = ({"loss": "joint"}, {"loss": "conditional"})
     measured["overhead"] = [
-        {"batch_size": size, "joint_over_conditional": loss_overhead(size, device, width, seconds)}
+        {
+            "batch_size": size,
+            "joint_over_conditional": step_ratio(*_runs(losses, size, width), device, seconds),
+        }
         for size in told("joint beside conditional loss", BATCH_SIZES)
     ]
+    say(f"other ways to train beside the standard one, batch size {WAYS_BATCH_SIZE}")
+    runs = dict(zip(ways, _runs(ways.values(), WAYS_BATCH_SIZE, width)))
+    standard = runs.pop("standard")
+    measured["ways"] = {
+        "batch_size": WAYS_BATCH_SIZE,
+        "over_standard": {name: step_ratio(run, standard, device, seconds) for name, run in runs.items()},
+    }
     measured["growth"] = [
         row
         for batch_size in told("larger and larger stacks", (4, 256))
@@ -69,19 +84,22 @@ def bench(device: str, width: int, *, seconds: float, report: Callable[[str], ob
     return measured | {"provenance": provenance(torch.device(device), time.perf_counter() - started)}
 
 
-def loss_overhead(batch_size: int, device: str, width: int, seconds: float) -> float:
-    """Time of a training step with the joint loss over one with the conditional loss.
+def _runs(ways, batch_size, width):
+    return [Run("random", batch_size=batch_size, epochs=1, width=width, **fields) for fields in ways]
+
+
+def step_ratio(run: Run, than: Run, device: str, seconds: float) -> float:
+    """Time of a training step of one run over that of another with the same batch size.
 
     The median ratio of neighbouring steps, which take turns, on one thread of a CPU.
     """
-    dataset = made_up(batch_size, batches=1)
-    images, labels = (part[:batch_size].to(device) for part in (dataset.train_x, dataset.train_y))
+    dataset = made_up(run.batch_size, batches=1)
+    images, labels = (part[: run.batch_size].to(device) for part in (dataset.train_x, dataset.train_y))
     prepare = Normalise(dataset.train_x, device)
     steps = []
-    for loss in ("conditional", "joint"):
-        run = Run("random", loss, batch_size, epochs=1, width=width)
-        model = initial_model(run, dataset).to(device, memory_format=torch.channels_last)
-        steps.append(stepper(model, run, prepare))
+    for one in (than, run):
+        model = initial_model(one, dataset).to(device, memory_format=torch.channels_last)
+        steps.append(stepper(model, one, prepare))
     ratios, until = [], time.perf_counter() + 2 * seconds
     with settled(device):
         while len(ratios) < 11 or time.perf_counter() < until:

@@ -4,7 +4,7 @@ from gffn_core.engine.bench import CONTENDERS
 
 
 def text(measured: dict) -> str:
-    """Tables of speed and memory, of what the joint loss costs, and of the least a step can take."""
+    """Tables of speed and memory, of what losses cost, and of the least a step can take."""
     where = measured["provenance"]
     lines = [
         f"{where['hardware']} ({where['device']}), torch {where['torch']}, width {measured['width']}",
@@ -25,6 +25,9 @@ def text(measured: dict) -> str:
         lines += [f"       {name}: {row[name]['failed']}" for name in CONTENDERS if "failed" in row[name]]
     lines += ["", "Time of a step, joint over conditional loss:"]
     lines += [f"{row['batch_size']:6} {row['joint_over_conditional']:8.3f}" for row in measured["overhead"]]
+    ways = measured["ways"]
+    lines += ["", f"Time of a step over that of the standard net, batch size {ways['batch_size']}:"]
+    lines += [f"{name:>24} {ratio:8.3f}" for name, ratio in ways["over_standard"].items()]
     lines += ["", "Growth: model-images a second by batch size and stack:"]
     lines += [
         f"{row['batch_size']:6} {row['stack']:4} {row['images_a_second']:12,.0f}"
