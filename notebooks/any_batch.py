@@ -54,7 +54,7 @@ LOOK = style.loss_styles(any_batch.LOSSES)
 # large ones, or everywhere?
 
 # %% tags=["hide-input"]
-METRICS = {"test_accuracy": "accuracy", "scaled_nll": "NLL after T", "ece": "ECE"}
+METRICS = weighted.METRICS
 TITLES = {"cifar10_10000": "CIFAR-10", "fashion_mnist_10000": "Fashion-MNIST"}
 STANDARD, JOINT, OURS = any_batch.LOSSES
 store = Store(RESULTS)

@@ -450,7 +450,7 @@ if chapter.variant("rates"):
         " against the learning rate, for both losses on two data sets.",
         caption="Rings: the rate that validation images choose. Stopped, it is .001 for both losses. At the"
         " end the joint net has the lower ECE, but at the smallest rate. Mean and 95 % interval over seeds.",
-        basis=words.basis(chapter.variant("rates"), "rates, any_batch"),
+        basis=words.basis(chapter.variant("rates"), "rates"),
     )
 
     def apart(metric, scheme, rate=rates.OWN):

@@ -41,6 +41,7 @@ from gffn_core.training.course import LOWEST_NLL, SCHEMES
 from gffn_core.variants.references import beside, kinds_of
 from gffn_core.verdicts import predictions
 from gffn_core.verdicts.claims import repair
+from gffn_core.verdicts.claims.relatives import METRICS
 
 # %% [markdown]
 # ## What are the references?
@@ -428,7 +429,6 @@ display(
 # %% tags=["hide-input"]
 nets = tables.frame(records.values(), (*SCHEMES, LOWEST_NLL))
 nets["setting"] = nets["key"].map({record["key"]: choice.in_words(run) for run, record in records.items()})
-METRICS = {"test_accuracy": "accuracy", "ece": "ECE", "scaled_nll": "NLL after T"}
 by_seed = nets.set_index(["loss", "setting", "scheme", "seed"]).sort_index()
 AUGMENTED = ("labelled", "references blur")
 HEAVY = ("joint", f"kl_weight 10.0, references {FOUR}")

@@ -21,9 +21,7 @@ def read(store: Store) -> pd.DataFrame:
     At the rate ``OWN`` stand once more, of seeds that were trained at all rates, those of the rate with the
     lowest NLL of validation images, mean over seeds; ``chosen`` says which.
     """
-    rates = profiles.profile("rates")
-    beside = profiles.profile("any_batch").runs(batch_sizes=rates.batch_sizes, losses=rates.losses)
-    nets = contest.frame(store.select(rates.runs() + beside).values())
+    nets = contest.frame(store.select(profiles.profile("rates").runs()).values())
     nets = nets.rename(columns={"learning_rate": "rate"})
     own = nets[nets.groupby([*LEVEL, "seed"])["rate"].transform("nunique") == len(RATES)]
     own = own.assign(of_rate=own.groupby([*LEVEL, "rate"])["val_nll"].transform("mean"))
