@@ -157,8 +157,8 @@ def _floor(device, width):
     """Least time of a training step: its operations and bytes at this device's measured peaks.
 
     Operations: of the convolutions and products, forward and backward. Bytes: each layer's output
-    written and read twice, 28 bytes a parameter for Adam. Peaks: a product of 2048x2048 matrices and
-    a copy of 256 MB, on one thread of a CPU.
+    written and read twice, in the step's precision, 28 bytes a parameter for Adam. Peaks: a product of
+    2048x2048 matrices and a copy of 256 MB, on one thread of a CPU.
     """
     if device == "cpu":
         settle()
@@ -166,8 +166,8 @@ def _floor(device, width):
     steps = []
     for batch_size in (4, 64, 2048):
         run, dataset = Run("random", "joint", batch_size, epochs=1, width=width), made_up(batch_size)
-        operations, moved = _work(run, dataset, device)
         execution = fastest_execution([run], dataset, device, *PRECISIONS)
+        operations, moved = _work(run, dataset, device, execution.precision)
         step = first_step_again([run], dataset, device, execution)
         steps.append(
             {
@@ -195,14 +195,15 @@ def _peaks(device):
     return peak, 2 * 4 * large.numel() / best_time(lambda: other.copy_(large), 1)
 
 
-def _work(run, dataset, device):
+def _work(run, dataset, device, precision):
     """Operations and bytes of a training step."""
     model = initial_model(run, dataset).to(device, memory_format=torch.channels_last)
     images = Normalise(dataset.train_x, device)(dataset.train_x[: run.batch_size])
     with FlopCounterMode(display=False) as counter:
         model(images).sum().backward()
     outputs, parameters = sizes(model, images)
-    return counter.get_total_flops(), 4 * 4 * outputs + 28 * parameters
+    bytes_an_output = getattr(torch, precision).itemsize
+    return counter.get_total_flops(), 4 * bytes_an_output * outputs + 28 * parameters
 
 
 def _precision(device, width):
