@@ -15,7 +15,7 @@ def markdown(table: pd.DataFrame, chapter: str) -> str:
         (
             f"**{row.number}** {row.statement} [{row.section}]<br>*Test:* {row.test}",
             f"**{row.verdict}**",
-            "<br>".join(filter(None, (_effect(row), _runs(row), words.escape(row.note)))),
+            "<br>".join(filter(None, (_effect(row), _needs(row), _runs(row), words.escape(row.note)))),
         )
         for row in table[table["chapter"] == chapter].itertuples()
     )
@@ -25,7 +25,11 @@ def markdown(table: pd.DataFrame, chapter: str) -> str:
 def short(table: pd.DataFrame) -> str:
     """The whole ledger, without tests and notes, as a Markdown table."""
     rows = (
-        (f"**{row.number}** {row.statement} [{row.section}]", row.verdict, f"{_effect(row)}; {_runs(row)}")
+        (
+            f"**{row.number}** {row.statement} [{row.section}]",
+            row.verdict,
+            "; ".join(filter(None, (_effect(row), _needs(row), _runs(row)))),
+        )
         for row in table.itertuples()
     )
     return _table("claim", rows)
@@ -95,13 +99,22 @@ def _interval(row):
 
 def _part(row):
     """What the effect is of, and, of what has an interval, where it was predicted to lie."""
-    note = words.escape(row.note)
-    if row.low == row.high:
-        return note
+    note, where = words.escape(row.note), _where(row)
+    return f"{note}; predicted: {where}" if where else note
+
+
+def _needs(row):
+    """Where an effect with an interval has to lie for the claim: often beyond a margin, not beyond zero."""
+    where = _where(row)
+    return f"reproduced if {where}" if where else ""
+
+
+def _where(row):
+    if np.isnan(row.low) or row.low == row.high:
+        return ""
     if np.isinf(row.below):
-        return f"{note}; predicted: above {row.above:.2g}"
-    low = "below" if np.isinf(row.above) else f"{row.above:.2g} to"
-    return f"{note}; predicted: {low} {row.below:.2g}"
+        return f"above {row.above:.2g}"
+    return f"below {row.below:.2g}" if np.isinf(row.above) else f"between {row.above:.2g} and {row.below:.2g}"
 
 
 def _seeds(row):

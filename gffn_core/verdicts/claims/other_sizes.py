@@ -4,13 +4,13 @@ import pandas as pd
 
 from gffn_core.experiments import choice, profiles, tables
 from gffn_core.experiments.store import Store
-from gffn_core.training.course import LOWEST_NLL
+from gffn_core.training.course import LOWEST_NLL, SCHEMES
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.claims import relatives, repair
 from gffn_core.verdicts.claims.relatives import CURBING, LEVEL, METRICS, RELATED
 from gffn_core.verdicts.rules import Measured, all_of, in_all
 
-SMALL, LARGE, WIDE = "batch size 8", "batch size 2048", "wide net"
+SMALL, FIRST, LARGE, WIDE = "batch size 8", "batch size 128", "batch size 2048", "wide net"
 CIFAR = "cifar10_10000"
 BLUR, FOUR = "joint, blur", "joint, four kinds"
 REFERENCES = {("joint", repair.BLUR): BLUR, ("joint", repair.FOUR): FOUR}
@@ -21,18 +21,22 @@ def read(store: Store) -> pd.DataFrame:
 
     Those with references in the sum count as ``chosen``; their ``way`` is ``BLUR`` or ``FOUR``.
     """
-    references = store.select(profiles.profile("references").runs(batch_sizes=[8]))
-    ways = [
-        {"key": record["key"], "way": REFERENCES.get((run.loss, choice.in_words(run)))}
-        for run, record in references.items()
-    ]
-    beside = tables.frame(references.values(), ("long",)).merge(pd.DataFrame(ways)).dropna(subset="way")
     places = {
-        SMALL: [relatives.read(store, 8), beside.assign(weight=1.0, centred=False, chosen=True)],
+        SMALL: [relatives.read(store, 8), _with_references(store, 8)],
+        FIRST: [relatives.read(store), _with_references(store, 128)],
         LARGE: [relatives.read(store, 2048)],
         WIDE: [relatives.nets_of(store, "mechanism_wide", "mechanism_tuning")],
     }
     return pd.concat(nets.assign(place=place) for place, parts in places.items() for nets in parts)
+
+
+def _with_references(store, batch_size):
+    records = store.select(profiles.profile("references").runs(batch_sizes=[batch_size]))
+    ways = {
+        record["key"]: REFERENCES.get((run.loss, choice.in_words(run))) for run, record in records.items()
+    }
+    nets = tables.frame(records.values(), (*SCHEMES, LOWEST_NLL))
+    return nets.assign(way=nets["key"].map(ways), weight=1.0, centred=False, chosen=True).dropna(subset="way")
 
 
 def of(nets: pd.DataFrame, place: str, way: str, metric: str, **which) -> pd.Series:
