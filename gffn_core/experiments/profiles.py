@@ -241,11 +241,11 @@ _MECHANISM = {
         {"loss": "conditional", "weight_decay": 0.1},
     ],
 }
-# Of them, for the wide net.
+# Of them, for the wide net, and pairs of the two losses that weigh as much to second order.
 _MECHANISM_WIDE = [
     {"loss": "conditional"},
-    *_options("joint", kl_weight=(25.0,)),
-    *_options("z_loss", weight=(0.5,)),
+    *_options("joint", kl_weight=(1.0, 25.0)),
+    *_options("z_loss", weight=(0.5, 12.5)),
 ]
 _CENTRED = [{"loss": "conditional"}, *_UNWEIGHTED, *_options("z_loss", weight=(0.005,))]
 # What ``choice.by_detection`` chose of ``references_tuning`` (with test images on the familiar side at first:

@@ -125,6 +125,17 @@ def large_batches_gain_nothing(nets: pd.DataFrame) -> Measured | None:
     )
 
 
+def weight_counts_on_the_wide_net(nets: pd.DataFrame) -> Measured | None:
+    chosen, one = (of(nets, WIDE, "joint", "scaled_nll", weight=weight) for weight in (25.0, 1.0))
+    return in_all(one - chosen, "NLL after T, weight 1 minus 25", low=0.02)
+
+
+def heavy_z_loss_is_behind(nets: pd.DataFrame) -> Measured | None:
+    heavy = of(nets, WIDE, "z-loss", "scaled_nll", weight=12.5)
+    behind = heavy - of(nets, WIDE, "joint", "scaled_nll", weight=25.0)
+    return in_all(behind, "NLL after T, z-loss minus joint", low=0.02)
+
+
 PREDICTIONS = [
     Prediction(
         "Batch size 8, weight 1: the joint loss and the variance train the same net (accuracy within .01,"
@@ -165,5 +176,16 @@ PREDICTIONS = [
         "Batch size 2048, CIFAR-10: neither the joint loss at weight 25 nor the z-loss is more than .02 below"
         " the standard net in NLL after T.",
         large_batches_gain_nothing,
+    ),
+    Prediction(
+        "Wide net: at weight 1 the joint loss's NLL after T is more than .02 above that at weight 25.",
+        weight_counts_on_the_wide_net,
+        time=2,
+    ),
+    Prediction(
+        "Wide net: the z-loss at 12.5, the same to second order, is more than .02 behind the joint loss at"
+        " 25 in NLL after T.",
+        heavy_z_loss_is_behind,
+        time=2,
     ),
 ]
