@@ -99,6 +99,7 @@ def draw(found: pd.DataFrame, name: str, alt: str, caption: str, basis: str, aga
             if need not in UP:
                 axis.invert_xaxis()
         axes[0].set_yticks([*place.values()], [*place])
+        axes[0].set_ylim(0.5, len(rows) + 0.5)
         style.label_axes(figure, f"minus {against}; better is further right", "")
     caption += " Orange: ours. Filled: the interval is on one side of zero; the intervals hold all at once."
     publish.show(figure, name=name, data=found.reset_index(), alt=alt, caption=caption, basis=basis)

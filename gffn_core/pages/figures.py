@@ -82,6 +82,7 @@ def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.
         _dumbbells(axis, drawn[metric])
         axis.set_xlabel(label)
         axis.locator_params(axis="x", nbins=3)
+        axis.margins(x=0.08)  # no marker on the axis
     labels = [f"{row.choice}, B = {row.batch_size:,}" for row in rows.itertuples()]
     axes[0].set_yticks(range(len(rows)), labels)
     axes[0].invert_yaxis()
