@@ -166,21 +166,22 @@ def autograd(loss, space):
     return f.grad
 
 
-rows = []
+differences = {}
 for space in LABEL_SPACES:
     categorical = space == "categorical"
     prediction = logits.softmax(-1) if categorical else logits.sigmoid()
     p_batch = log_partition(logits, label_space=space).softmax(0)[:, None]
     conditional, joint = (prediction - y) / N, p_batch * prediction - y / N
-    for name, loss, by_hand in (
-        ("conditional, (theory.5) [4.17]", conditional_nll, conditional),
-        ("joint, (theory.10) [4.15]", joint_nll, joint),
-    ):
-        difference = (autograd(loss, space) - by_hand).abs().max().item()
-        rows.append([space, name, f"{difference:.0e}"])
-        assert difference < 1e-15
-columns = ["label space", "gradient", "largest difference"]
-pd.DataFrame(rows, columns=columns).set_index("label space")
+    by_hand = {conditional_nll: conditional, joint_nll: joint}
+    for loss, gradient in by_hand.items():
+        difference = (autograd(loss, space) - gradient).abs().max().item()
+        differences[space, loss] = difference
+assert max(differences.values()) < 1e-15
+
+# %% tags=["hide-input"]
+NAMES = {conditional_nll: "conditional, (theory.5) [4.17]", joint_nll: "joint, (theory.10) [4.15]"}
+rows = [[space, NAMES[loss], f"{difference:.0e}"] for (space, loss), difference in differences.items()]
+display(Markdown(words.markdown_table(["label space", "gradient", "largest difference"], rows)))
 
 # %% [markdown]
 # ### A batch of one
@@ -234,16 +235,15 @@ for space in LABEL_SPACES:
         gap = joint_nll(f, target, label_space=space) - conditional_nll(f, target, label_space=space)
         kl = -(N * ln_z.softmax(0)).log().mean()
         assert abs(gap - kl) < 1e-14
-        rows.append(
-            {
-                "label space": space,
-                "scale of logits": scale,
-                "joint - cond.": f"{gap:.3e}",
-                "KL(uniform || p')": f"{kl:.3e}",
-                "variance / 2": f"{ln_z.var(correction=0) / 2:.3e}",
-            }
-        )
-pd.DataFrame(rows).set_index("label space")
+        numbers = gap, kl, ln_z.var(correction=0) / 2
+        rows.append([space, f"{scale:g}", *(f"{number:.2e}" for number in numbers)])
+header = [
+    "label space",
+    "scale of logits",
+    "joint - cond.",
+    r"$\operatorname{KL}(\text{uniform}\,\Vert\,p')$",
+]
+display(Markdown(words.markdown_table([*header, "variance / 2"], rows)))
 
 # %% [markdown]
 # Two consequences that the later chapters meet again:
@@ -370,7 +370,7 @@ inputs, labels = torch.randn(32, 20), torch.randint(3, (32,))
 loss = criterion(classifier(inputs), labels)
 loss.backward()
 optimizer.step()
-print(f"{criterion}: {loss.item():.4f}")
+print(f"{loss.item():.4f}")
 
 # %% [markdown]
 # ## Does it leave a trace in trained networks?
@@ -391,7 +391,7 @@ chapter.by_batch_size(
 spread = chapter.long.groupby(["title", "batch_size", "loss"])["train_spread"].mean().unstack()
 ratio = spread["joint"] / spread["conditional"]
 said = (
-    "With the joint loss the standard deviation of ln Z over the training images is"
+    "With the joint loss the standard deviation of $\\ln Z$ over the training images is"
     f" {words.percent(ratio.median(), 0)} of the standard net's (median over {len(ratio)} cells;"
     f" {words.percent(ratio.min(), 0)} to {words.percent(ratio.max(), 0)})."
 )
@@ -408,9 +408,9 @@ display(Markdown(said))
 #
 # ## The thesis and this chapter
 #
-# The thesis calls the change a weighted instead of a plain average; it is also a penalty, KL(uniform ‖ p′),
-# (theory.12). It derives the loss for binary labels but gives its nets softmax outputs; this book has both.
-# What can be tested:
+# The thesis calls the change a weighted instead of a plain average; it is also a penalty,
+# $\operatorname{KL}(\text{uniform}\,\|\,p')$, (theory.12). It derives the loss for binary labels but gives
+# its nets softmax outputs; this book has both. What can be tested:
 
 # %% tags=["hide-input"]
 chapter.claims("theory")
