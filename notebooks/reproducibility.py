@@ -47,7 +47,7 @@ rows = [
         f"{d['test']:,}",
         words.escape(d["source"]),
         "yes" if d["official"] else "**no**",
-        f"`{words.escape(d['sha256'][:16])}`",
+        f"`{words.escape(d['sha256'][:12])}`",
     ]
     for d in sorted(data.values(), key=lambda d: d["title"])
 ]
@@ -69,8 +69,7 @@ display(
 where = pd.DataFrame(
     {
         "hardware": r["provenance"]["hardware"],
-        "torch": r["provenance"]["torch"],
-        "Python": r["provenance"]["python"],
+        "torch, Python": f"{r['provenance']['torch']}, {r['provenance']['python']}",
         "code": r["provenance"]["code"],
         "precision": r["provenance"].get("precision", "float32"),
         "hours": r["provenance"]["seconds"] / 3600,
@@ -78,7 +77,7 @@ where = pd.DataFrame(
     }
     for r in records
 )
-summed = where.groupby(["hardware", "torch", "Python", "precision"]).agg(
+summed = where.groupby(["hardware", "torch, Python", "precision"]).agg(
     versions=("code", "nunique"),
     runs=("hours", "size"),
     hours=("hours", "sum"),
@@ -121,7 +120,12 @@ cost = (
     .sort_index()
 )
 display(cost.map(lambda minutes: "" if pd.isna(minutes) else f"{minutes:.1f}"))
-display(Markdown("Mean minutes of a run."))
+display(
+    Markdown(
+        "Mean minutes of a run. CPU and GPU runs are averaged together: the rows say what was spent, not how"
+        " time depends on the batch size."
+    )
+)
 
 # %% [markdown]
 # ## How much a number varies
@@ -141,7 +145,19 @@ for number in NUMBERS:
     pairs[number, "difference"] = pairs[number, "joint"] - pairs[number, "conditional"]
 spread = pairs.groupby(level=["title", "batch_size"]).var().groupby(level="title").mean() ** 0.5
 if long["seed"].nunique() > 1:
-    display(spread.rename(index=tables.short_title, columns=NUMBERS).rename_axis("data set").round(4))
+    shown = spread.rename(index=tables.short_title, columns=NUMBERS).rename_axis("data set")
+    display(shown.rename(columns=tables.net).rename_axis(columns=[None, None]).round(4))
+    losses = spread["test_accuracy"][["conditional", "joint"]]
+    independent = (losses**2).sum(axis=1) ** 0.5
+    less = (1 - spread["test_accuracy", "difference"] / independent).rename(index=tables.short_title)
+    if less.min() > 0:
+        display(
+            Markdown(
+                f"**In accuracy the difference of a pair varies {words.percent(less.min(), 0)}"
+                f" ({words.escape(less.idxmin())}) to {words.percent(less.max(), 0)}"
+                f" ({words.escape(less.idxmax())}) less than if its nets were independent.**"
+            )
+        )
 else:
     display(Markdown("The runs shown have one seed each: their spread is not known yet."))
 
@@ -216,7 +232,8 @@ for pair in (verify.compare(first[r["key"]], r) for r in again if r["key"] in fi
     deviations = [spread.loc[title, (number, run.loss)] for number in NUMBERS]
     rows.append(
         [
-            f"{words.escape(tables.short_title(title))}, B = {run.batch_size}, {run.loss}, seed {run.seed}",
+            f"{words.escape(tables.short_title(title))}, B = {run.batch_size}, {tables.net(run.loss)},"
+            f" seed {run.seed}",
             words.escape(", then ".join(name.split(",")[0] for name in pair["hardware"])),
             "equal" if pair["equal"] else "differ",
             *(
@@ -253,7 +270,7 @@ else:
 # | to get | do |
 # |---|---|
 # | one run | `gffn verify cpu --count 1`: draws one, trains it again, compares |
-# | one figure | open its chapter (launch buttons above), run its cells |
+# | one figure | open its chapter as a notebook, run its cells |
 # | one verdict | `gffn claims cpu` |
 # | one chapter | `python book/execute.py notebooks/calibration.py` |
 # | everything shown | `make book` |
