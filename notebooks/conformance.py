@@ -10,6 +10,10 @@
 # they do not, who is right? This page puts six implementations side by side: on cases that a pencil can
 # solve, and on predictions of nets that other people trained, measured and published.
 #
+# **In short.** On predictions of real nets all libraries that have an ECE give ours, to 2e-05. On constructed
+# cases four of five give wrong numbers or refuse. One of these faults shows on real nets, too: relplot's
+# SmoothECE is up to 49 % too large there.
+#
 # **After this chapter you can**
 #
 # - say how far a calibration error depends on who computes it;
@@ -60,8 +64,8 @@ display(
 # %% tags=["hide-input"]
 texts, cases = wide(table[closed], "value"), wide(table[closed])
 known, asked = cases["known"], texts.notna()
-off = (asked & ~(cases.sub(known, axis=0).abs() < 1e-4))[names]
-off[known.isna()] = False
+off = asked & ~(cases.sub(known, axis=0).abs() < 1e-4)
+off = off.where(known.notna(), cases.notna(), axis=0)[names]  # no answer is right where there is none
 off.loc["on the edge of two bins"] = False  # a custom, see below
 
 
@@ -89,9 +93,9 @@ display(
         words.markdown_table(["case: measure", "by hand", "ours", *headings], rows)
         + "\n\n**Two of six: ours and scikit-learn, which has no calibration error.** Wrong are "
         + ", ".join(f"{missed[by]} of {asked[by].sum()} cells of {by}" for by in names if missed[by])
-        + ". In bold: off by more than 0.0001, or refused although there is an answer. Bins: ten. An empty"
-        " cell: the library does not have the measure, or was not asked. To put the edge into the upper bin"
-        " is not counted as wrong."
+        + ". In bold: off by more than 0.0001, or refused although there is an answer, or answered although"
+        " there is none (a NaN with a warning is no answer). Bins: ten. An empty cell: the library does not"
+        " have the measure, or was not asked. To put the edge into the upper bin is not counted as wrong."
     )
 )
 
@@ -167,7 +171,7 @@ rows = []
 for by, case, kind, fault in FAULTS:
     (at,) = [index for index in cases.index if index[:2] == (case, kind)]
     right = "none" if np.isnan(known[at]) else cell(at, "known")
-    assert off.loc[at, by] or right == "none"
+    assert off.loc[at, by]
     rows.append([f"{by} {versions[by]}", fault, f"{case}: {kind}", cell(at, by), right])
 display(
     Markdown(
@@ -191,9 +195,11 @@ nets = wide(table[~closed & table["measure"].isin(["ECE", "MCE"])])
 gap = nets["gffn-core"].sub(nets["known"]).abs().max()
 bins = wide(table[~closed & table["measure"].str.endswith("of bin")])
 bin_gap = bins["gffn-core"].sub(bins["known"]).abs().max()
-extra = nets[["torchmetrics", "probmetrics"]].sub(nets["gffn-core"], axis=0).abs().max(axis=None)
-assert gap < 1e-6 and bin_gap < 1e-7 and extra < 1e-4
 shown = ["known", *(by for by in names if by in nets)]
+apart = nets[shown[1:]].sub(nets["gffn-core"], axis=0).abs().max()
+extra = apart.max()
+assert gap < 1e-6 and bin_gap < 1e-7 and apart.drop(["torchmetrics", "probmetrics"]).max() < 1e-6
+assert f"{extra:.0e}" == "2e-05"  # as the page says at its beginning
 rows = [
     [f"{case}: {kind}, {n} bins", *("" if np.isnan(v) else f"{v:.6f}" for v in line[shown])]
     for (case, kind, n), line in nets.iterrows()
@@ -277,13 +283,15 @@ publish.show(
         f"{net}: ECE {ece[net]:.3f}, SmoothECE {line['gffn-core']:.3f}, of relplot {line['relplot']:.3f}"
         for net, line in smooth.iterrows()
     ),
-    caption="Published predictions of eight nets, no error bars: one set of predictions each."
-    f" relplot {versions['relplot']}.",
+    caption="Our SmoothECE (cross) lies in the ECE (circle) for all nets but the birds'; relplot's (square)"
+    " lies to the right of it for six of eight. Published predictions, one set for each net, so there are no"
+    f" error bars. relplot {versions['relplot']}.",
 )
 ours = (smooth["gffn-core"] - ece).abs() / ece
-theirs = (smooth["relplot"] / smooth["gffn-core"] - 1).abs()
+theirs = smooth["relplot"] / smooth["gffn-core"] - 1
 sure = ours.drop("ResNet-50, birds")
-assert sure.max() < 0.01 and theirs.max() > 0.4
+assert sure.max() < 0.01 and words.percent(theirs.max(), 0) == "49 %"  # as at the beginning
+assert (theirs > 0.05).sum() == 6 and theirs.drop(theirs.index[theirs > 0.05]).abs().max() < 0.05
 display(
     Markdown(
         f"**For seven of eight nets it is, within {words.percent(sure.max())}; relplot's is up to"
