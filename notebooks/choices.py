@@ -5,6 +5,11 @@
 # its choices it makes without a word: that the new term of its loss has the weight 1. This page asks what
 # hangs on each.
 #
+# **In short.** For nets trained long, validation images choose a far larger weight than 1, and with it the
+# nets gain 1.6 to 1.7 points of accuracy over the standard net. With every setting that we changed the joint
+# net keeps its lower calibration error, but not its higher accuracy. If each loss has a rate of its own and
+# the nets stop early, the joint net is still ahead.
+#
 # **After this chapter you can**
 #
 # - say which weight of the KL term trains the better net, and what that gains;
@@ -112,7 +117,9 @@ if enough:
     schemes = table.groupby(["scheme", "batch_size", "weight"]).mean(numeric_only=True)
     means, early = schemes.loc["long"], schemes.loc["early"]
     best = dict(means["val_accuracy"].groupby(level="batch_size").idxmax().to_list())
-    at_best, early_best = (one.loc[[*best.items()]].droplevel("weight") for one in (means, early))
+    early_choice = dict(early["val_accuracy"].groupby(level="batch_size").idxmax().to_list())
+    at_best = means.loc[[*best.items()]].droplevel("weight")
+    early_best = early.loc[[*early_choice.items()]].droplevel("weight")
     plain, thesis, most = (means.xs(weight, level="weight") for weight in (0, 1, 1000))
     early_plain = early.xs(0, level="weight")
     publish.show(
@@ -130,23 +137,23 @@ if enough:
     gained = 100 * (at_best["test_accuracy"] - plain["test_accuracy"])
     stopped = 100 * (early_best["test_accuracy"] - early_plain["test_accuracy"])
     assert (most["nll"] > at_best["nll"]).all() and (most["test_accuracy"] < plain["test_accuracy"]).all()
-    assert min(best.values()) >= 10 and max(best.values()) < 1000 and (gained > 1).all()
+    assert min(best.values()) >= 10 and max(best.values()) < 1000
+    assert sorted(gained.round(1)) == [1.6, 1.7]  # as the page says at its beginning
     assert (at_best["nll"] < plain["scaled_nll"]).all() and (at_best["nll"] < early_plain["scaled_nll"]).all()
     assert (at_best["ece"] > plain["scaled_ece"]).all() and (at_best["ece"] < thesis["ece"] / 2).all()
-    early_choice = dict(early["val_accuracy"].groupby(level="batch_size").idxmax().to_list())
     assert early_choice[64] == best[64] and early_choice[1024] < 1
     assert 0 < (early_plain["scaled_nll"] - at_best["nll"])[1024] < 0.015
     auroc = by_weight.pivot(index=["batch_size", "weight"], columns="seed", values="auroc_max_softmax")
     falls = {size: (auroc.loc[size, best[size]] < auroc.loc[size, 0]).tolist() for size in best}
     assert sorted(falls[64]) == [False, True] and falls[1024] == [True, True]
     said = (
-        "**For nets trained long far more than the thesis takes: a weight of"
-        f" {both(best.values(), 'g')}, at batches of {both(best, ',')}.** For nets stopped early, the same"
-        f" at 64 and {early_choice[1024]:g} at 1,024. With the first two weights a net trained long gains"
-        f" {both(gained, '.1f')} points of accuracy over the standard net; if both nets stop early,"
-        f" {both(stopped, '.1f')}.\n\nTrained long, its NLL is below even that of a standard net that stops"
-        " early *and* gets a temperature, though at 1,024 only by a hundredth. Its ECE is less than half of"
-        " what the thesis's weight leaves, but for this alone the temperature is the better remedy."
+        "**Validation images choose far more than the thesis takes: trained long, a weight of"
+        f" {best[64]:g} at batches of 64 and of {best[1024]:g} at 1,024.** Stopped early, they choose"
+        f" {early_choice[64]:g} at 64 and {early_choice[1024]:g} at 1,024. Trained long, the chosen nets gain"
+        f" {both(gained, '.1f')} points of accuracy over the standard net; stopped early,"
+        f" {both(stopped, '.1f')}.\n\nTrained long, their NLL is below even that of a standard net that"
+        " stops early *and* gets a temperature, though at 1,024 only by a hundredth. Their ECE is less than"
+        " half of what the thesis's weight leaves, but for this alone the temperature is the better remedy."
         " Unfamiliar images (SVHN) are not detected better: the AUROC of max softmax is lower in three of"
         " the four nets.\n\n**Why.** A larger weight holds $\\ln Z$ of the training images together more"
         " tightly, and with it, probably, the confidence: the net cannot buy likelihood by being ever surer"
@@ -248,9 +255,9 @@ for name, width in WIDTHS.items():
     sentences.append(f"The {name} net has {channels} channels and {weights:,} weights for CIFAR-10.")
 display(
     Markdown(
-        f"**{silent} of {len(settings)} are not printed, the learning rate among them; the others are"
-        f" described without their numbers: no widths, no patience, no time limit.**\n\n{' '.join(sentences)}"
-        f" The hidden layer has {HIDDEN} units."
+        f"**{silent} of {len(settings)} are not printed, the learning rate among them; of the net and of both"
+        " stopping rules the numbers are missing: no widths, no patience, no time limit.**\n\n"
+        f"{' '.join(sentences)} The hidden layer has {HIDDEN} units."
     )
 )
 
@@ -317,7 +324,7 @@ display(
 
 # %% [markdown]
 # **Limits.** That a net has levelled out at this learning rate does not say that another schedule would not
-# take it further. Nets that are not fitted have hollow markers throughout the book.
+# take it further. In the figures over batch size, nets that are not fitted have hollow markers.
 #
 # ## Does a result hang on one setting?
 #
@@ -424,7 +431,8 @@ if chapter.variant("rates"):
             len(TITLES), len(PANELS), figsize=(8.5, 4.6), layout="constrained", sharex=True
         )
         for row, (dataset, title) in zip(axes, TITLES.items()):
-            for axis, (metric, scheme) in zip(row, PANELS):
+            for axis, ((metric, scheme), label) in zip(row, PANELS.items()):
+                axis.set_title(f"{title}:\n{label}")
                 for who, loss in WHO.items():
                     look = style.LOSS_STYLE[loss]
                     of_rate = {one: rates.of(nets, metric, who, scheme, one)[dataset] for one in rates.RATES}
@@ -436,9 +444,6 @@ if chapter.variant("rates"):
                     )
                 axis.set_xscale("log")
                 axis.locator_params(axis="y", nbins=4)
-            row[0].set_ylabel(title)
-        for axis, label in zip(axes[0], PANELS.values()):
-            axis.set_title(label)
         style.label_axes(figure, "learning rate", "")
         style.draw_legend(figure, {loss: style.LOSS_STYLE[loss] for loss in WHO.values()})
     shown = nets.drop(rates.OWN, level="rate").reset_index()
@@ -449,7 +454,8 @@ if chapter.variant("rates"):
         alt="Accuracy and NLL after a temperature of stopped nets, and ECE of nets trained to the end,"
         " against the learning rate, for both losses on two data sets.",
         caption="Rings: the rate that validation images choose. Stopped, it is .001 for both losses. At the"
-        " end the joint net has the lower ECE, but at the smallest rate. Mean and 95 % interval over seeds.",
+        " end the joint net has the lower ECE at every rate except the smallest. Mean and 95 % interval"
+        " over seeds.",
         basis=words.basis(chapter.variant("rates"), "rates"),
     )
 
@@ -507,7 +513,13 @@ if binary:
     change["points"] = 100 * change.pop("test_accuracy")
     scaled = change.pop("scaled_ece").groupby(level="loss")
     rows = [
-        [words.escape(title), loss, str(len(part)), f"{part.points.mean():+.1f}", f"{part.ece.mean():+.3f}"]
+        [
+            words.escape(title),
+            tables.net(loss),
+            str(len(part)),
+            f"{part.points.mean():+.1f}",
+            f"{part.ece.mean():+.3f}",
+        ]
         for (title, loss), part in change.groupby(level=["title", "loss"])
     ]
     header = ["data set", "loss", "pairs of runs", "accuracy, points", "ECE"]
@@ -535,10 +547,17 @@ display(Markdown(said))
 #
 # ## Try another
 #
-# `gffn sweep fast`, `slow`, `slower`, `equal`, `fewer`, `wide`, `binary` and `weight` train these runs. A
-# choice of one's own is one line in `PROFILES` (`gffn_core/experiments/profiles.py`): a name, data sets,
+# `gffn sweep fast`, `slow`, `slower`, `equal`, `fewer`, `wide`, `binary`, `weight` and `rates` train them.
+# A choice of one's own is one line in `PROFILES` (`gffn_core/experiments/profiles.py`): a name, data sets,
 # epochs per batch size, and the fields of `Run` that differ.
-#
+
+# %% tags=["hide-input"]
+idle = [f"`{name}`" for name in VARIANTS if name not in changed]
+if PROFILE == "cpu" and idle:
+    said = f"Of {' and '.join(idle)} nothing has been run yet, and of most others only a part."
+    display(Markdown(said))
+
+# %% [markdown]
 # ## Exercises
 #
 # **1.** A net with enough freedom minimises the joint loss with a weight $w$ that grows without bound. What
