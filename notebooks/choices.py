@@ -547,9 +547,9 @@ display(Markdown(said))
 #
 # ## Try another
 #
-# `gffn sweep fast`, `slow`, `slower`, `equal`, `fewer`, `wide`, `binary`, `weight` and `rates` train them.
-# A choice of one's own is one line in `PROFILES` (`gffn_core/experiments/profiles.py`): a name, data sets,
-# epochs per batch size, and the fields of `Run` that differ.
+# `gffn sweep fast`, `slow`, `slower`, `equal`, `fewer`, `wide`, `binary`, `weight` and `rates` train the
+# nets of this page. A choice of one's own is one line in `PROFILES` (`gffn_core/experiments/profiles.py`): a
+# name, data sets, epochs per batch size, and the fields of `Run` that differ.
 
 # %% tags=["hide-input"]
 idle = [f"`{name}`" for name in VARIANTS if name not in changed]
