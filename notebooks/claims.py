@@ -75,9 +75,10 @@ cells often needs more seeds than we have: [how many](verdicts.ipynb).
 # ## All claims
 #
 # Each claim has a number, and in brackets the section of the thesis; B marks claims of our own.
-# *Inconclusive*: the interval holds a boundary of what is claimed. *Not testable here*: without our part of
-# SVHN the verdict would be another, or an open claim would lean to the other side. [How a verdict comes
-# about](verdicts.ipynb) has the tests.
+# *Inconclusive*: the interval holds a boundary of what is claimed. That boundary is often not zero but the
+# margin, what counts as nothing, so an interval that holds zero may still decide. *Not testable here*:
+# without our part of SVHN the verdict would be another, or an open claim would lean to the other side. [How a
+# verdict comes about](verdicts.ipynb) has the tests and the margins.
 
 # %% tags=["hide-input"]
 display(HTML(claims.filter_bar(ledger)))
