@@ -146,7 +146,8 @@ for number in NUMBERS:
 spread = pairs.groupby(level=["title", "batch_size"]).var().groupby(level="title").mean() ** 0.5
 if long["seed"].nunique() > 1:
     shown = spread.rename(index=tables.short_title, columns=NUMBERS).rename_axis("data set")
-    display(shown.rename(columns=tables.net).rename_axis(columns=[None, None]).round(4))
+    shown = shown.rename(columns=tables.net).rename(columns={"difference": "joint - standard"})
+    display(shown.rename_axis(columns=[None, None]).round(4))
     losses = spread["test_accuracy"][["conditional", "joint"]]
     independent = (losses**2).sum(axis=1) ** 0.5
     less = (1 - spread["test_accuracy", "difference"] / independent).rename(index=tables.short_title)
