@@ -73,7 +73,7 @@ where = pd.DataFrame(
         "code": r["provenance"]["code"],
         "precision": r["provenance"].get("precision", "float32"),
         "hours": r["provenance"]["seconds"] / 3600,
-        "finished": r["provenance"]["finished"][:10],
+        "finished": r["provenance"]["finished"][5:10],
     }
     for r in records
 )
@@ -96,7 +96,9 @@ rows = [
 ]
 display(
     Markdown(
-        words.markdown_table([*summed.index.names, "versions of the code", "runs", "hours", "finished"], rows)
+        words.markdown_table(
+            [*summed.index.names, "versions of the code", "runs", "hours", "finished, month-day"], rows
+        )
     )
 )
 display(
