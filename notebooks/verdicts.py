@@ -57,6 +57,7 @@ SPREADS = {
     "ECE saved": values.lower(pairs, "ece"),
     "accuracy": values.nets(pairs, "test_accuracy"),
 }
+COLORS = ("#808080", "#9270C4", "#1B9E77", "#8F7700")  # not those of the two losses
 spread = pd.concat(
     {
         name: one["value"].groupby(level=["dataset", "batch_size"]).agg(["std", "count"]).query("count > 2")
@@ -70,16 +71,15 @@ else:
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, len(SPREADS), figsize=(9, 3), layout="constrained", sharey=True)
         for axis, (name, part) in zip(axes, spread.groupby("quantity", sort=False)):
-            for marker, dash, (dataset, line) in zip(
-                "osD^", ("-", "--", "-.", ":"), part.groupby("dataset", sort=False)
+            for marker, dash, color, (dataset, line) in zip(
+                "osD^", ("-", "--", "-.", ":"), COLORS, part.groupby("dataset", sort=False)
             ):
                 axis.plot(
                     line["batch_size"],
                     line["std"],
                     dash,
                     marker=marker,
-                    color="#7A5BA6",
-                    alpha=0.75,
+                    color=color,
                     label=literal(titles[dataset]),
                 )
             axis.set_yscale("log")
