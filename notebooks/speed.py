@@ -7,7 +7,7 @@
 #
 # **After this chapter you can**
 #
-# - say what limits the training of small nets, and what helps on a CPU and on a GPU;
+# - say what limits the training of small nets on a CPU, and what helps;
 # - measure it on your own machine: `gffn bench` prints all of this, `gffn bench --json FILE` keeps it.
 
 # %% tags=["parameters", "remove-cell"]
@@ -34,8 +34,35 @@ def basis(found):
     )
 
 
+def told(found):
+    """Where it was measured, once there is more than one machine."""
+    return f" {words.escape(basis(found))}." if len(measured) > 1 else ""
+
+
+def ahead(found):
+    """Ours over the fastest other way, at each batch size."""
+    for row in found["contenders"]:
+        speeds = {
+            name: cell["images_a_second"] for name in bench.CONTENDERS if "failed" not in (cell := row[name])
+        }
+        yield speeds.pop("gffn") / max(speeds.values())
+
+
+def over_floor(row):
+    return row["seconds"] / max(row["seconds_operations"], row["seconds_bytes"])
+
+
+leads = [lead for found in measured for lead in ahead(found)]
+losses = [row["joint_over_conditional"] for found in measured for row in found["overhead"]]
+floors = [over_floor(row) for found in measured for row in found["floor"]["steps"]]
 display(
-    Markdown("**Measured on:** " + (words.escape("; ".join(map(basis, measured))) or "no machine yet") + ".")
+    Markdown(
+        f"**In short.** Ours is {min(leads):.1f} to {max(leads):.1f} times as fast as the fastest of three"
+        " ways to write it in plain PyTorch. The joint loss makes a step at most"
+        f" {words.percent(max(losses) - 1)} longer. A step still takes"
+        f" {min(floors):.1f} to {max(floors):.1f} times as long as the machine's peaks would"
+        " allow.\n\n**Measured on:** " + words.escape("; ".join(map(basis, measured))) + "."
+    )
 )
 
 
@@ -83,7 +110,7 @@ for found in measured:
         Markdown(
             "Model-images per second, in brackets how many times as fast ours is, each after"
             f" {contenders.WARM_UP_STEPS:,} steps or {contenders.WARM_UP_SECONDS} seconds of them."
-            f" {words.escape(basis(found))}.\n\n"
+            f"{told(found)}\n\n"
             + words.markdown_table(["batch size", *bench.CONTENDERS, "ours computed as"], rows)
         )
     )
@@ -134,16 +161,11 @@ for found in measured:
         caption="Higher is better. Ours (dashed) lies above the other three at every batch size.",
         basis=basis(found),
     )
-    ahead = []  # of the fastest other
-    for row in found["contenders"]:
-        speeds = {
-            name: cell["images_a_second"] for name in bench.CONTENDERS if "failed" not in (cell := row[name])
-        }
-        ahead.append(speeds.pop("gffn") / max(speeds.values()))
-    assert min(ahead) > 1
+    lead = [*ahead(found)]
+    assert min(lead) > 1
     display(
         Markdown(
-            f"**Yes: {min(ahead):.1f} to {max(ahead):.1f} times as fast as the fastest of the other three on"
+            f"**Yes: {min(lead):.1f} to {max(lead):.1f} times as fast as the fastest of the other three on"
             " this machine.**"
         )
     )
@@ -156,10 +178,9 @@ for found in measured:
     display(
         Markdown(
             "**Why?** One process of ours, with one net in float32, can already be set against the plain loop"
-            " with all cores: it makes "
-            + ", ".join(
-                f"{alone[size] / loops[size]['images_a_second']:.1f} times as many images a second at batch"
-                f" size {size}"
+            " with all cores: its images a second are "
+            + " and ".join(
+                f"{alone[size] / loops[size]['images_a_second']:.1f} times the loop's at batch size {size}"
                 for size in both
             )
             + ". The rest of the lead is a process per core, and bfloat16 where the table says so. What each"
@@ -183,7 +204,7 @@ for found in measured:
     display(
         Markdown(
             words.markdown_table(["batch size", "time of a step, joint / conditional"], rows)
-            + f"\n\n{words.escape(basis(found))}."
+            + f"\n\n{told(found)}"
         )
     )
     ratios = [row["joint_over_conditional"] for row in found["overhead"]]
@@ -192,8 +213,8 @@ for found in measured:
     assert max(ratios) < 1.05 and low < mean.high < high
     display(
         Markdown(
-            f"**Between {words.percent(min(ratios) - 1)} and {words.percent(max(ratios) - 1)} of a step"
-            f" here.** The mean is {words.percent(mean.estimate.effect)}, between {words.percent(low)} and"
+            f"**At most {words.percent(max(ratios) - 1)} of a step here.** The mean is"
+            f" {words.percent(mean.estimate.effect)}, between {words.percent(low)} and"
             f" {words.percent(high)} by its 95 % interval. So whether it is below"
             f" {words.percent(mean.high, 0)} stays open ([claim 2](claims.ipynb), where the interval is"
             " corrected for many claims)."
@@ -222,23 +243,22 @@ for found in measured:
     display(
         Markdown(
             words.markdown_table(["models in the stack", *(f"batch size {size}" for size in sizes)], rows)
-            + f"\n\nModel-images per second in one process, float32. {words.escape(basis(found))}."
+            + f"\n\nModel-images per second in one process, float32.{told(found)}"
         )
     )
     gains = {size: max(table[key] for key in table if key[0] == size) / table[size, 1] for size in sizes}
     if found["provenance"]["device"] == "cpu":
-        assert gains[sizes[-1]] < 1.1 < gains[sizes[0]] < 1.5
+        assert max(gains.values()) < 1.15
         display(
             Markdown(
-                f"**On a CPU only at small batches: {gains[sizes[0]]:.1f} times at batch size {sizes[0]},"
-                f" nothing at {sizes[-1]}.**"
+                "**On a CPU hardly: the best stack makes"
+                f" {words.percent(max(gains.values()) - 1, 0)} more images a second than one net.**"
             )
         )
 
 # %% [markdown]
-# **Why.** A small net already keeps a core busy; at the smallest batch a stack saves some of the time that
-# operations take to begin. So on a CPU each process trains one run at a time, and each core has a process. On
-# a GPU stacking is what fills the device.
+# **Why.** A small net already keeps a core busy. So on a CPU each process trains one run at a time, and each
+# core has a process. On a GPU stacking is what fills the device.
 #
 # **Limits.** One CPU, float32; no GPU was measured here.
 #
@@ -259,7 +279,8 @@ for found in measured:
             f"{row['bytes'] / 1e6:,.0f} MB",
             f"{1e3 * max(row['seconds_operations'], row['seconds_bytes']):.2f} ms",
             f"{1e3 * row['seconds']:.2f} ms",
-            f"{row['seconds'] / max(row['seconds_operations'], row['seconds_bytes']):.1f}x",
+            f"{over_floor(row):.1f}x",
+            row["precision"],
         ]
         for row in floor["steps"]
     ]
@@ -269,22 +290,27 @@ for found in measured:
     display(
         Markdown(
             words.markdown_table(
-                ["batch size", "operations", "bytes", "floor", "takes", "times the floor"], rows
+                ["batch size", "operations", "bytes", "floor", "takes", "times the floor", "in"], rows
             )
             + f"\n\nOne model, one thread on a CPU; peaks: {peaks}, copy {floor['bandwidth'] / 1e9:.0f} GB/s."
-            f" {words.escape(basis(found))}."
+            + told(found)
         )
     )
-    above = [row["seconds"] / max(row["seconds_operations"], row["seconds_bytes"]) for row in floor["steps"]]
-    assert 1 < min(above) <= max(above) < 5
+    bound = [
+        "bytes" if row["seconds_bytes"] > row["seconds_operations"] else "operations"
+        for row in floor["steps"]
+    ]
+    assert bound == ["bytes", "operations", "operations"]  # as it says below
+    above = [over_floor(row) for row in floor["steps"]]
+    assert 1 < min(above) <= max(above) < 7
     display(Markdown(f"**A step takes {min(above):.1f} to {max(above):.1f} times as long as the floor.**"))
 
 
 # %% [markdown]
-# **Why.** The rest is the price of many small operations. The products here have one side of 4 to 64, on
-# which no library reaches its peak. At batch size 4 each of some hundred operations takes microseconds to
-# begin, and most of the time goes into fetching and writing weights, their gradients and Adam's moments,
-# which are many for four images.
+# **Why?** At batch size 4 the bytes set the floor, at 64 and 2,048 the operations. What the rest is due to
+# was not taken apart. Two suspects: the products of a small net have sides of 4 to 64, on which no library
+# reaches the speed of a large one; and at batch size 4 some hundred operations each take microseconds to
+# begin.
 #
 # **Limits.** The floor counts no time to begin an operation.
 #
@@ -310,14 +336,23 @@ for found in measured:
             words.markdown_table(
                 ["", "float32", "bfloat16 − float32, 95 % interval", "spread over seeds"], rows
             )
-            + f"\n\n{words.escape(basis(found))}."
+            + f"\n\n{told(found)}"
         )
     )
-    assert all(abs(row["difference"]) < row["half"] for row in found["precision"])
-    display(Markdown("**Ten pairs show no difference: every interval holds zero.**"))
+    shift = {row["metric"]: row for row in found["precision"]}
+    assert all(abs(row["difference"]) < row["half"] for name, row in shift.items() if name != "NLL")
+    nll = shift["NLL"]
+    assert 0 < nll["half"] < nll["difference"] < nll["seed_spread"] / 5
+    display(
+        Markdown(
+            f"**In accuracy and ECE ten pairs show no difference. The NLL rises by {nll['difference']:.3f},"
+            f" {words.percent(nll['difference'] / nll['seed_spread'], 0)} of the spread over seeds.** Of"
+            " three intervals that one barely misses zero, so it may be chance."
+        )
+    )
 
 # %% [markdown]
-# **Why.** Weights, Adam's moments and the loss stay in float32, so what is rounded in a step does not add up.
+# **Why.** Weights, Adam's moments and the loss stay in float32, so what is rounded in a step hardly adds up.
 #
 # **Limits.** The digits and one batch size; a difference smaller than the intervals would not be seen. For
 # the published runs in bfloat16, both nets of a pair, see [how much they differ](reproducibility.ipynb).
