@@ -9,8 +9,8 @@
 #
 # The thesis hoped that $\ln p(x)$ would find unfamiliar images, and it [hardly does](ood.ipynb). The reason
 # is [the sum](mechanism.ipynb): over data alone, the best $\ln Z$ is a constant. With other inputs in the
-# same sum it becomes a density ratio, of data to the mixture of both. For points in the plane
-# that works: references fill the square around the data. Nobody can fill the space of images.
+# same sum it becomes a density ratio, of data to the mixture of both. For points in the plane that works:
+# references fill the square around the data. Nobody can fill the space of images.
 #
 # So which references, made from nothing but the batch, reach which unfamiliar images? What do they cost? And
 # is it better than what others do with the same references?
@@ -501,9 +501,10 @@ display(
 )
 
 # %% [markdown]
-# **Limits.** A narrow net, 10,000 images, one batch size, twenty epochs, three held-back sets. The shuffled
-# patches that are reported on are one of the four kinds of references, and noise is near another; SVHN and
-# the MNISTs are the sets that count. All scores of features are shown, none was chosen on held-back images.
+# **Limits.** A narrow net, 10,000 images, one batch size (of SVHN also [batches of 8](other_sizes.ipynb)),
+# twenty epochs, three held-back sets. The shuffled patches that are reported on are one of the four kinds of
+# references, and noise is near another; SVHN and the MNISTs are the sets that count. All scores of features
+# are shown, none was chosen on held-back images.
 #
 # ```{admonition} For practitioners
 # :class: tip
