@@ -142,7 +142,8 @@ unseen = [
 assert unseen == [(LOWEST_NLL, FASHION, "z-loss")]
 for dataset in TITLES:
     assert (over(SMALL, dataset, "long", CURBING)["high"] > 0).all()
-    assert (over(SMALL, dataset, "long")["mean"] < 1.8 * over(FIRST, dataset, "long")["mean"]).all()
+    times = over(SMALL, dataset, "long")["mean"] / over(FIRST, dataset, "long")["mean"]
+    assert 1.8 < times.min() < times.median() < 2.6
 nats = {
     (dataset, scheme): [f"{-one:.2f}" for one in over(SMALL, dataset, scheme)["mean"].agg(["max", "min"])]
     for dataset in TITLES
@@ -186,40 +187,31 @@ display(
 # **Before you look:** will the joint loss keep up?
 
 # %% tags=["hide-input"]
-rows, weight = [], {}
+rows = []
 for dataset, title in TITLES.items():
     for way in ("standard", *EVENING):
-        part = nets[(nets["way"] == way) & (nets["dataset"] == dataset) & nets["chosen"]]
-        weight[dataset, way] = "" if way == "standard" else f" {part['weight'].iloc[0]:g}"
-        rows.append(
-            [title, way + weight[dataset, way]]
-            + [f"{of(SMALL, dataset, way, metric).mean():.3f}" for metric in METRICS]
-        )
-apart = {
-    (dataset, way, metric, scheme): minus(SMALL, dataset, way, "joint", metric, scheme=scheme)
-    for dataset in TITLES
-    for way in EVENING[1:]
-    for metric in METRICS
-    for scheme in ("long", LOWEST_NLL)
-}
+        weight = "" if way == "standard" else f" {of(SMALL, dataset, way, 'weight').iloc[0]:g}"
+        cells = (f"{of(SMALL, dataset, way, metric).mean():.3f}" for metric in METRICS)
+        rows.append([title, way + weight, *cells])
 for dataset in TITLES:
-    assert apart[dataset, "self-normalised", "test_accuracy", "long"]["low"] > 0
-    assert apart[dataset, "self-normalised", "scaled_nll", "long"]["high"] < 0
     for metric in ("test_accuracy", "scaled_nll"):
-        level = apart[dataset, "z-loss", metric, "long"]
+        level = minus(SMALL, dataset, "z-loss", "joint", metric)
         assert level["low"] < 0 < level["high"]
-    ways = [of(SMALL, dataset, way, "scaled_nll").mean() for way in EVENING]
-    assert EVENING[ways.index(min(ways))] == "self-normalised"
-in_time = {dataset: apart[dataset, "self-normalised", "scaled_nll", LOWEST_NLL]["high"] for dataset in TITLES}
-assert in_time[CIFAR] < 0 < in_time[FASHION]
+        means = pd.Series({way: of(SMALL, dataset, way, metric).mean() for way in EVENING})
+        best = means.idxmax() if metric == "test_accuracy" else means.idxmin()
+        assert best == "self-normalised"
+in_time = {
+    dataset: minus(SMALL, dataset, "joint", "self-normalised", "scaled_nll", scheme=LOWEST_NLL)["low"]
+    for dataset in TITLES
+}
+assert in_time[CIFAR] > 0 > in_time[FASHION]
 
 
 def ahead(dataset):
     """In accuracy and in NLL after T, the self-normalised loss of the joint one."""
-    accuracy, nll = (
-        apart[dataset, "self-normalised", metric, "long"] for metric in ("test_accuracy", "scaled_nll")
-    )
-    lower = pd.Series({"mean": -nll["mean"], "low": -nll["high"], "high": -nll["low"]})
+    accuracy = minus(SMALL, dataset, "self-normalised", "joint", "test_accuracy")
+    lower = minus(SMALL, dataset, "joint", "self-normalised", "scaled_nll")
+    assert accuracy["low"] > 0 and lower["low"] > 0
     return (
         f"{words.with_interval(accuracy, sign='-')} in accuracy and {words.with_interval(lower, sign='-')}"
         f" nats after T on {TITLES[dataset]}"
@@ -293,20 +285,19 @@ rows = [
     for place in LOOK
     for way, name in NAMES.items()
 ]
-found = {
-    (way, metric): tables.over_seeds(referenced(SMALL, way, metric) - referenced(SMALL, "joint", metric))
-    for way in (BLUR, FOUR)
-    for metric in (*METRICS, AUROC)
-}
 mended = {way: referenced(SMALL, way, AUROC) for way in NAMES}
-blurred = tables.over_seeds(
-    referenced(FIRST, BLUR, "test_accuracy") - referenced(FIRST, "joint", "test_accuracy")
-)
+
+
+def changed(place, way, metric):
+    return tables.over_seeds(referenced(place, way, metric) - referenced(place, "joint", metric))
+
+
+blurred = changed(FIRST, BLUR, "test_accuracy")
 assert blurred["low"] > 0
 assert mended["joint"].mean() < 0.6 and mended[FOUR].min() > 0.85 and mended[BLUR].mean() > 0.8
-assert all(found[way, AUROC]["low"] > 0 for way in (BLUR, FOUR))
 for way in (BLUR, FOUR):
-    assert found[way, "test_accuracy"]["low"] < 0 < found[way, "test_accuracy"]["high"]
+    accuracy = changed(SMALL, way, "test_accuracy")
+    assert accuracy["low"] < 0 < accuracy["high"] and changed(SMALL, way, AUROC)["low"] > 0
 display(
     Markdown(
         words.markdown_table(["", "joint loss, weight 1", *METRICS.values(), "AUROC of ln p(x), SVHN"], rows)
@@ -356,8 +347,8 @@ heavy = {
     (than, metric, scheme): tables.over_seeds(
         wide("joint", 25.0, metric, scheme) - wide(*than, metric, scheme)
     )
-    for than in (("standard", 1.0), ("joint", 1.0), ("z-loss", 0.5), ("z-loss", 12.5))
-    for metric in METRICS
+    for than in (("standard", 1.0), ("z-loss", 0.5), ("z-loss", 12.5))
+    for metric in ("test_accuracy", "scaled_nll")
     for scheme in STOPPED
 }
 on_standard = {key[1:]: one for key, one in heavy.items() if key[0] == ("standard", 1.0)}
@@ -381,6 +372,8 @@ for scheme in STOPPED:
         assert heavy[("z-loss", weight), "test_accuracy", scheme]["low"] > 0
         assert heavy[("z-loss", weight), "scaled_nll", scheme]["high"] < 0
 assert all(one["low"] < 0 < one["high"] for one in (*pair, wider["long"]))
+by_heart = [of(place, CIFAR, "standard", "train_accuracy").mean() for place in (FIRST, WIDE)]
+assert by_heart[0] < 0.9 and by_heart[1] > 0.99
 assert ruined["low"] > 0.1 and wider[LOWEST_NLL]["low"] > 0
 assert f"{100 * on_standard['test_accuracy', LOWEST_NLL]['mean']:.1f}" == "5.1"  # as it says in short
 by_stop = [
