@@ -472,7 +472,8 @@ if chapter.variant("rates"):
     assert apart("test_accuracy", "long")["low"]["cifar10_10000"] > 0.03
     assert (apart("ece", "long", 1e-4)["high"] < 0).all()
     assert all((apart("ece", "long", one)["low"] > 0).all() for one in rates.RATES if one > 1e-4)
-    assert seeds.xs("cifar10_10000", level="dataset")[course.LOWEST_NLL].eq(4).all()  # as the text says
+    counts = seeds.groupby(level=["scheme", "dataset"]).min()
+    assert counts.pop((course.LOWEST_NLL, "cifar10_10000")) == 6 and counts.eq(8).all()  # as the text says
     scored = predictions.scored(rates, chapter.store)
     assert scored["came"].tolist() == ["open", "failed", "failed"]
     said = (
@@ -482,10 +483,11 @@ if chapter.variant("rates"):
         " gain was not due to the rate.\n\nTrained to the end, nets of a smaller rate do have a lower ECE,"
         " and at .0001 the standard net has a lower one than the joint net. But at that rate a net has not"
         " learned its images. On CIFAR-10 the standard net, for which validation images choose it, reaches"
-        f" an accuracy of {accuracy['long', 'cifar10_10000', rates.STANDARD]:.3f}; the joint net, at its rate"
-        f" of .0003, {accuracy['long', 'cifar10_10000', rates.JOINT]:.3f}.\n\n**Limits.** Weight 1, one"
-        " batch size; for stopped nets on CIFAR-10 four seeds only, as two have no lowest NLL on record at"
-        " our rate.\n\nOf three predictions two failed, and one is open.\n\n" + claims.predictions(scored)
+        f" an accuracy of {accuracy['long', 'cifar10_10000', rates.STANDARD]:.3f}; the joint net, at its"
+        f" rate of .0003, {accuracy['long', 'cifar10_10000', rates.JOINT]:.3f}.\n\n**Limits.** Weight 1,"
+        " one batch size. Eight seeds; six of stopped nets on CIFAR-10, as two old records lack the weights"
+        " of the lowest NLL.\n\nOf three predictions two failed, and one is open.\n\n"
+        + claims.predictions(scored)
     )
 else:
     said = "These runs are shown with profile `cpu`."
