@@ -137,7 +137,7 @@ display(
 # %% [markdown]
 # **When not.** For calibration alone: a temperature is free. Where unfamiliar images have to be found:
 # nothing is seen on the narrow net, and the wide one loses a tenth of AUROC. Where training has to be short:
-# the joint net trains [up to seven times as long](#what-does-it-cost-in-time) until it stops.
+# the joint net trains [up to seven times as long](#cost-in-time) until it stops.
 #
 # **With more images.** Try it with weight decay: with 10,000 images of CIFAR-10 either gains as much, and the
 # two together more. Beside augmentation the self-normalised form gains [about two points there, and none that
@@ -509,6 +509,7 @@ display(
 )
 
 # %% [markdown]
+# (cost-in-time)=
 # ## What does it cost in time?
 #
 # Everybody tried twelve settings. What is left is the time of a step, and the number of steps until a net

@@ -233,7 +233,7 @@ display(
 #
 # An even $\ln Z$ can be had in two ways: by a shift of all ten logits, which leaves the answers alone, or by
 # answers that are equally sharp. Centred logits have no shift. At batch size 128 [the joint loss with centred
-# logits](relatives.ipynb#centred) calibrates almost completely and gains no NLL after T.
+# logits](#centred) calibrates almost completely and gains no NLL after T.
 #
 # **Before you look:** at batch size 8 there is more to gain. Will centred logits gain some of it?
 

@@ -339,9 +339,8 @@ for found in measured:
             + f"\n\n{told(found)}"
         )
     )
-    shift = {row["metric"]: row for row in found["precision"]}
-    assert all(abs(row["difference"]) < row["half"] for name, row in shift.items() if name != "NLL")
-    nll = shift["NLL"]
+    accuracy, nll, ece = found["precision"]
+    assert all(abs(one["difference"]) < one["half"] for one in (accuracy, ece))
     assert 0 < nll["half"] < nll["difference"] < nll["seed_spread"] / 5
     display(
         Markdown(
