@@ -49,25 +49,20 @@ def _apart(nets, place, one, other, metric, **which):
     return of(nets, place, one, metric, **which) - of(nets, place, other, metric, **which)
 
 
-def _alike(nets, place, one, other, levels, **which):
+def same_at_weight_one(nets: pd.DataFrame) -> Measured | None:
+    here = nets[nets["place"] == SMALL]
     return all_of(
-        in_all(
-            _apart(nets, place, one, other, metric, **which),
-            f"{METRICS[metric]}, {one} minus {other}",
-            -level,
-            level,
-        )
-        for metric, level in levels.items()
+        all_of(relatives.alike(here, metric, one, other, level, 1.0) for metric, level in LEVEL.items())
+        for one, other in RELATED
     )
 
 
-def same_at_weight_one(nets: pd.DataFrame) -> Measured | None:
-    return all_of(_alike(nets, SMALL, one, other, LEVEL, weight=1.0) for one, other in RELATED)
-
-
 def z_loss_is_level(nets: pd.DataFrame, place: str) -> Measured | None:
-    here = nets[nets["dataset"] == CIFAR]
-    return _alike(here, place, "z-loss", "joint", {"test_accuracy": 0.01, "scaled_nll": 0.02})
+    here = nets[(nets["dataset"] == CIFAR) & (nets["place"] == place)]
+    return all_of(
+        relatives.alike(here, metric, "z-loss", "joint", level)
+        for metric, level in (("test_accuracy", 0.01), ("scaled_nll", 0.02))
+    )
 
 
 def refines_more_than_others(nets: pd.DataFrame) -> Measured | None:

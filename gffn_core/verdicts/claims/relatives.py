@@ -67,7 +67,7 @@ def of(
     return rows.set_index(["dataset", "seed"])[metric].sort_index()
 
 
-def _alike(nets, metric, one, other, level, weight=None):
+def alike(nets, metric, one, other, level, weight=None):
     """A metric of two ways differs by less than ``level``."""
     apart = of(nets, one, metric, weight=weight) - of(nets, other, metric, weight=weight)
     return in_all(apart, f"{METRICS[metric]}, {one} minus {other}", -level, level)
@@ -121,7 +121,7 @@ PREDICTIONS = [
         "At weight 1 the joint loss and the variance train the same net (accuracy within .01, ECE and scaled"
         " NLL within .02), and so do the self-normalised loss and the squared distance.",
         lambda nets: all_of(
-            _alike(nets, metric, one, other, level, weight=1.0)
+            alike(nets, metric, one, other, level, weight=1.0)
             for one, other in RELATED
             for metric, level in LEVEL.items()
         ),
@@ -133,7 +133,7 @@ PREDICTIONS = [
         "At its chosen weight the z-loss is within .005 (accuracy) and .02 (NLL after T) of the joint loss at"
         " its own.",
         lambda nets: all_of(
-            _alike(nets, metric, "z-loss", "joint", level)
+            alike(nets, metric, "z-loss", "joint", level)
             for metric, level in (("test_accuracy", 0.005), ("scaled_nll", 0.02))
         ),
     ),
