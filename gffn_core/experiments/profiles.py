@@ -312,12 +312,7 @@ _GAP = {
 _NAMED = [{"batch_size": 32}, _RATE, {"batch_size": 2048, "epochs": 200}]
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
-# What could explain the results away: learning rates, unequal epochs, the width.
-_CONTROL = {
-    "datasets": ("cifar10", "fashion_mnist"),
-    "epochs": _CHOICE["epochs"],
-    "seeds": (0, 1, 2, 3, 4, 5),
-}
+_RATES = tuple({"learning_rate": rate} for rate in (3e-3, 1e-3, 3e-4, 1e-4))
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -341,20 +336,37 @@ PROFILES = {
             seeds=(0, 1, 2),
             settings=({"label_space": "binary"},),
         ),
-        Profile("fast", **_CONTROL, settings=({"learning_rate": 3e-3},)),
-        Profile("slow", **_CONTROL, settings=({"learning_rate": 3e-4},)),
-        Profile("slower", **_CONTROL, settings=({"learning_rate": 1e-4},)),
-        # The rates of these three beside .001, at one batch size and on fewer images. Two seeds more, as two
-        # old records lack the weights of the lowest NLL.
+        # On all images what could explain the results away: the rate, the width.
+        Profile(
+            "controls",
+            ("cifar10",),
+            epochs={64: CPU_EPOCHS[64]},
+            seeds=(0, 1, 2, 3, 4, 5),
+            settings=({"learning_rate": 3e-3}, {"learning_rate": 3e-4}, _WIDE),
+        ),
+        # The same on fewer images and two data sets, and a rate for each loss. Two seeds more, or others, as
+        # two old records lack the weights of the lowest NLL.
         Profile(
             "rates",
             ("cifar10_10000", "fashion_mnist_10000"),
             epochs={64: CPU_EPOCHS[64]},
             seeds=(0, 1, 2, 3, 4, 5, 6, 7),
-            settings=tuple({"learning_rate": rate} for rate in (3e-3, 1e-3, 3e-4, 1e-4)),
+            settings=_RATES,
         ),
-        # No run ends before its epochs are over, so both nets of a pair have equally many.
-        Profile("equal", **_CONTROL, settings=({"fitted_epochs": 1000},)),
+        Profile(
+            "rates_large",
+            ("cifar10_10000", "fashion_mnist_10000"),
+            epochs={1024: CPU_EPOCHS[1024]},
+            seeds=(2, 3, 4, 5, 6, 7),
+            settings=_RATES,
+        ),
+        Profile(
+            "wide",
+            ("cifar10_10000", "fashion_mnist_10000"),
+            epochs={64: CPU_EPOCHS[64]},
+            seeds=(0, 1, 2, 3, 4, 5),
+            settings=(_WIDE,),
+        ),
         Profile("fewer", ("cifar10_10000",), **_CHOICE),
         Profile(
             "weight",
@@ -362,7 +374,6 @@ PROFILES = {
             **_CHOICE,
             **_named(_options("joint", kl_weight=(0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0))),
         ),
-        Profile("wide", **_CONTROL, settings=(_WIDE,)),
         # Does one intercept for all data make the joint loss's gain independent of the batch size?
         Profile(
             "any_batch",

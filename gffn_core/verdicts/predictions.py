@@ -14,6 +14,7 @@ from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.claims import (
     any_batch,
     contest,
+    controls,
     detection,
     gap,
     other_sizes,
@@ -29,6 +30,7 @@ GROUPS: dict[str, ModuleType] = {
     "Any batch size": any_batch,
     "A larger weight": weighted,
     "A rate for each loss": rates,
+    "One choice changed": controls,
     "What evens ln Z, and what curbs confidence": relatives,
     "References": repair,
     "Other batch sizes, and a wide net": other_sizes,

@@ -16,12 +16,17 @@ LEVEL = ("dataset", "contender", "scheme")
 
 
 def read(store: Store) -> pd.DataFrame:
-    """Nets by ``dataset``, ``contender``, ``scheme``, ``rate`` and ``seed``.
+    """The nets of the predictions, as ``nets_of`` has them."""
+    return nets_of(store, "rates")
+
+
+def nets_of(store: Store, profile: str) -> pd.DataFrame:
+    """The nets of a profile by ``dataset``, ``contender``, ``scheme``, ``rate`` and ``seed``.
 
     At the rate ``OWN`` stand once more, of seeds that were trained at all rates, those of the rate with the
     lowest NLL of validation images, mean over seeds; ``chosen`` says which.
     """
-    nets = contest.frame(store.select(profiles.profile("rates").runs()).values())
+    nets = contest.frame(store.select(profiles.profile(profile).runs()).values())
     nets = nets.rename(columns={"learning_rate": "rate"})
     own = nets[nets.groupby([*LEVEL, "seed"])["rate"].transform("nunique") == len(RATES)]
     own = own.assign(of_rate=own.groupby([*LEVEL, "rate"])["val_nll"].transform("mean"))
