@@ -10,6 +10,11 @@
 # and lets you doubt it: what varies, whether the intervals are wide enough, what counts as nothing, whether
 # another method would say the same, and how many seeds would end what is undecided.
 #
+# **In short.** A verdict compares an interval over six seeds with the region that a claim names. The
+# intervals hold what they promise where noise is normal. Nearly half of the thesis's testable statements
+# stay open: it reads differences off its curves that are as small as what counts as nothing, or as the luck
+# of a seed.
+#
 # **After this chapter you can**
 #
 # - say what an interval in this book covers, and what it does not;
@@ -36,8 +41,7 @@ from gffn_core.pages.chapter import open_chapter
 from gffn_core.pages.style import STYLE, batch_axis, label_axes, literal
 from gffn_core.training.course import SCHEMES
 from gffn_core.verdicts import intervals, predictions, values
-from gffn_core.verdicts.claims import rates, weighted
-from gffn_core.verdicts.ledger import UNTESTABLE
+from gffn_core.verdicts.claims import calibration, contest, controls, gap, ood, rates, weighted
 
 chapter = open_chapter(PROFILE, RESULTS, train_missing=TRAIN_MISSING, device=DEVICE, root=DATA_ROOT)
 pairs = chapter.pairs
@@ -101,13 +105,25 @@ else:
         caption="The spread over seeds (log scale) jumps between cells, with no common trend.",
         basis=chapter.basis,
     )
+    more = ""
     if PROFILE == "cpu":
         assert ratio.median() > np.median(equal) and surprising >= 3
+        unfit = pairs["underfit"].xs("long", axis=1, level=1).astype(bool).any(axis=1)
+        unfit = unfit.groupby(level=["dataset", "batch_size"]).any().rename("unfit")
+        by_fit = spread.merge(unfit.reset_index()).groupby(["quantity", "dataset", "unfit"])["std"].mean()
+        wider = by_fit.xs(True, level="unfit") / by_fit.xs(False, level="unfit")
+        assert wider["ECE saved"].min() > 1 and wider["accuracy gained"].min() < 1
+        more = (
+            " Whether nets have fitted their images is part of it: in the ECE saved, cells with underfit nets"
+            f" have {wider['ECE saved'].min():.1f} to {wider['ECE saved'].max():.1f} times the spread of the"
+            " others, by data set. In accuracy it goes either way."
+        )
     display(
         Markdown(
             f"**No: along a line the largest spread is {ratio.median():.1f} times the smallest (median);"
             f" chance alone would give {np.median(equal):.1f}.** In {surprising} of {len(ratio)} lines it is"
             " more than chance gives in nineteen of twenty. So we do not assume one spread for all cells."
+            + more
         )
     )
 
@@ -161,7 +177,8 @@ else:
 # ## Do the intervals hold what they promise?
 #
 # Invented values, whose truth is known: ten batch sizes, six seeds. A 95 % interval should hold the truth in
-# 95 of 100 experiments, whatever the noise looks like.
+# 95 of 100 experiments, also where seeds have shifts, trends or unequal spreads. **Before you look:** which
+# kind of noise will break it?
 
 # %% tags=["hide-input"]
 NOISES = {
@@ -173,6 +190,7 @@ NOISES = {
     "the spread grows tenfold with $B$": lambda rng: (
         np.geomspace(1, 10, 10)[:, None] * rng.normal(size=(10, 6))
     ),
+    "heavy tails (Student's t, 3 degrees)": lambda rng: rng.standard_t(3, size=(10, 6)),
 }
 WEIGHTS = {
     "mean": intervals.evenly,
@@ -205,8 +223,9 @@ rows = [[name, *(words.percent(share, 0) for share in row)] for name, row in cov
 display(
     Markdown(
         words.markdown_table(["noise", *WEIGHTS], rows)
-        + f"\n\n**They do, within the luck of {DRAWS} draws each.** `tests/test_claims.py` repeats it"
-        " with more draws, missing seeds and several data sets."
+        + f"\n\n**None of these, within the luck of {DRAWS} draws each: they hold it.** The tests repeat"
+        " it with more draws, missing seeds and several data sets. At the stricter, corrected levels no"
+        " simulation of this size can check them; there they rest on the normal distribution."
     )
 )
 
@@ -222,14 +241,35 @@ margins = values.nets(pairs, "test_accuracy")["margin"].groupby(level="dataset")
 display(
     Markdown(
         words.markdown_table(
-            ["data set", "margin", "over nine doublings of $B$, per doubling"],
+            ["data set", "margin", "of a trend, per doubling of $B$ (margin / 9)"],
             [
                 [words.escape(titles[name]), f"{m:.4f}", f"{m / intervals.DOUBLINGS:.5f}"]
                 for name, m in margins.items()
             ],
         )
-        + f"\n\n**{100 * (0.9 * 0.1 / 10_000) ** 0.5:.1f} points.** The margin serves accuracies and"
-        f" calibration errors; for areas under the ROC curve it is {values.LUCK}."
+        + f"\n\n**{100 * (0.9 * 0.1 / 10_000) ** 0.5:.1f} points.** To take one standard error is our choice."
+        " The margin serves calibration errors, too, which are differences of shares of the same images; how"
+        " often confidence is right is as uncertain as accuracy is."
+    )
+)
+REASONS = f"""
+{values.LUCK} of AUROC | about two standard errors of an area with ten thousand images on either side
+{ood.CLOSE} of AUROC | our reading of *close* (18) and *much better* (16b)
+0.1 of AUROC above one half | our reading of *not much better than chance* (17a)
+two margins | our reading of *mostly constant* (3c, 6a): each of ten sizes has luck of its own
+0.5 points around 99 %, 95 % of the images | our reading of *about 99 %* and *nearly all* (14a, 14b)
+{calibration.SLIGHT} of ECE | where *slightly better* ends (10e)
+{calibration.DROP} of a bin's accuracy | what breaks a steady rise: two standard errors of 400 images (15a)
+2 % of a step | our reading of *no relevant overhead* (2)
+"""
+display(
+    Markdown(
+        words.folded(
+            "the other boundaries, and why",
+            words.markdown_table(
+                ["boundary", "why"], [row.split(" | ") for row in REASONS.strip().splitlines()]
+            ),
+        )
     )
 )
 
@@ -255,8 +295,8 @@ display(
 # ## What was fixed when?
 #
 # The wording, regions and margins of all claims were committed on 26 November 2026, when 158 of the profile's
-# 480 runs had been seen. A day later, with all of them seen, a reading by a hostile statistician found four
-# faults in the tests. They were mended, with no margin touched:
+# 480 runs had been seen. A day later, with all of them seen, a review of the tests, made by ourselves and
+# meant to attack them, found four faults. They were mended, with no margin touched:
 #
 # - *Seeds are the unit in trends, too*, with degrees of freedom after {cite:t}`bell2002`. Before, we
 #   subtracted each seed's mean and took the rest of its nets for independent.
@@ -267,11 +307,22 @@ display(
 # - *One unit for one statistic.* 17b and 20 ask opposite questions of the same nets. Both now look at single
 #   nets; before, 20 looked at means over seeds.
 #
-# B9 is new, and cells with fewer than three fitted pairs no longer count in B7 to B9. **Before you look:**
-# how many of the verdicts on the thesis changed, and did they change in its favour?
+# B9 is new, and cells with fewer than three fitted pairs no longer count in B7 to B9. Another two days later
+# a second review read the thesis against the tests once more:
+#
+# - *All means all.* 14a and 14b speak of all MNIST nets; before, we tested those of batch size 128.
+# - 17a is of each data set by itself, as 16b is.
+# - *23 has no test here.* It speaks of training on after the training images are fitted. Before, we took the
+#   whole way from the early stop, which most nets reach before they have fitted anything.
+#
+# **Before you look:** how many of the verdicts on the thesis changed, and did they change in its favour?
 
 # %% tags=["hide-input"]
-BEFORE = {"not reproduced": "3b 5e 10e 11a 19b", "reproduced": "4b 16b 16c 17c", "inconclusive": "8 10d 20"}
+BEFORE = {
+    "not reproduced": "3b 5e 10e 11a 19b",
+    "reproduced": "4b 14a 14b 16b 16c 17c",
+    "inconclusive": "8 10d 20 23",
+}
 BEFORE = {number: verdict for verdict, numbers in BEFORE.items() for number in numbers.split()}
 table = chapter.judge(second_opinion=True)
 if PROFILE != "cpu":
@@ -281,7 +332,8 @@ else:
     now = of_thesis["verdict"]
     assert all(now[number] != verdict for number, verdict in BEFORE.items())
     assert now["20"] == "not reproduced"
-    assert set(now[[*BEFORE]].drop("20")) == {"not testable here", "inconclusive"}
+    assert now["23"] == "no data"
+    assert set(now[[*BEFORE]].drop(["20", "23"])) == {"not testable here", "inconclusive"}
     display(
         Markdown(
             words.markdown_table(
@@ -292,9 +344,9 @@ else:
                     if (verdict := BEFORE.get(number))
                 ],
             )
-            + f"\n\n**{len(BEFORE)} of {len(now)} changed, on balance in neither direction.** Four claims are"
-            " no longer reproduced, five no longer refuted, one is refuted (20), and two are not testable"
-            " where they were open. Among the four is the gain in accuracy (4b): without the part of SVHN"
+            + f"\n\n**{len(BEFORE)} of {len(now)} changed, on balance in neither direction.** Six claims are"
+            " no longer reproduced, five no longer refuted, one is refuted (20), and three are not tested"
+            " where they were open. Among the six is the gain in accuracy (4b): without the part of SVHN"
             " it is too close to the margin."
         )
     )
@@ -326,7 +378,8 @@ if PROFILE == "cpu":
 display(
     Markdown(
         "**Only where the effect is large.** Even if the nets were equal (4a), the interval of six seeds"
-        f" would reach below minus the margin in {equal['wide']} of {equal['all']} cells. So 4a can be"
+        f" would reach below minus the margin in {equal['wide']} of {equal['all']} cells (40 cells, stopped"
+        " early and trained long). So 4a can be"
         f" refuted here but hardly shown. The ECE saved (9a) is larger: the interval of {saved['shown']} of"
         f" {saved['all']} cells lies above; of the other two cells one is clearly worse."
     )
@@ -345,15 +398,23 @@ differing = table[table["other_methods"] != ""]
 rows = [
     [f"**{row.number}** {row.statement}", row.verdict, row.other_methods] for row in differing.itertuples()
 ]
-testable = table[table["seeds"].notna() & (table["verdict"] != UNTESTABLE)]
 tested = table["seeds"].notna().sum()
+of_thesis = table[table["family"] == "thesis"].set_index("number")
+corrected = pd.Series(intervals.holm(of_thesis["mixed_model"])[0], of_thesis.index) < 0.05
+ours = of_thesis["verdict"].isin(["reproduced", "not reproduced"])
+bolder = [*of_thesis.index[corrected & (of_thesis["verdict"] == "inconclusive")]]
+if PROFILE == "cpu":
+    assert corrected[ours & of_thesis["mixed_model"].notna()].all()
 display(
     Markdown(
         f"**On {tested - len(differing)} of {tested} claims nothing speaks against ours**, though the model"
         f" has an answer to {table['mixed_model'].notna().sum()} only (it needs two cells), and sign flips"
         f" to {table['sign_flip'].notna().sum()}. Where one does:\n\n"
         + words.markdown_table(["claim", "verdict", "p of the first method, and of what disagrees"], rows)
-        + "\n\nSix seeds cannot give sign flips a p-value below .03."
+        + "\n\nSix seeds cannot give sign flips a p-value below .03, so corrected as ours are they decide"
+        f" nothing. The model, so corrected, decides {len(bolder)} more of the thesis's claims"
+        f" ({', '.join(bolder)}), and all that ours decides, where it has an answer. It is bolder, as it"
+        " takes the nets of a seed for independent but for a shift."
     )
 )
 
@@ -375,14 +436,41 @@ rows = [
     ]
     for row in undecided.itertuples()
 ]
-hard = (undecided["seeds"] > 30).sum()
+half = int(np.ceil(undecided["seeds"].median())) if len(undecided) else 0
+said = f"{len(undecided)} are open; {half} seeds would decide half of them."
+if PROFILE == "cpu":
+    assert set(undecided["family"]) == {"thesis"}
+    tests = of_thesis["verdict"].isin(["reproduced", "not reproduced", "inconclusive"]).sum()
+    count = (of_thesis["verdict"] == "inconclusive").sum()
+    assert count == len(undecided) + 1 and of_thesis["verdict"]["2"] == "inconclusive"
+    strict = undecided[undecided["student"] < 0.05]
+    hard = (undecided["seeds"] > 30).sum()
+    said = (
+        f"**{half} seeds, at least, would decide half of the {len(undecided)} that are about nets; {hard}"
+        f" of them need more than 30.** With claim 2, on time, {count} of the thesis's {tests} testable"
+        f" claims are open, {words.percent(count / tests, 0)}; we had aimed at a quarter at most."
+        f" {len(strict)} are open by the correction alone ({', '.join(strict['number'])}): alone, each"
+        " would be decided at 5 %. Of the others the effect lies near a boundary, or the spread is large."
+        " Most are about a trend or about each single cell, where the thesis reads small differences off"
+        " its curves. To make fewer of them open we would have to widen margins or test fewer claims, and"
+        " we do neither for the sake of a verdict.\n\nAn effect that six seeds see is itself uncertain, so"
+        " each number of seeds may be wrong several times over."
+    )
+every = words.markdown_table(
+    ["claim", "verdict", "seeds needed"],
+    [
+        [
+            f"**{row.number}** {row.statement}",
+            row.verdict,
+            "over 100" if np.isinf(row.seeds) else f"{row.seeds:.0f}",
+        ]
+        for row in table[table["seeds"].notna()].itertuples()
+    ],
+)
 display(
     Markdown(
         words.markdown_table(["inconclusive claim", "effect", "boundary", "seeds needed"], rows)
-        + f"\n\n**{len(undecided)} of the {len(testable)} testable claims about nets are open. {hard} of"
-        " them need more than 30 seeds**, if effect and spread stay as they are: the effect lies near a"
-        " boundary, or the spread is large. Most are about a trend or about each single cell, where the"
-        " thesis reads small differences off its curves."
+        + f"\n\n{said}\n\n{words.folded('the same for all claims that rest on seeds', every)}"
     )
 )
 
@@ -392,14 +480,20 @@ display(
 # For the experiments beyond the thesis we wrote down [what we expected](../book/predictions.md) before the
 # runs in question; only 22 nets were there already, for other profiles. The same rule scores these
 # predictions; those written down together are corrected together. One that names no data set has to hold on
-# each.
-# **Before you look:** we knew the theory and had seen first tries. How often were we right?
+# each. **Before you look:** we knew the theory and had seen first tries. How often were we right?
 
 # %% tags=["hide-input"]
 if PROFILE != "cpu":
     display(Markdown("The predictions are about runs of other profiles, which are published."))
 else:
-    CHAPTERS = {weighted: "any_batch", rates: "choices"}  # other groups' modules are called as their chapters
+    # Where they are scored; other groups' modules are called as their chapters.
+    CHAPTERS = {
+        weighted: "any_batch",
+        rates: "choices",
+        controls: "choices",
+        contest: "scrutiny",
+        gap: "large_batches",
+    }
     came = pd.DataFrame(
         {
             f"[{title}]({CHAPTERS.get(group, group.__name__.rpartition('.')[2])}.ipynb)": predictions.scored(
@@ -419,7 +513,7 @@ else:
             " is enough."
         )
     )
-    assert wrong > total / 4 and right < total / 2
+    assert wrong > total / 5 and right < total / 2
 
 # %% [markdown]
 # **Why so few?** Many sentences claim much at once: several losses, data sets and measures. In one place we

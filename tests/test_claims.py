@@ -197,7 +197,8 @@ def test_where_the_thesis_is_right_its_claims_are_reproduced(right):
     found = right["verdict"]
     assert found.index[found == "not testable here"].tolist() == OF_SVHN
     assert (found[WRONG] == "not reproduced").all()
-    rest = right.drop(OF_SVHN + WRONG)
+    assert found["23"] == "no data"  # which no net of ours can test
+    rest = right.drop([*OF_SVHN, *WRONG, "23"])
     assert (rest["verdict"] == "reproduced").all(), rest[rest["verdict"] != "reproduced"].T
     for row in right.drop(OF_SVHN).dropna(subset="low").itertuples():
         inside = row.above <= row.low and row.high <= row.below
@@ -474,14 +475,16 @@ def test_notes_name_what_a_reader_has_to_know():
     used = {
         number: rows_of(table, claim)
         for number, claim in CLAIMS.items()
-        if number in ("14a", "9a", "10a", "B7", "15a")
+        if number in ("9a", "10a", "B7", "15a")
     }
-    said = {number: "; ".join(notes(used[number], CLAIMS[number])) for number in ("14a", "9a", "10a")}
-    assert said["14a"] == "B = 64 stands for 128" and said["10a"] == "6 of 18 nets underfit"
+    said = {number: "; ".join(notes(used[number], CLAIMS[number])) for number in ("9a", "10a")}
+    assert said["10a"] == "6 of 18 nets underfit"
     assert said["9a"] == "SVHN subset; 24 of 72 nets underfit" and len(used["B7"]) == 24
     lone = table.drop([("categorical", "mnist", 64, seed) for seed in (0, 1)])
     assert len(rows_of(lone, CLAIMS["B7"])) == 21  # a cell with one net shows no spread
     assert used["15a"].empty  # five doublings off are no stand-in
+    near = rows_of(values.pairs_of(grid(sizes=(4, 1024))), CLAIMS["15a"])
+    assert "B = 1024 stands for 2048" in notes(near, CLAIMS["15a"])
 
 
 # Rules
@@ -579,14 +582,11 @@ def test_claims_about_cells_name_them():
     spread = cells([0.1, -0.05, 0.1, -0.02], 6, 1e-3)
     found = rules.everywhere(spread)
     assert found.note == "shown: MNIST 8; against it: MNIST 8, MNIST 32" and found.outside < 1e-6
-    some = rules.somewhere(spread)
-    assert some.note.startswith("shown: MNIST") and some.inside < 1e-6
-    assert set(some.note.split("for it: ")[1].split(", ")) == {"MNIST 4", "MNIST 16"}
     assert "against" not in rules.everywhere(spread, margin=0.1).note
     assert rules.listed("lowest", {("mnist", i): i for i in range(8)}) == (
         "lowest: MNIST 0, MNIST 1, MNIST 2, MNIST 3, MNIST 4, MNIST 5 and 2 more"
     )
-    for empty in (rules.positive, rules.equal, rules.everywhere, rules.somewhere, rules.rises):
+    for empty in (rules.positive, rules.equal, rules.everywhere, rules.rises):
         assert empty(spread[:0]) is None
 
 

@@ -23,12 +23,14 @@ def markdown(table: pd.DataFrame, chapter: str) -> str:
 
 
 def short(table: pd.DataFrame) -> str:
-    """The whole ledger, without tests and notes, as a Markdown table."""
+    """The whole ledger, without tests and notes, as a Markdown table; with other methods that disagree."""
     rows = (
         (
             f"**{row.number}** {row.statement} [{row.section}]",
             row.verdict,
-            "; ".join(filter(None, (_effect(row), _needs(row), _runs(row)))),
+            "; ".join(
+                filter(None, (_effect(row), _needs(row), _runs(row), getattr(row, "other_methods", "")))
+            ),
         )
         for row in table.itertuples()
     )

@@ -195,30 +195,19 @@ def fails(measured: Measured | None) -> Measured | None:
 
 def everywhere(values: pd.DataFrame, margin: float | None = None) -> Measured | None:
     """In every cell the value is above minus the margin; the note names the cells against it."""
-    return _over_cells(all_of, values, margin, -1, "against it")
-
-
-def somewhere(values: pd.DataFrame, margin: float | None = None) -> Measured | None:
-    """In some cell the value is above the margin; the note names those for it."""
-    return _over_cells(any_of, values, margin, 1, "for it")
-
-
-def _over_cells(combine, values, margin, sign, title):
     names = [name for name in values.index.names if name != "seed"]
     parts = {
-        index: between(estimate(part), low=sign * _margin(part, margin))
+        index: between(estimate(part), low=-_margin(part, margin))
         for index, part in values.groupby(level=names, sort=False)
     }
-    measured = combine(parts.values())
+    measured = all_of(parts.values())
     if measured is None:
         return None
     shown = next(index for index, part in parts.items() if part.estimate is measured.estimate)
-    beyond = {
-        index: part.estimate.effect
-        for index, part in parts.items()
-        if sign * (part.estimate.effect - part.low) > 0
+    against = {
+        index: part.estimate.effect for index, part in parts.items() if part.estimate.effect < part.low
     }
-    notes = (measured.note, f"shown: {named_cell(shown)}", listed(title, beyond))
+    notes = (measured.note, f"shown: {named_cell(shown)}", listed("against it", against))
     return replace(measured, note="; ".join(filter(None, notes)))
 
 

@@ -45,6 +45,14 @@ def diagram(pairs: pd.DataFrame, loss: str, statistic: Callable) -> pd.DataFrame
     return net(pairs, "test_accuracy", loss).assign(value=values).dropna()
 
 
+def in_each_cell(
+    pairs: pd.DataFrame, statistic: Callable, low: float, high: float = np.inf
+) -> Measured | None:
+    """The mean of a statistic of reliability diagrams is between the two for either loss in each cell."""
+    parts = [diagram(pairs, loss, statistic).groupby(level=["dataset", "batch_size"]) for loss in NETS]
+    return all_of(between(estimate(cell), low, high) for part in parts for _, cell in part)
+
+
 def overall_accuracy(count, correct):
     return correct.sum() / count.sum()
 
@@ -163,25 +171,21 @@ CLAIMS = [
     Claim(
         "14a",
         "5.2.2",
-        "MNIST at B = 128: about 99 % of the answers are right.",
-        "Accuracy, long: within 0.005 of 0.99 for both nets (the less sure one is shown).",
+        "The MNIST nets all have about 99 % accuracy.",
+        "Accuracy, long: within 0.005 of 0.99 at each batch size for both nets (the least sure is shown).",
         "accuracy",
-        lambda pairs: all_of(
-            between(estimate(diagram(pairs, loss, overall_accuracy)), 0.985, 0.995) for loss in NETS
-        ),
+        lambda pairs: in_each_cell(pairs, overall_accuracy, 0.985, 0.995),
         datasets=MNIST,
-        batch_size=128,
     ),
     Claim(
         "14b",
         "5.2.2",
-        "MNIST at B = 128: nearly all outputs have the highest confidence.",
-        "Share of images in the bin from 0.9 to 1, long: above 0.95 for both nets (the less sure one is"
-        " shown).",
+        "The MNIST nets predict nearly all outputs with the highest confidence.",
+        "Share of images in the bin from 0.9 to 1, long: above 0.95 at each batch size for both nets (the"
+        " least sure is shown).",
         "of the images",
-        lambda pairs: all_of(between(estimate(diagram(pairs, loss, top_share)), low=0.95) for loss in NETS),
+        lambda pairs: in_each_cell(pairs, top_share, 0.95),
         datasets=MNIST,
-        batch_size=128,
     ),
     Claim(
         "15a",
