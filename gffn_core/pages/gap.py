@@ -55,10 +55,10 @@ def stops(nets: pd.DataFrame, net: str, way: str) -> pd.Series:
 
 
 def lead_table(nets: pd.DataFrame, ways: Mapping[str, str]) -> str:
-    """By title the way of a row: ``leads``, and at which epochs the standard and the other nets stop."""
+    """By title the way of a row: ``leads``, and at which epochs the standard and our nets stop."""
     found = leads(nets, ways.values())
     return words.markdown_table(
-        ["beside", "accuracy gained", "NLL after T saved", "stops at epoch"],
+        ["with", "accuracy gained", "NLL after T saved", "stops: standard / ours, of"],
         [
             [
                 title,
@@ -72,8 +72,16 @@ def lead_table(nets: pd.DataFrame, ways: Mapping[str, str]) -> str:
 
 
 @matplotlib.rc_context(style.STYLE)
-def draw(sizes: Mapping[int, dict], ways: Iterable[str] = WAYS, hidden: tuple = ()) -> plt.Figure:
-    """A panel a metric: ``values`` of each batch size, hollow at 2,048, where ``hidden`` is not shown."""
+def draw(
+    sizes: Mapping[int, dict],
+    ways: Iterable[str] = WAYS,
+    hidden: tuple = (),
+    mark: Mapping[str, float] | None = None,
+) -> plt.Figure:
+    """A panel a metric: ``values`` of each batch size, hollow at 2,048, where ``hidden`` is not shown.
+
+    mark: of a net that has no row, where a vertical line stands by metric.
+    """
     figure, axes = plt.subplots(1, len(PANELS), figsize=(9, 3.5), layout="constrained", sharey=True)
     for axis, (metric, title) in zip(axes, PANELS.items()):
         for place, way in enumerate(ways):
@@ -93,6 +101,8 @@ def draw(sizes: Mapping[int, dict], ways: Iterable[str] = WAYS, hidden: tuple = 
                 ends = [sizes[size][net, way][metric]["mean"] for size in shown]
                 line = {"color": look["color"], "linewidth": 1, "linestyle": ":", "zorder": 0}
                 axis.plot(ends, [height] * len(ends), **line)
+        if mark:
+            axis.axvline(mark[metric], color=style.INK, linewidth=1, alpha=0.6, zorder=0)
         axis.set_title(title)
         axis.set_xlabel("better →", fontsize=9)
         if BETTER[metric] < 0:
