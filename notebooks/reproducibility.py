@@ -172,8 +172,8 @@ if long["seed"].nunique() > 1:
         display(
             Markdown(
                 f"**In accuracy the difference of a pair varies {least_and_most('test_accuracy')} less than"
-                f" if its nets were independent, in ECE {least_and_most('ece')}.** Where it varies less, pairs"
-                " need fewer seeds for the same interval."
+                f" if its nets were independent, in ECE {least_and_most('ece')}.** Where it varies less,"
+                " pairs need fewer seeds for the same interval."
             )
         )
     if PROFILE == "cpu":
