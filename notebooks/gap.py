@@ -138,8 +138,8 @@ display(
 #
 # Part of what an even $\ln Z$ does is regularisation, and whoever augments has that already. So look at each
 # pair: how much better is the self-normalised net than the standard one of the same seed, with each of the
-# means? The last column says at which epochs the six standard and the six self-normalised nets (*ours*) stop,
-# of how many they had.
+# means? The column *stops* says at which epochs the six standard and the six self-normalised nets (*ours*)
+# stop, of how many they had.
 #
 # **Before you look:** on the plain net the self-normalised loss gains two points. How much of it is left
 # with augmentation?

@@ -188,7 +188,7 @@ publish.show(
     )
     + f". The line of the best net at 32 stands at {best[SMALL][ACCURACY]:.3f}.",
     caption="Further right is better. Nearly every net is worse at 2,048 (hollow) than at 32 (filled); only"
-    " the standard net with all four together is better. Vertical line: the best net we have at 32, standard,"
+    " the standard net with all four together is better. Dashed line: the best net we have at 32, standard,"
     " with augmentation and dropout of .4; no net shown at 2,048 reaches it. Dotted: the same net at both"
     " batch sizes. With augmentation, and together, 120 epochs; else 20 at 32, and 60 at 2,048 (ghost batch"
     " norm: 40). Not shown: the self-normalised net with ghost batch norm at 2,048. Mean and 95 % interval"
@@ -244,8 +244,8 @@ display(
 # ## And the self-normalised loss?
 #
 # At 32 it was ahead with each of the means added alone; with dropout, in accuracy only. Here an epoch has
-# four steps, so augmentation was also given 360 epochs. The last column says at which epochs the six standard
-# nets and the six self-normalised ones (*ours*) stop, of how many they had.
+# four steps, so augmentation was also given 360 epochs. The column *stops* says at which epochs the six
+# standard nets and the six self-normalised ones (*ours*) stop, of how many they had.
 #
 # **Before you look:** is it the batch that the loss does not like, or the number of steps?
 
