@@ -107,8 +107,8 @@ display(
         + "\n\n"
         + words.folded(f"all {len(rows)} cases and measures", every)
         + "\n\n**Two of six: ours and scikit-learn, which has no calibration error.** Differ: off by more"
-        " than 0.0001, or refused although there is an answer, or answered although there is none (ours refuses"
-        " there, and a NaN with a warning is no answer). Bins: ten. An empty cell: the library does not have"
+        " than 0.0001, or refused although there is an answer, or answered although there is none (ours"
+        " refuses there, and a NaN with a warning is no answer). Bins: ten. An empty cell: the library does not have"
         " the measure, or was not asked. To put the edge into the upper bin is not counted as wrong."
     )
 )
@@ -182,7 +182,7 @@ FAULTS = [
     ),
 ]
 TWICE = {("probmetrics", "SmoothECE"), ("relplot", "ECE")}  # another library's fault again
-assert TWICE <= {(by, kind) for by, _, kind, _ in FAULTS}
+assert {(by, kind) for by, _, kind, _ in FAULTS} >= TWICE
 rows = []
 for by, case, kind, fault in FAULTS:
     (at,) = [index for index in cases.index if index[:2] == (case, kind)]
