@@ -108,8 +108,9 @@ display(
         + words.folded(f"all {len(rows)} cases and measures", every)
         + "\n\n**Two of six: ours and scikit-learn, which has no calibration error.** Differ: off by more"
         " than 0.0001, or refused although there is an answer, or answered although there is none (ours"
-        " refuses there, and a NaN with a warning is no answer). Bins: ten. An empty cell: the library does not have"
-        " the measure, or was not asked. To put the edge into the upper bin is not counted as wrong."
+        " refuses there, and a NaN with a warning is no answer). Bins: ten. An empty cell: the library does"
+        " not have the measure, or was not asked. To put the edge into the upper bin is not counted as"
+        " wrong."
     )
 )
 

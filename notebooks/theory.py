@@ -105,7 +105,10 @@ pd.DataFrame(
 # %% [markdown]
 # Learning maximises the mean of $\ln p(y^l|x^l)$ over the $N$ examples of a batch, so the loss is
 #
-# $$ L_{\text{cond}} = \frac1N\sum_l\bigl[\ln Z(x^l) - \langle y^l, f(x^l)\rangle\bigr], \tag{theory.4} $$
+# \begin{align*}
+# L_{\text{cond}} = \frac1N\sum_l\bigl[&\ln Z(x^l) \\
+#    &- \langle y^l, f(x^l)\rangle\bigr], \tag{theory.4}
+# \end{align*}
 #
 # and its gradient in the direction of any parameter [2.21, 4.17]
 #
@@ -249,13 +252,14 @@ pd.DataFrame(
 #
 # \begin{align*}
 # &L_{\text{joint}} - L_{\text{cond}} \\
-#    &\quad = \ln\sum_l Z(x^l) - \ln N - \frac1N\sum_l\ln Z(x^l) \\
+#    &\quad = \ln\sum_l Z(x^l) - \ln N \\
+#    &\qquad - \frac1N\sum_l\ln Z(x^l) \\
 #    &\quad = \frac1N\sum_l\ln\frac{1/N}{p'(x^l)} \\
 #    &\quad = \operatorname{KL}(\text{uniform}\,\|\,p'). \tag{theory.12}
 # \end{align*}
 #
-# *Proof of the third line:* $\ln p'(x^l) = \ln Z(x^l) - \ln\sum_{l'} Z(x^{l'})$; average over $l$ and change
-# the sign. ∎
+# *Proof of the line with $p'$:* $\ln p'(x^l) = \ln Z(x^l) - \ln\sum_{l'} Z(x^{l'})$; average over $l$ and
+# change the sign. ∎
 #
 # **The joint loss is the conditional loss plus a penalty for an uneven $\ln p(x)$ over the batch.** It is
 # never smaller than the conditional loss, by Jensen's inequality, and equal only if $\ln Z$ is the same for
