@@ -512,8 +512,8 @@ display(
     Markdown(
         "**Of the first nine only one came true and six failed,** three of these because we had thought that"
         " our losses would gain nothing once all nets stop in time. The means speak against the fifth, too."
-        " Of the four about measures three came true; that ours has the lowest NLL after the matrix is open on"
-        " Fashion-MNIST, where the z-loss is as good. That no rate saves the standard net came true; what"
+        " Of the four about measures three came true; that ours has the lowest NLL after the matrix is open"
+        " on Fashion-MNIST, where the z-loss is as good. That no rate saves the standard net came true; what"
         " accuracy chooses is open.\n\n" + claims.predictions(outcome)
     )
 )

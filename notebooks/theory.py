@@ -404,16 +404,18 @@ publish.show(
 
 # %% tags=["hide-input"]
 longer = [ratio - 1 for ratio in tables.step_ratios(RESULTS)]
-mean = overhead([1 + one for one in longer])
-low, high = mean.interval()
-assert low < mean.high < high  # open
-display(
-    Markdown(
-        f"**In {len(longer)} timings a step took {100 * min(longer):.1f} to {words.percent(max(longer))}"
-        " longer.** They differ in batch size; [how fast it trains](speed.ipynb) shows them. Whether the mean"
-        f" is below {words.percent(mean.high, 0)} is open (claim 2, at the end of this chapter)."
+if mean := overhead([1 + one for one in longer]):
+    low, high = mean.interval()
+    assert low < mean.high < high  # open
+    display(
+        Markdown(
+            f"**In {len(longer)} timings a step took {100 * min(longer):.1f} to {words.percent(max(longer))}"
+            " longer.** They differ in batch size; [how fast it trains](speed.ipynb) shows them. Whether the"
+            f" mean is below {words.percent(mean.high, 0)} is open (claim 2, at the end of this chapter)."
+        )
     )
-)
+else:
+    display(Markdown("These results hold no timings; [how fast it trains](speed.ipynb) has them."))
 
 # %% [markdown]
 # ## How do I use it?
