@@ -13,9 +13,9 @@
 # trained instead, measures it, and shows the way out.
 #
 # **In short.** Processes that normalise alone train another loss, the thesis's at the batch size of one
-# process. With four images or more in each process the net hardly changes; with one, nothing is left of the
-# joint loss. Given its `group`, the loss trains on two processes what it trains on one, to within 1e-10, and
-# sends 16 bytes a step.
+# process. In one short training on the digits the net hardly changes with four images or more in each
+# process; with one, nothing is left of the joint loss. Given its `group`, the loss in float64 trains on two
+# processes what it trains on one, to within 1e-10; each process adds 16 bytes a step.
 #
 # **After this chapter you can**
 #
@@ -65,8 +65,10 @@ basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEE
 # Let $R$ processes hold $n = N/R$ examples each, $P_r$ those of process $r$. The gradient that they
 # average belongs to
 #
-# $$ L_{\text{local}} = \frac1R\sum_{r=1}^{R}\Bigl[\ln\sum_{l\in P_r} Z(x^l) - \ln n
-#    - \frac1n\sum_{l\in P_r}\langle y^l, f(x^l)\rangle\Bigr]. \tag{distributed.1} $$
+# \begin{align*}
+# L_{\text{local}} = \frac1R\sum_{r=1}^{R}\Bigl[&\ln\sum_{l\in P_r} Z(x^l) - \ln n \\
+#    &- \frac1n\sum_{l\in P_r}\langle y^l, f(x^l)\rangle\Bigr]. \tag{distributed.1}
+# \end{align*}
 #
 # Each bracket is the loss (theory.11) of [the theory](theory.ipynb) for a batch of $n$: **spreading a
 # batch of $N$ over $R$ processes trains the thesis's loss at batch size $N/R$**, with steps that
@@ -75,8 +77,11 @@ basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEE
 # How far is it from the loss of the whole batch? The label terms cancel. With $\bar Z_r$ the mean of
 # $Z$ over part $r$,
 #
-# $$ L_{\text{joint}} - L_{\text{local}} = \ln\frac1R\sum_r\bar Z_r - \frac1R\sum_r\ln\bar Z_r
-#    = \operatorname{KL}(\text{uniform}\,\|\,q) \tag{distributed.2} $$
+# \begin{align*}
+# &L_{\text{joint}} - L_{\text{local}} \\
+#    &\quad = \ln\frac1R\sum_r\bar Z_r - \frac1R\sum_r\ln\bar Z_r \\
+#    &\quad = \operatorname{KL}(\text{uniform}\,\|\,q) \tag{distributed.2}
+# \end{align*}
 #
 # with $q_r = \bar Z_r / \sum_{r'}\bar Z_{r'}$.
 #
@@ -84,8 +89,8 @@ basis = f"{data.title}, global batch of {BATCH_SIZE}, {EPOCHS} epochs, seed {SEE
 # of (theory.12) therefore splits into two, as a variance does:
 #
 # \begin{align*}
-# \underbrace{\operatorname{KL}(\text{uniform}\,\|\,p')}_{\text{of the whole batch}}
-#    &= \underbrace{\operatorname{KL}(\text{uniform}\,\|\,q)}_{\text{between the parts}} \\
+# &\underbrace{\operatorname{KL}(\text{uniform}\,\|\,p')}_{\text{of the whole batch}} \\
+#    &\quad = \underbrace{\operatorname{KL}(\text{uniform}\,\|\,q)}_{\text{between the parts}} \\
 #    &\quad + \underbrace{\frac1R\sum_r\operatorname{KL}(\text{uniform}\,\|\,p'_r)}_{\text{within the parts}},
 #    \tag{distributed.3}
 # \end{align*}
@@ -251,9 +256,9 @@ display(
 )
 display(
     Markdown(
-        "**With global normalisation two processes train what one does, to within 1e-10. With local"
-        " normalisation they train (distributed.1).** The table holds largest absolute differences, of the"
-        " weights after the last epoch and of the training loss over all epochs."
+        "**With global normalisation two processes train what one does, in float64 to within 1e-10. With"
+        " local normalisation they train (distributed.1).** The table holds largest absolute differences,"
+        " of the weights after the last epoch and of the training loss over all epochs."
     )
 )
 
@@ -435,8 +440,8 @@ for n, classes in ((4, 10), (128, 10), (128, 1000)):
             "images each": n,
             "classes": classes,
             "messages a step": len(sent),
-            "bytes a step": sum(sent),
-            "of the logits": logits.nbytes,
+            "bytes contributed": sum(sent),
+            "bytes of the logits": logits.nbytes,
         }
     )
     assert sum(sent) == 16  # as the page says at its beginning
@@ -447,7 +452,8 @@ display(pd.DataFrame(rows).set_index(["images each", "classes"]))
 parameters = sum(p.numel() for p in trained[1][0].parameters())
 display(
     Markdown(
-        f"**{rows[0]['bytes a step']} bytes a step, whatever the batch and the classes.** "
+        f"**Each process contributes {rows[0]['bytes contributed']} bytes a step, whatever the batch and the"
+        f" classes, and receives {rows[0]['bytes contributed']} from every other.** "
         f"`DistributedDataParallel` itself exchanges the gradients, {4 * parameters:,} bytes in float32 "
         f"for the {parameters:,} parameters of this small net.\n\n"
         "**Why.** The whole batch has one normaliser. So a process needs two float64 numbers from each "
@@ -493,12 +499,13 @@ differences.map(rounded)
 # **On none: the self-normalised loss is the same on any number of processes.** The table holds the largest
 # difference of a gradient's entry.
 #
-# **Limits.** Whether it trains as good a net is the question of that chapter.
+# **Limits.** Whether it trains as good a net is the question of [another chapter](any_batch.ipynb).
 #
 # ## Takeaways
 #
-# - Give the loss its `group` whenever a batch is spread over processes. It costs 16 bytes beside the
-#   gradients, and one more point in each step at which the processes wait for each other.
+# - Give the loss its `group` whenever a batch is spread over processes. Beside the gradients each process
+#   contributes 16 bytes a step and receives 16 from every other, and there is one more point in each step at
+#   which the processes wait for each other.
 # - Without it you train the joint loss of a smaller batch, $N/R$. With hundreds of examples in each process
 #   the difference is slight, (distributed.4); with one or two it is that between the two losses of this
 #   book.

@@ -9,11 +9,11 @@
 #
 # [The chapter before](any_batch.ipynb) compares losses on nets that have nothing else. But whoever wants a
 # better net has other means: normalisation, dropout, weight decay, changed images. What do they give, and
-# what is left for the loss beside them?
+# what is left for the loss once a net has them?
 #
 # **In short.** For a small net and some 10,000 images: augment first, then add dropout. To an augmented net
-# dropout of .4 gives 2.9 points, the loss 2.2. Beside both, augmentation and that dropout, no gain in
-# accuracy is seen from the loss; the NLL after T is slightly higher, the ECE lower.
+# dropout of .4 gives 2.9 points, the loss 2.2. With augmentation and that dropout no gain in accuracy is
+# seen from the loss; the NLL after T is slightly higher, the ECE lower.
 #
 # Two losses: the cross entropy (*standard*), and the *self-normalised* one, which charges every image for the
 # distance of its $\ln Z$ from one number that all images share, at the weight of 5 that [was
@@ -125,7 +125,7 @@ display(
         " times what any of the others does alone.** After 40 epochs everything at once is"
         f" {points(back.values()).replace('-', '')} points behind augmentation alone; after 120 six seeds do"
         " not tell the two standard nets apart. Ghost batch norm comes second, in NLL, too.\n\n**Why?**"
-        " A guess: each setting was chosen beside a net without augmentation, which overfits sooner, and"
+        " A guess: each setting was chosen for a net without augmentation, which overfits sooner, and"
         " together they curb too much. When they stop, the nets with everything know"
         f" {words.percent(known[TOGETHER].min(), 0)} to {words.percent(known[TOGETHER].max(), 0)} of their"
         f" training images, those with augmentation alone {words.percent(known[AUGMENTED].min(), 0)} to"
@@ -137,12 +137,12 @@ display(
 # ## What is left for the loss?
 #
 # Part of what an even $\ln Z$ does is regularisation, and whoever augments has that already. So look at each
-# pair: how much better is the self-normalised net than the standard one of the same seed, beside each of the
-# means? The last column says at which epochs the six standard and the six self-normalised nets stop, and how
-# many they had.
+# pair: how much better is the self-normalised net than the standard one of the same seed, with each of the
+# means? The column *stops* says at which epochs the six standard and the six self-normalised nets (*ours*)
+# stop, of how many they had.
 #
 # **Before you look:** on the plain net the self-normalised loss gains two points. How much of it is left
-# beside augmentation?
+# with augmentation?
 
 # %% tags=["hide-input"]
 titles = {way: way for way in page.WAYS if way not in LONGER}
@@ -185,15 +185,15 @@ for way in (DROPOUT, DECAY, AUGMENTED):
 # %% tags=["hide-input"]
 display(
     Markdown(
-        "**Beside augmentation alone the lead is"
+        "**With augmentation alone the lead is"
         f" {100 * moved_longer[ACCURACY]['mean']:.1f} points, if both nets have time.** Six seeds do not tell"
         " it from the lead on plain nets, in accuracy or in NLL. After 40 epochs only a third of it was"
         " there: the standard net had stopped by itself, the other was still"
-        " improving.\n\nBeside weight decay and ghost batch norm most of the"
-        " lead is left, beside dropout a gain in accuracy and none that is seen in NLL, and with everything"
+        " improving.\n\nWith weight decay or ghost batch norm most of the"
+        " lead is left, with dropout a gain in accuracy and none that is seen in NLL, and with everything"
         " at once none is seen.\n\nThe rule that stops the nets matters. Stopped early by validation"
         f" accuracy, as in the thesis, plain nets are {100 * until[PLAIN, 'early']['mean']:.1f} points apart"
-        f" instead of {100 * lead[PLAIN][ACCURACY]['mean']:.1f}, and beside augmentation no lead is seen: the"
+        f" instead of {100 * lead[PLAIN][ACCURACY]['mean']:.1f}, and with augmentation no lead is seen: the"
         " rule stops our net long before it is done."
     )
 )
@@ -202,12 +202,12 @@ display(
 # **Why?** The self-normalised net overfits later, so it can use the time. To compare two losses, let each
 # train until it stops by itself.
 #
-# ## And with a little dropout beside augmentation?
+# ## And with augmentation and a little dropout?
 #
 # Dropout keeps a net from growing too sure, as an even $\ln Z$ does. Alone it took part of the loss's lead;
-# beside augmentation and with 1,000 images it [took most of it](contest.ipynb). So both losses were trained
+# with augmentation and 1,000 images it [took most of it](contest.ipynb). So both losses were trained
 # with augmentation and dropout of .2 or .4, for 120 epochs. We had [predicted](../book/predictions.md) that
-# .4 helps the standard net, and that less than half of the lead is left beside it.
+# .4 helps the standard net, and that less than half of the lead is left with it.
 #
 # **Before you look:** which net is the best of this page, and by which loss is it trained?
 
@@ -260,7 +260,7 @@ short = moved_longer[ACCURACY]["mean"], dropout_gains[ACCURACY]["mean"]
 assert [f"{100 * one:.1f}" for one in short] == ["2.2", "2.9"]  # as it says in short
 display(
     Markdown(
-        "**On average the best is a standard net, with augmentation and dropout of .4; beside them the loss"
+        "**On average the best is a standard net, with augmentation and dropout of .4; with these the loss"
         " has no lead.** The validation NLL prefers .4 to .2, for ours by a hair. At .4 six seeds do not"
         " tell the accuracies apart. The standard net is ahead in NLL after T, by"
         f" {words.with_interval(final[NLL], sign='-')}, and the self-normalised one in ECE, by"
@@ -280,8 +280,8 @@ display(
 # **Limits.** A narrow net, 10,000 images of one data set, one learning rate: .001 for both losses. On 1,000
 # images, where the rate was tuned, the standard net [chose a fifth to two fifths of that](contest.ipynb) and
 # the joint one kept it, so the rate may have favoured ours. Weight decay and dropout were chosen among two
-# values, for 20 epochs. Shares of dropout above .4 were not tried beside augmentation. The lead beside
-# dropout and weight decay alone may be too small, as the self-normalised net had no time. Four of the six
+# values, for 20 epochs. Shares of dropout above .4 were not tried with augmentation. The lead with
+# dropout or weight decay alone may be too small, as the self-normalised net had no time. Four of the six
 # plain standard nets were trained on another machine than their partners.
 
 # %% tags=["remove-cell"]
@@ -298,7 +298,7 @@ assert machines[OURS] < machines[STANDARD] and other == 4  # as the text says
 # For a small net and some 10,000 images:
 #
 # - **Augment first.** Nothing else here comes near.
-# - **Then dropout beside it**, or, where a net should have none, [the self-normalised loss](any_batch.ipynb)
+# - **Then dropout as well**, or, where a net should have none, [the self-normalised loss](any_batch.ipynb)
 #   at weight 5 and two to four times the epochs. Both gain two to three points; together they gain no more
 #   than one of them.
 # - **Do not pile up** what helped alone. Choose again after each addition.
@@ -313,8 +313,8 @@ assert machines[OURS] < machines[STANDARD] and other == 4  # as the text says
 # ```{admonition} Solution
 # :class: dropdown
 # For the cross entropy with the cheapest other regulariser, tuned; and for the epochs at which the nets stop.
-# Here a third of the lead was seen before the nets had time, all of it after, and nothing beside a
-# dropout of .4.
+# Here a third of the lead was seen before the nets had time, all of it after, and nothing with a dropout
+# of .4 added.
 # ```
 #
 # **2.** *Together* has the dropout and the weight decay that were best alone. Why is that no fair picture of
@@ -322,7 +322,7 @@ assert machines[OURS] < machines[STANDARD] and other == 4  # as the text says
 #
 # ```{admonition} Solution
 # :class: dropdown
-# The best dropout beside augmentation is smaller, and so on: the settings interact. Two values of dropout,
+# The best dropout with augmentation is smaller, and so on: the settings interact. Two values of dropout,
 # two of weight decay, with and without a norm are eight settings, and each has to be trained with
 # augmentation, for many epochs.
 # ```

@@ -55,16 +55,17 @@ def stops(nets: pd.DataFrame, net: str, way: str) -> pd.Series:
 
 
 def lead_table(nets: pd.DataFrame, ways: Mapping[str, str]) -> str:
-    """By title the way of a row: ``leads``, and at which epochs the standard and the other nets stop."""
+    """By title the way of a row: ``leads``, and at which epochs the standard and our nets stop."""
     found = leads(nets, ways.values())
     return words.markdown_table(
-        ["beside", "accuracy gained", "NLL after T saved", "stops at epoch"],
+        ["with", "accuracy gained", "stops: standard / ours, of", "NLL after T saved"],
         [
             [
                 title,
-                *(words.with_interval(found[way][metric]) for metric in PANELS),
+                words.with_interval(found[way][ACCURACY]),
                 " / ".join("{first}–{last}".format_map(stops(nets, net, way)) for net in LOOKS)
                 + f" of {stops(nets, STANDARD, way)['budget']}",
+                words.with_interval(found[way][NLL]),
             ]
             for title, way in ways.items()
         ],
@@ -72,8 +73,16 @@ def lead_table(nets: pd.DataFrame, ways: Mapping[str, str]) -> str:
 
 
 @matplotlib.rc_context(style.STYLE)
-def draw(sizes: Mapping[int, dict], ways: Iterable[str] = WAYS, hidden: tuple = ()) -> plt.Figure:
-    """A panel a metric: ``values`` of each batch size, hollow at 2,048, where ``hidden`` is not shown."""
+def draw(
+    sizes: Mapping[int, dict],
+    ways: Iterable[str] = WAYS,
+    hidden: tuple = (),
+    mark: Mapping[str, float] | None = None,
+) -> plt.Figure:
+    """A panel a metric: ``values`` of each batch size, hollow at 2,048, where ``hidden`` is not shown.
+
+    mark: by metric, of the best standard net of 32, which has no row and is a vertical line.
+    """
     figure, axes = plt.subplots(1, len(PANELS), figsize=(9, 3.5), layout="constrained", sharey=True)
     for axis, (metric, title) in zip(axes, PANELS.items()):
         for place, way in enumerate(ways):
@@ -93,12 +102,18 @@ def draw(sizes: Mapping[int, dict], ways: Iterable[str] = WAYS, hidden: tuple = 
                 ends = [sizes[size][net, way][metric]["mean"] for size in shown]
                 line = {"color": look["color"], "linewidth": 1, "linestyle": ":", "zorder": 0}
                 axis.plot(ends, [height] * len(ends), **line)
+        if mark:
+            color = LOOKS[STANDARD]["color"]
+            best = axis.axvline(mark[metric], color=color, linewidth=1.6, linestyle="--", zorder=0)
         axis.set_title(title)
         axis.set_xlabel("better →", fontsize=9)
         if BETTER[metric] < 0:
             axis.invert_xaxis()
     axes[0].set_yticks(range(len(ways)), ways)
     handles = [_mark(look, size if len(sizes) > 1 else None) for look in LOOKS.values() for size in sizes]
+    if mark:
+        best.set_label("best standard, 32")
+        handles.append(best)
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
