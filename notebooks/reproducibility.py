@@ -7,7 +7,8 @@
 # **In short.** Every number comes from a record that names its data, machine and versions. The difference of
 # a pair of nets varies less over seeds, in accuracy, than if the two were independent. No difference is seen
 # between pairs trained on a CPU and on a GPU; a small one is not excluded. A run repeated on another kind of
-# machine is not the same to the bit: on average its numbers differ no more than those of another seed.
+# machine, or by newer code, is not the same to the bit: on average its numbers differ no more than those of
+# another seed.
 
 # %% tags=["parameters", "remove-cell"]
 PROFILE = "cpu"  # "cpu": published results; "digits": live in minutes; "colab", "thesis": on a GPU
@@ -243,10 +244,11 @@ else:
 # %% [markdown]
 # ## Does a second run give the same number?
 #
-# Runs drawn at random and trained a second time, in the precision of the first
-# (`gffn verify cpu --count 5 --draw 1`; draw 0 would have been MNIST five times). Weights equal to the bit
-# say that machine and versions do the same sums in the same order. Where they do not, the question is whether
-# the second number lies as close to the first as another seed's would.
+# Runs drawn at random and trained a second time, in the precision of the first: five of all 480 (`gffn verify
+# cpu --count 5 --draw 1`), and before that five of the first 144 (a first draw, all of MNIST, was not used)
+# and three of those that an H200 had trained. Weights equal to the bit say that machine, code and versions do
+# the same sums in the same order. Where they do not, the question is whether the second number lies as close
+# to the first as another seed's would.
 
 # %% tags=["hide-input"]
 first = {r["key"]: r for r in finished}
@@ -279,7 +281,8 @@ if rows:
     display(Markdown(words.markdown_table(["run", "machines", "weights", "accuracy (SD)", "ECE (SD)"], rows)))
     display(
         Markdown(
-            f"**Of {len(rows)} runs {len(rows) - len(apart) // 2} gave the same weights.**"
+            f"**{len(rows) - len(apart) // 2} of {len(rows)} runs gave the same weights: on the same kind of"
+            " machine, soon after, with hardly changed code.**"
             + (
                 f" The others' numbers differ by {mean:.1f} standard deviations on average"
                 f" ({min(apart):.1f} to {max(apart):.1f}); two seeds would differ by {two_seeds:.1f}."
@@ -305,8 +308,8 @@ else:
 # | everything shown | `make book` |
 # | everything, trained anew | delete `results/published`, then as in [How to rerun](../book/rerun.md) |
 #
-# On the same machine with the same versions and thread count a run gives the same weights to the bit, and its
-# record says which these are (`provenance.weights_sha256`).
+# On the same machine with the same code, versions and thread count a run gives the same weights to the bit,
+# and its record says which these are (`provenance.weights_sha256`).
 
 # %% tags=["hide-input"]
 if apart:

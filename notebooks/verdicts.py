@@ -307,8 +307,8 @@ display(
 # - *One unit for one statistic.* 17b and 20 ask opposite questions of the same nets. Both now look at single
 #   nets; before, 20 looked at means over seeds.
 #
-# B9 is new, and cells with fewer than three fitted pairs no longer count in B7 to B9. Another two days later
-# a second review read the thesis against the tests once more:
+# B9 is new, and cells with fewer than three fitted pairs no longer count in B7 to B9. Another day later a
+# second review read the thesis against the tests once more:
 #
 # - *All means all.* 14a and 14b speak of all MNIST nets; before, we tested those of batch size 128.
 # - 17a is of each data set by itself, as 16b is.
@@ -423,7 +423,7 @@ display(
 #
 # At the effect and the spread that we see, a test at the corrected level decides with 80 % probability once
 # there are so many seeds. Where an effect lies right on a boundary no number helps: the honest reading is
-# *about as large as what counts as nothing*. **Before you look:** how many seeds would decide most of them?
+# *about as large as what counts as nothing*. **Before you look:** how many seeds would decide half of them?
 
 # %% tags=["hide-input"]
 undecided = table[(table["verdict"] == "inconclusive") & table["seeds"].notna()].sort_values("seeds")

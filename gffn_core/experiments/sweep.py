@@ -64,8 +64,8 @@ def sweep(
     stack_size: how many runs at most are trained together; by default as many as fit into a GPU's
     free memory, and one on a CPU, which gains nothing by more.
     engine: "local", or "ray" for the Ray cluster at ``address`` (see ``cluster.connect``), which then has
-    the device and decides how many stacks run at once; ``workers`` is of the local engine. On a CPU the
-    results are the same to the bit.
+    the device and decides how many stacks run at once; ``workers`` is of the local engine. On CPUs of
+    one kind the results are the same to the bit.
 
     Interrupted or killed, it loses what came after each unfinished run's last checkpoint, of which there is
     one every ``checkpoint_seconds`` of training (evaluation has none): finished runs are in the store,

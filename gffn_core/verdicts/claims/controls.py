@@ -75,7 +75,7 @@ def wide_net_gains(nets: pd.DataFrame) -> Measured | None:
 
 def log_px_detects_less(nets: pd.DataFrame) -> Measured | None:
     here = nets.query("dataset in @CIFAR and scheme == 'long' and rate != @OWN")
-    losses = here["auroc_log_px"].unstack("contender")
+    losses = here["auroc_log_px"].unstack("contender").reindex(columns=[JOINT, STANDARD])
     return in_all(losses[JOINT] - losses[STANDARD], "AUROC of ln p(x), joint minus standard", high=0)
 
 
