@@ -360,7 +360,7 @@ if PROFILE == "cpu":
     )
     assert small["saved"].abs().max() < 0.03
     said = (
-        f"**Nearly one line: the joint loss takes away about {words.percent(slope, 0)} of what the"
+        f"**Nearly one line: the joint loss takes away about half of what the"
         f" standard net promises too much.** The correlation is {fit:.2f}. Where that is more than .02, the"
         f" joint net has the lower ECE in all {len(sure)} cells; where it is less, in {len(small) - harmed}"
         f" of {len(small)}. So the answer to *when does the loss calibrate?* is: where something is to"
