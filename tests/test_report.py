@@ -169,7 +169,6 @@ FIGURES = {
     "auroc": lambda records, table: figures.auroc_by_score(
         table[table["scheme"] == "long"], {"auroc_log_px": "ln p(x)"}, {"digits_0_4": "Digits 5-9"}
     ),
-    "by_choice": lambda records, table: figures.by_choice({"as it is": table}, {"ece": "ECE", "nll": "NLL"}),
 }
 
 
@@ -209,7 +208,7 @@ def test_figures_take_the_pages_colour_speak_and_show_hostile_records_as_text(na
     assert ET.fromstring(drawing).get("role") == "img" and "currentColor" not in drawing
     assert not page.active and "img" not in page.tags
     assert root.find("figcaption").text.count("<script>alert(1)") == 3
-    if name not in ("reliability", "along_training", "by_choice"):  # which draw no title
+    if name not in ("reliability", "along_training"):  # which draw no title
         assert "$\\undefined$" in page.text[: page.text.index("Profile small")]
 
 

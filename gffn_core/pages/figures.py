@@ -66,30 +66,6 @@ def difference_by_batch_size(table: pd.DataFrame, metric: str, label: str) -> pl
     return figure
 
 
-@matplotlib.rc_context(STYLE)
-def by_choice(choices: dict[str, pd.DataFrame], metrics: dict[str, str]) -> plt.Figure:
-    """One panel per metric (name -> label), one row per batch size and choice: dumbbells of the losses.
-
-    choices: choice -> rows of one scheme and data set. The small ticks are seeds.
-    """
-    drawn = pd.concat(choices, names=["choice", None]).reset_index("choice")
-    rows = drawn[["batch_size", "choice"]].drop_duplicates().sort_values("batch_size", kind="stable")
-    drawn = drawn.merge(rows.assign(row=range(len(rows)))).set_index(["row", "loss"])
-    figure, axes = plt.subplots(
-        1, len(metrics), figsize=(8, 1 + 0.3 * len(rows)), sharey=True, layout="constrained"
-    )
-    for axis, (metric, label) in zip(axes, metrics.items()):
-        _dumbbells(axis, drawn[metric])
-        axis.set_xlabel(label)
-        axis.locator_params(axis="x", nbins=3)
-        axis.margins(x=0.08)  # no marker on the axis
-    labels = [f"{row.choice}, B = {row.batch_size:,}" for row in rows.itertuples()]
-    axes[0].set_yticks(range(len(rows)), labels)
-    axes[0].invert_yaxis()
-    draw_legend(figure, _markers(drawn.index.get_level_values("loss")))
-    return figure
-
-
 def _dumbbells(axis, values):
     """Lines from loss to loss at the means, with a faint tick for each value; values: by ``row`` and loss."""
     means = values.groupby(level=["row", "loss"]).mean().unstack()
