@@ -10,9 +10,10 @@
 # nets trained with the joint loss are better calibrated than standard ones, the more so the larger the batch.
 # This chapter measures it.
 #
-# **In short.** Trained long, joint nets have half the calibration error of standard ones. The joint loss
-# takes away about half of what the standard net promises too much, on every data set and at every batch size.
-# So it helps most where nets are too sure, and not where they are right. A temperature takes away more.
+# **In short.** Trained long, joint nets have half the calibration error of standard ones. On average
+# over data sets and batch sizes the joint loss takes away about half of what the standard net promises too
+# much. So it helps most where nets are too sure, and hardly where they are right. A temperature takes away
+# more.
 #
 # **After this chapter you can**
 #

@@ -61,6 +61,7 @@ class Profile:
 
 
 THESIS_DATASETS = ("cifar10", "mnist", "fashion_mnist", "svhn")
+_FEWER = ("cifar10_10000", "fashion_mnist_10000")  # of the training images, for what needs many nets
 # The SVHN subset holds a sixth of the others' images, so an epoch has a sixth of their steps. Profiles that
 # are trained where the official images can be fetched do without.
 SUBSET_FACTOR = {"svhn": 4}
@@ -347,26 +348,12 @@ PROFILES = {
         # The same on fewer images and two data sets, and a rate for each loss. Two seeds more, or others, as
         # two old records lack the weights of the lowest NLL.
         Profile(
-            "rates",
-            ("cifar10_10000", "fashion_mnist_10000"),
-            epochs={64: CPU_EPOCHS[64]},
-            seeds=(0, 1, 2, 3, 4, 5, 6, 7),
-            settings=_RATES,
+            "rates", _FEWER, epochs={64: CPU_EPOCHS[64]}, seeds=(0, 1, 2, 3, 4, 5, 6, 7), settings=_RATES
         ),
         Profile(
-            "rates_large",
-            ("cifar10_10000", "fashion_mnist_10000"),
-            epochs={1024: CPU_EPOCHS[1024]},
-            seeds=(2, 3, 4, 5, 6, 7),
-            settings=_RATES,
+            "rates_large", _FEWER, epochs={1024: CPU_EPOCHS[1024]}, seeds=(2, 3, 4, 5, 6, 7), settings=_RATES
         ),
-        Profile(
-            "wide",
-            ("cifar10_10000", "fashion_mnist_10000"),
-            epochs={64: CPU_EPOCHS[64]},
-            seeds=(0, 1, 2, 3, 4, 5),
-            settings=(_WIDE,),
-        ),
+        Profile("wide", _FEWER, epochs={64: CPU_EPOCHS[64]}, seeds=(0, 1, 2, 3, 4, 5), settings=(_WIDE,)),
         Profile("fewer", ("cifar10_10000",), **_CHOICE),
         Profile(
             "weight",
@@ -377,7 +364,7 @@ PROFILES = {
         # Does one intercept for all data make the joint loss's gain independent of the batch size?
         Profile(
             "any_batch",
-            ("cifar10_10000", "fashion_mnist_10000"),
+            _FEWER,
             epochs={1: 8, 2: 9} | CPU_EPOCHS,
             seeds=(0, 1, 2, 3, 4, 5),
             losses=("conditional", "joint", "self_normalised"),
@@ -395,12 +382,7 @@ PROFILES = {
                 for one in _options("self_normalised", kl_weight=(5.0,))
             ),
         ),
-        Profile(
-            "mechanism_tuning",
-            ("cifar10_10000", "fashion_mnist_10000"),
-            **_TUNING,
-            **_named(_EVENING + _CURBING),
-        ),
+        Profile("mechanism_tuning", _FEWER, **_TUNING, **_named(_EVENING + _CURBING)),
         Profile(
             "centred_tuning",
             ("cifar10_10000",),
@@ -420,12 +402,7 @@ PROFILES = {
             **_named({"dataset": name} | one for name, chosen in _CHOSEN.items() for one in chosen),
         ),
         # The same with ten times the images.
-        Profile(
-            "contest_more_tuning",
-            ("cifar10_10000", "fashion_mnist_10000"),
-            epochs={64: 60},
-            **_tried(contest.CONTENDERS),
-        ),
+        Profile("contest_more_tuning", _FEWER, epochs={64: 60}, **_tried(contest.CONTENDERS)),
         Profile("contest_more", ("cifar10_10000",), **_CONTEST, **_named(_CHOSEN_MORE)),
         Profile(
             "combined_more_tuning", ("cifar10_10000",), epochs={64: 60}, **_tried(["joint, weight decay"])
