@@ -24,7 +24,7 @@ def read(store: Store) -> pd.DataFrame:
     places = {
         SMALL: [relatives.read(store, 8), _with_references(store, 8)],
         FIRST: [relatives.read(store), _with_references(store, 128)],
-        LARGE: [relatives.read(store, 2048)],
+        LARGE: [relatives.read(store, 2048), _with_references(store, 2048)],
         WIDE: [relatives.nets_of(store, "mechanism_wide", "mechanism_tuning")],
     }
     return pd.concat(nets.assign(place=place) for place, parts in places.items() for nets in parts)
@@ -57,11 +57,12 @@ def same_at_weight_one(nets: pd.DataFrame) -> Measured | None:
     )
 
 
-def z_loss_is_level(nets: pd.DataFrame, place: str) -> Measured | None:
+def alike_on_cifar(nets: pd.DataFrame, place: str, one: str, other: str) -> Measured | None:
+    """On CIFAR-10 two ways, each at its chosen weight, count as the same net."""
     here = nets[(nets["dataset"] == CIFAR) & (nets["place"] == place)]
     return all_of(
-        relatives.alike(here, metric, "z-loss", "joint", level)
-        for metric, level in (("test_accuracy", 0.01), ("scaled_nll", 0.02))
+        relatives.alike(here, metric, one, other, most)
+        for metric, most in (("test_accuracy", 0.01), ("scaled_nll", 0.02))
     )
 
 
@@ -86,12 +87,12 @@ def centred_calibrates_and_does_not_refine(nets: pd.DataFrame) -> Measured | Non
     )
 
 
-def finds_svhn(nets: pd.DataFrame) -> Measured | None:
+def finds_svhn(nets: pd.DataFrame, place: str) -> Measured | None:
     here = nets[nets["dataset"] == CIFAR]
     return all_of(
         [
-            in_all(of(nets, SMALL, FOUR, "auroc_log_px"), "AUROC", low=0.8),
-            in_all(_apart(here, SMALL, FOUR, "joint", "test_accuracy", weight=1.0), "accuracy", low=-0.01),
+            in_all(of(nets, place, FOUR, "auroc_log_px"), "AUROC", low=0.8),
+            in_all(_apart(here, place, FOUR, "joint", "test_accuracy", weight=1.0), "accuracy", low=-0.01),
         ]
     )
 
@@ -140,7 +141,7 @@ PREDICTIONS = [
     Prediction(
         "Batch size 8, CIFAR-10: the z-loss is within .01 (accuracy) and .02 (NLL after T) of the joint loss"
         " at weight 25.",
-        lambda nets: z_loss_is_level(nets, SMALL),
+        lambda nets: alike_on_cifar(nets, SMALL, "z-loss", "joint"),
     ),
     Prediction(
         "Batch size 8: the joint loss at its chosen weight has a lower NLL after T than the standard net and"
@@ -155,7 +156,7 @@ PREDICTIONS = [
     Prediction(
         "Batch size 8: with all four kinds of references $\\ln p(x)$ tells SVHN with an AUROC above .8, and"
         " accuracy falls by less than .01.",
-        finds_svhn,
+        lambda nets: finds_svhn(nets, SMALL),
     ),
     Prediction("Batch size 8: blurred references raise the joint loss's accuracy.", blur_gains),
     Prediction(
@@ -165,7 +166,7 @@ PREDICTIONS = [
     ),
     Prediction(
         "Wide net: the z-loss is within .01 (accuracy) and .02 (NLL after T) of the joint loss at weight 25.",
-        lambda nets: z_loss_is_level(nets, WIDE),
+        lambda nets: alike_on_cifar(nets, WIDE, "z-loss", "joint"),
     ),
     Prediction(
         "Batch size 2048, CIFAR-10: neither the joint loss at weight 25 nor the z-loss is more than .02 below"
@@ -182,5 +183,23 @@ PREDICTIONS = [
         " 25 in NLL after T.",
         heavy_z_loss_is_behind,
         time=2,
+    ),
+    Prediction(
+        "Batch size 2048, CIFAR-10: the squared distance is within .01 (accuracy) and .02 (NLL after T) of"
+        " the self-normalised loss, both at 5, and the variance as close to the joint loss, both at 25.",
+        lambda nets: all_of(alike_on_cifar(nets, LARGE, *pair) for pair in RELATED),
+        time=3,
+    ),
+    Prediction(
+        "Batch size 2048, CIFAR-10: weight decay is within .01 (accuracy) and .02 (NLL after T) of the"
+        " standard net.",
+        lambda nets: alike_on_cifar(nets, LARGE, relatives.WEIGHT_DECAY, "standard"),
+        time=3,
+    ),
+    Prediction(
+        "Batch size 2048: with all four kinds of references $\\ln p(x)$ tells SVHN with an AUROC above .8,"
+        " and accuracy falls by less than .01.",
+        lambda nets: finds_svhn(nets, LARGE),
+        time=3,
     ),
 ]
