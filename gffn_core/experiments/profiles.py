@@ -186,19 +186,27 @@ _COMBINED = [
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}} | _MOVED,
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}, "weight_decay": 0.5},
 ]
-_CHOSEN_MORE = [  # of ``contest_more_tuning``, for nets that stop
-    {"loss": "conditional", "learning_rate": 1.5e-3},
-    {"loss": "conditional", "learning_rate": 3e-3, "weight_decay": 0.5},
-    {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7},
-    {"loss": "label_smoothing", "learning_rate": 1e-3, "options": {"smoothing": 0.05}},
-    {"loss": "confidence_penalty", "learning_rate": 1e-3, "options": {"weight": 0.3}},
-    {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.1}},
-    {"loss": "z_loss", "learning_rate": 1e-3, "options": {"weight": 5.0}},
-    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
-    {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
-]
+_CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
+    "cifar10_10000": [
+        {"loss": "conditional", "learning_rate": 1.5e-3},
+        {"loss": "conditional", "learning_rate": 3e-3, "weight_decay": 0.5},
+        {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7},
+        {"loss": "label_smoothing", "learning_rate": 1e-3, "options": {"smoothing": 0.05}},
+        {"loss": "confidence_penalty", "learning_rate": 1e-3, "options": {"weight": 0.3}},
+        {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.1}},
+        {"loss": "z_loss", "learning_rate": 1e-3, "options": {"weight": 5.0}},
+        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
+        {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
+    ]
+}
 _COMBINED_MORE = [  # of ``combined_more_tuning``, likewise
     {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 25.0}, "weight_decay": 0.5}
+]
+# The leaders there, with these settings on all images of CIFAR-10 and on others.
+_CARRIED = [
+    one
+    for one in _CHOSEN_MORE["cifar10_10000"] + _COMBINED_MORE
+    if one["loss"] in ("conditional", "joint") and "dropout" not in one
 ]
 _CHOSEN_WIDE = [  # of ``contest_wide_tuning``, for nets that stop
     {"loss": "conditional", "learning_rate": 4e-4},
@@ -403,11 +411,26 @@ PROFILES = {
         ),
         # The same with ten times the images.
         Profile("contest_more_tuning", _FEWER, epochs={64: 60}, **_tried(contest.CONTENDERS)),
-        Profile("contest_more", ("cifar10_10000",), **_CONTEST, **_named(_CHOSEN_MORE)),
+        Profile(
+            "contest_more",
+            tuple(_CHOSEN_MORE),
+            **_CONTEST,
+            **_named({"dataset": name} | one for name, chosen in _CHOSEN_MORE.items() for one in chosen),
+        ),
         Profile(
             "combined_more_tuning", ("cifar10_10000",), epochs={64: 60}, **_tried(["joint, weight decay"])
         ),
         Profile("combined_more", ("cifar10_10000",), **_CONTEST, **_named(_COMBINED_MORE)),
+        Profile(
+            "contest_carried",
+            ("cifar10", "svhn"),
+            **_CONTEST,
+            **_named(
+                place | one
+                for place in ({"dataset": "cifar10", "epochs": 30}, {"dataset": "svhn"})
+                for one in _CARRIED
+            ),
+        ),
         # Would accuracy have chosen otherwise, and was the standard net's rate an unlucky choice?
         Profile(
             "contest_checks",

@@ -17,6 +17,7 @@ from gffn_core.verdicts.claims import (
     controls,
     detection,
     gap,
+    more_images,
     other_sizes,
     rates,
     relatives,
@@ -36,6 +37,7 @@ GROUPS: dict[str, ModuleType] = {
     "Other batch sizes, and a wide net": other_sizes,
     "Explanations as scores": detection,
     "Would you use it?": contest,
+    "The contest with more images": more_images,
     "Closing the generalisation gap": gap,
 }
 CAME = {

@@ -35,9 +35,7 @@ ALIKE = (
 WEIGHTS = (25, 125)
 CIFAR, FASHION = DATASETS = ("cifar10_1000", "fashion_mnist_1000")
 AGAIN = "stopped, trained again"
-LARGER = "cifar10_10000"
-# Before a contender's name: of the contest on the wide net, and of that on 10,000 images.
-WIDE, MORE = "wide net, ", "10,000 images, "
+WIDE = "wide net, "  # before a contender's name
 
 
 def on(
@@ -84,18 +82,16 @@ def checks(store: Store) -> pd.DataFrame:
 def read(store: Store) -> pd.DataFrame:
     """Nets by ``dataset``, ``contender``, ``scheme`` and ``seed``: metrics and ``kl_weight``.
 
-    "wide net, joint" is a contender of the profiles for the wide net, "10,000 images, joint" of that for more
-    images. Of the scheme ``AGAIN`` are nets that were trained a second time and measured by
-    ``ensembles.measures``; there "three joint" are as many joint nets together, with the seed of the first.
+    "wide net, joint" is a contender of the profiles for the wide net. Of the scheme ``AGAIN`` are nets that
+    were trained a second time and measured by ``ensembles.measures``; there "three joint" are as many joint
+    nets together, with the seed of the first.
     """
     wide = pd.concat([on(store, CIFAR, profile)[-1] for profile in ("contest_wide", "combined_wide")])
-    more = pd.concat([on(store, LARGER, profile)[-1] for profile in ("contest_more", "combined_more")])
     nets = pd.concat(
         [
             *(on(store, name)[-1] for name in DATASETS),
             on(store, CIFAR, "combined")[-1],
             wide.assign(contender=WIDE + wide["contender"]),
-            more.assign(contender=MORE + more["contender"]),
             relatives(store),
             checks(store),
         ]
@@ -121,7 +117,7 @@ def better(
     return (1 if metric in UP else -1) * (of(nets, metric, who, scheme) - of(nets, metric, than, scheme))
 
 
-def _ahead(
+def ahead(
     nets: pd.DataFrame,
     metric: str,
     who: str,
@@ -131,7 +127,7 @@ def _ahead(
     scheme: str = LOWEST_NLL,
 ) -> Measured | None:
     """On every data set one contender is better than another by more than ``low`` and less than ``high``."""
-    names = (name.removeprefix(WIDE).removeprefix(MORE) for name in (who, than))
+    names = (name.removeprefix(WIDE) for name in (who, than))
     named = (name.replace(", ", " + ") if name in contest.COMBINED else name for name in names)
     what = f"{MEASURES[metric]}{' at the end' * (scheme == 'long')}, {' ahead of '.join(named)}"
     return in_all(better(nets, metric, who, than, scheme), what, low, high)
@@ -140,17 +136,17 @@ def _ahead(
 def _ahead_on_cifar(nets: pd.DataFrame, who: str, than: str, **least: float) -> Measured | None:
     """One contender is better than another by more than ``least``, by metric."""
     nets = values.on(nets, CIFAR)
-    return all_of(_ahead(nets, metric, who, than, low) for metric, low in least.items())
+    return all_of(ahead(nets, metric, who, than, low) for metric, low in least.items())
 
 
 def _stopped_alike(nets: pd.DataFrame) -> Measured | None:
     parts = [
-        _ahead(nets, metric, who, low=-most, high=most)
+        ahead(nets, metric, who, low=-most, high=most)
         for who in OURS
         for metric, most in (("test_accuracy", 0.01), ("nll", 0.02))
     ]
     parts += [
-        _ahead(nets, metric, DROPOUT, who, low=0)
+        ahead(nets, metric, DROPOUT, who, low=0)
         for metric in ("test_accuracy", "nll")
         for who in (STANDARD, *OTHERS, *OURS)
         if who != DROPOUT
@@ -177,7 +173,7 @@ def _weights_above_one(nets: pd.DataFrame) -> Measured:
 
 def _alike_after_scaling(nets: pd.DataFrame) -> Measured | None:
     return all_of(
-        _ahead(nets, "scaled_nll", who, low=-0.03, high=0.03) for who in (*OTHERS, *OURS) if who != DROPOUT
+        ahead(nets, "scaled_nll", who, low=-0.03, high=0.03) for who in (*OTHERS, *OURS) if who != DROPOUT
     )
 
 
@@ -197,17 +193,17 @@ def _three_beat_one(nets: pd.DataFrame) -> Measured | None:
 
 def _detection_alike(nets: pd.DataFrame) -> Measured | None:
     return all_of(
-        _ahead(nets, "auroc_max_softmax", who, low=-0.05, high=0.05)
+        ahead(nets, "auroc_max_softmax", who, low=-0.05, high=0.05)
         for who in (*OTHERS, *OURS)
         if who not in (DROPOUT, "weight decay")  # which are no losses
     )
 
 
 def _no_need_for_ours(nets: pd.DataFrame) -> Measured | None:
-    stopped = [_ahead(nets, metric, who, high=0) for who in OURS for metric in NEEDS]
-    at_end = [_ahead(nets, metric, who, low=0, scheme="long") for who in OURS for metric in ("nll", "ece")]
+    stopped = [ahead(nets, metric, who, high=0) for who in OURS for metric in NEEDS]
+    at_end = [ahead(nets, metric, who, low=0, scheme="long") for who in OURS for metric in ("nll", "ece")]
     beaten = any_of(
-        all_of(_ahead(nets, "ece", rival, who, low=0, scheme="long") for who in OURS)
+        all_of(ahead(nets, "ece", rival, who, low=0, scheme="long") for who in OURS)
         for rival in (SMOOTHING, "LogitNorm")
     )
     return all_of([*stopped, *at_end, beaten])
@@ -216,7 +212,7 @@ def _no_need_for_ours(nets: pd.DataFrame) -> Measured | None:
 def _form_does_not_matter(nets: pd.DataFrame) -> Measured | None:
     nets = values.on(nets, CIFAR)
     return all_of(
-        _ahead(nets, metric, f"{one}, {weight}", f"{other}, {weight}", -most, most)
+        ahead(nets, metric, f"{one}, {weight}", f"{other}, {weight}", -most, most)
         for one, other in ALIKE
         for weight in WEIGHTS
         for metric, most in (("test_accuracy", 0.015), ("nll", 0.03))
@@ -233,38 +229,11 @@ def _all_five_win(nets: pd.DataFrame) -> Measured | None:
     )
 
 
-def _lead_is_smaller_on_more_images(nets: pd.DataFrame) -> Measured | None:
-    return all_of(
-        _ahead(nets, metric, MORE + who, MORE + STANDARD, 0, most)
-        for who in OURS
-        for metric, most in (("scaled_nll", 0.06), ("test_accuracy", 0.02))
-    )
-
-
-def _dropout_is_best_on_more_images(nets: pd.DataFrame) -> Measured | None:
-    return all_of(
-        _ahead(nets, "scaled_nll", MORE + DROPOUT, MORE + who, low=0)
-        for who in (STANDARD, *OTHERS, *OURS)
-        if who != DROPOUT
-    )
-
-
-def _smaller_weights_on_more_images(nets: pd.DataFrame) -> Measured:
-    weights = {who: of(nets, "kl_weight", MORE + who).iloc[0] for who in OURS}
-    before = {who: of(nets, "kl_weight", who).loc[CIFAR].iloc[0] for who in OURS}
-    count = sum(weight <= 25 and weight < before[who] for who, weight in weights.items())
-    return exactly(count, "of 2 weights", low=1.5)
-
-
-def _not_run_yet(nets: pd.DataFrame) -> None:
-    """The contest on 10,000 images of Fashion-MNIST."""
-
-
 def _matrix_leaves_the_lead(nets: pd.DataFrame) -> Measured | None:
     matrix = "recalibrated_nll"
     lead = better(nets, matrix, JOINT, scheme=AGAIN) - 2 / 3 * better(nets, "scaled_nll", JOINT, scheme=AGAIN)
     rivals = [
-        any_of(_ahead(nets, matrix, ours, who, low=0, scheme=AGAIN) for ours in OURS)
+        any_of(ahead(nets, matrix, ours, who, low=0, scheme=AGAIN) for ours in OURS)
         for who in (STANDARD, *OTHERS)
     ]
     return all_of([in_all(lead, "NLL after the matrix, lead beyond two thirds", low=0), *rivals])
@@ -298,7 +267,7 @@ def _measures_agree(nets: pd.DataFrame) -> Measured:
 
 
 def _risk_agrees(nets: pd.DataFrame) -> Measured | None:
-    parts = [_ahead(nets, metric, JOINT, low=0, scheme=AGAIN) for metric in ("aurc", "augrc")]
+    parts = [ahead(nets, metric, JOINT, low=0, scheme=AGAIN) for metric in ("aurc", "augrc")]
     worst = _rank_correlation(nets, "aurc", ["augrc"])
     return all_of([*parts, exactly(worst, "rank correlation of means", low=0.9 - 1e-9)])
 
@@ -308,8 +277,8 @@ def _joint_leads_beside_augmentation(nets: pd.DataFrame) -> Measured | None:
     half = better(nets, "scaled_nll", JOINT) / 2 - better(nets, "scaled_nll", JOINT_MOVED, MOVED)
     return all_of(
         [
-            _ahead(nets, "test_accuracy", JOINT_MOVED, MOVED, low=0.01),
-            _ahead(nets, "scaled_nll", JOINT_MOVED, MOVED, low=0),
+            ahead(nets, "test_accuracy", JOINT_MOVED, MOVED, low=0.01),
+            ahead(nets, "scaled_nll", JOINT_MOVED, MOVED, low=0),
             in_all(half, "NLL after T, half of the lead minus that beside augmentation", low=0),
         ]
     )
@@ -326,21 +295,21 @@ def _joint_moved_is_best(nets: pd.DataFrame) -> Measured | None:
 def _decay_adds_nothing(nets: pd.DataFrame) -> Measured | None:
     nets = values.on(nets, CIFAR)
     return all_of(
-        _ahead(nets, metric, JOINT_DECAYED, JOINT, -most, most)
+        ahead(nets, metric, JOINT_DECAYED, JOINT, -most, most)
         for metric, most in (("test_accuracy", 0.01), ("scaled_nll", 0.02))
     )
 
 
 def _accuracy_chooses_ours_too(nets: pd.DataFrame) -> Measured | None:
     return all_of(
-        _ahead(values.on(nets, name), "test_accuracy", JOINT, low=least, scheme="early")
+        ahead(values.on(nets, name), "test_accuracy", JOINT, low=least, scheme="early")
         for name, least in ((CIFAR, 0.01), (FASHION, 0))
     )
 
 
 def _rivals_in_accuracy(nets: pd.DataFrame) -> Measured | None:
     return all_of(
-        _ahead(values.on(nets, name), "test_accuracy", who, JOINT, low, high, scheme="early")
+        ahead(values.on(nets, name), "test_accuracy", who, JOINT, low, high, scheme="early")
         for name, who, low, high in ((CIFAR, DROPOUT, -0.015, 0.015), (FASHION, SMOOTHING, 0, np.inf))
     )
 
@@ -352,7 +321,7 @@ def rates_of_the_standard_net(nets: pd.DataFrame) -> list[str]:
 
 def _no_rate_saves_the_standard_net(nets: pd.DataFrame) -> Measured | None:
     return all_of(
-        _ahead(nets, metric, JOINT, who, low=0)
+        ahead(nets, metric, JOINT, who, low=0)
         for metric in ("test_accuracy", "scaled_nll")
         for who in rates_of_the_standard_net(nets)
     )
@@ -363,8 +332,8 @@ def _dropout_behind_on_the_wide_net(nets: pd.DataFrame) -> Measured | None:
     joint, dropout = WIDE + JOINT, WIDE + DROPOUT
     return all_of(
         [
-            _ahead(nets, "scaled_nll", joint, dropout, low=0),
-            _ahead(nets, "test_accuracy", joint, dropout, -0.02, 0.02),
+            ahead(nets, "scaled_nll", joint, dropout, low=0),
+            ahead(nets, "test_accuracy", joint, dropout, -0.02, 0.02),
         ]
     )
 
@@ -384,16 +353,6 @@ def _width_helps_a_little(nets: pd.DataFrame) -> Measured | None:
         better(nets, "test_accuracy", JOINT, WIDE + STANDARD), "narrow joint ahead of wide standard", low=0
     )
     return all_of([*parts, narrow])
-
-
-def _decay_on_more_images(nets: pd.DataFrame) -> Measured | None:
-    both, decay = MORE + JOINT_DECAYED, MORE + "weight decay"
-    return all_of(
-        [
-            _ahead(nets, "scaled_nll", both, decay, low=0.01),
-            _ahead(nets, "test_accuracy", both, decay, -0.01, 0.01),
-        ]
-    )
 
 
 PREDICTIONS = [
@@ -436,87 +395,67 @@ PREDICTIONS = [
         time=2,
     ),
     Prediction(
-        "On 10,000 images of CIFAR-10 ours still beat the standard loss in NLL after scaling, by less than"
-        " .06; in accuracy by less than .02.",
-        _lead_is_smaller_on_more_images,
-        time=3,
-    ),
-    Prediction(
-        "Dropout is the best single way there in NLL after scaling.", _dropout_is_best_on_more_images, time=3
-    ),
-    Prediction(
-        "The weights that are chosen for ours there are 25 at most, below those at 1,000 images.",
-        _smaller_weights_on_more_images,
-        time=3,
-    ),
-    Prediction(
-        "On 10,000 images of Fashion-MNIST no way, dropout apart, gains .01 of accuracy or .02 of NLL after"
-        " scaling.",
-        _not_run_yet,
-        time=3,
-    ),
-    Prediction(
         "After structured matrix scaling one of ours has the lowest NLL on both data sets, and the joint loss"
         " at least two thirds of its lead after a temperature.",
         _matrix_leaves_the_lead,
-        time=4,
+        time=3,
     ),
     Prediction(
         "The matrix is worth less than .02 to at least seven of the nine, on both data sets.",
         _matrix_is_no_better,
-        time=4,
+        time=3,
     ),
     Prediction(
         "SmoothECE, ECE with 15 bins and with bins of equal mass order the nine as ECE does (rank"
         " correlation of .9 or more).",
         _measures_agree,
-        time=4,
+        time=3,
     ),
     Prediction(
         "The joint net has a lower AURC and a lower AUGRC than the standard one, and the two order the nine"
         " alike.",
         _risk_agrees,
-        time=4,
+        time=3,
     ),
     Prediction(
         "Augmentation alone gains the standard net more than .03 of accuracy and more than .1 in NLL.",
         lambda nets: _ahead_on_cifar(nets, MOVED, STANDARD, test_accuracy=0.03, scaled_nll=0.1),
-        time=5,
+        time=4,
     ),
     Prediction(
         "Beside augmentation the joint loss still beats the conditional one, in accuracy by more than .01, in"
         " NLL by less than half of its lead without.",
         _joint_leads_beside_augmentation,
-        time=5,
+        time=4,
     ),
     Prediction(
         "The joint loss with augmentation has the best accuracy and the best NLL of all; dropout with"
         " augmentation does not reach it.",
         _joint_moved_is_best,
-        time=5,
+        time=4,
     ),
     Prediction(
         "Weight decay adds nothing to the joint loss: within .01 in accuracy and .02 in NLL.",
         _decay_adds_nothing,
-        time=5,
+        time=4,
     ),
     Prediction(
         "Chosen by validation accuracy, the joint net is more accurate than the standard one, on CIFAR-10 by"
         " more than .01.",
         _accuracy_chooses_ours_too,
-        time=6,
+        time=5,
     ),
     Prediction(
         "So chosen, dropout is within .015 of the joint net on CIFAR-10, and on Fashion-MNIST label smoothing"
         " is more accurate than it.",
         _rivals_in_accuracy,
-        time=6,
+        time=5,
     ),
     Prediction(
         "The standard net is behind the joint one in accuracy and NLL after T on both data sets, whichever of"
         " its twelve rates it has.",
         _no_rate_saves_the_standard_net,
-        time=6,
+        time=5,
     ),
     Prediction(
         "On the wide net ours still beat the standard loss, in accuracy by more than .02 and in NLL by more"
@@ -525,26 +464,26 @@ PREDICTIONS = [
             _ahead_on_cifar(nets, WIDE + who, WIDE + STANDARD, test_accuracy=0.02, scaled_nll=0.06)
             for who in OURS
         ),
-        time=7,
+        time=6,
     ),
     Prediction(
         "There dropout stays behind the joint loss in NLL, and is within .02 of it in accuracy.",
         _dropout_behind_on_the_wide_net,
-        time=7,
+        time=6,
     ),
     Prediction(
-        "The weights that are chosen for ours there are 25 or 125.", _large_weights_on_the_wide_net, time=7
+        "The weights that are chosen for ours there are 25 or 125.", _large_weights_on_the_wide_net, time=6
     ),
     Prediction(
         "Width gains each of the four less than .04 of accuracy, and the narrow joint net is more accurate"
         " than the wide standard one.",
         _width_helps_a_little,
-        time=7,
+        time=6,
     ),
     Prediction(
         "Augmentation alone gains the wide standard net more than .06 of accuracy.",
         lambda nets: _ahead_on_cifar(nets, WIDE + MOVED, WIDE + STANDARD, test_accuracy=0.06),
-        time=8,
+        time=7,
     ),
     Prediction(
         "Beside augmentation the joint loss is ahead on the wide net, in accuracy by more than .03, in NLL by"
@@ -552,25 +491,11 @@ PREDICTIONS = [
         lambda nets: _ahead_on_cifar(
             nets, WIDE + JOINT_MOVED, WIDE + MOVED, test_accuracy=0.03, scaled_nll=0.08
         ),
-        time=8,
+        time=7,
     ),
     Prediction(
         "It is ahead of dropout with augmentation there, in accuracy by more than .01.",
         lambda nets: _ahead_on_cifar(nets, WIDE + JOINT_MOVED, WIDE + DROPOUT_MOVED, test_accuracy=0.01),
-        time=8,
-    ),
-    Prediction(
-        "On 10,000 images the joint loss with weight decay beats weight decay alone in NLL, by more than .01;"
-        " in accuracy the two are within .01.",
-        _decay_on_more_images,
-        time=9,
-    ),
-    Prediction(
-        "There it beats the joint loss alone, in accuracy and in NLL.",
-        lambda nets: all_of(
-            _ahead(nets, metric, MORE + JOINT_DECAYED, MORE + JOINT, low=0)
-            for metric in ("test_accuracy", "scaled_nll")
-        ),
-        time=9,
+        time=7,
     ),
 ]
