@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from gffn_core.experiments import contest
+from gffn_core.experiments import contest, tried
 from gffn_core.model import WIDTHS
 from gffn_core.training.run import Run
 
@@ -68,261 +68,29 @@ SUBSET_FACTOR = {"svhn": 4}
 CPU_EPOCHS = {4: 10, 8: 12, 16: 15, 32: 20, 64: 30, 128: 45, 256: 60, 512: 90, 1024: 120, 2048: 200}
 
 
-def _options(loss: str, **grid) -> list[dict]:
-    """Settings of a loss: each combination of its options' values."""
-    return [{"loss": loss, "options": dict(zip(grid, values))} for values in product(*grid.values())]
-
-
 def _named(settings) -> dict:
     """Fields of a profile whose settings name their losses."""
     settings = tuple(settings)
     return {"losses": tuple(dict.fromkeys(one["loss"] for one in settings)), "settings": settings}
 
 
-def _tried(contenders, fields=None):
+def _by_dataset(settings) -> dict:
+    """Fields of a profile that has settings of each data set's own."""
+    named = _named({"dataset": name} | one for name, chosen in settings.items() for one in chosen)
+    return {"datasets": tuple(settings)} | named
+
+
+def _contenders(contenders, fields=None):
     """All settings that contenders try, with ``fields`` beside them."""
     return _named(one | (fields or {}) for name in contenders for one in contest.settings(name))
 
 
-# The losses of the chapter on what the joint loss does, each with a small grid of its own weight.
-_EVENING = [
-    *_options("conditional"),
-    *_options("joint", kl_weight=(1.0, 5.0, 25.0)),
-    *_options("self_normalised", kl_weight=(1.0, 5.0, 25.0)),
-    *_options("variance", weight=(1.0, 5.0, 25.0)),
-    *_options("squared", weight=(1.0, 5.0, 25.0)),
-    *_options("z_loss", weight=(0.005, 0.05, 0.5)),
-]
-_CURBING = [
-    *_options("label_smoothing", smoothing=(0.05, 0.1, 0.2)),
-    *_options("confidence_penalty", weight=(0.1, 0.3, 1.0)),
-    *_options("logit_norm", temperature=(0.04, 0.1, 0.3)),
-    *_options("logit_penalty", weight=(1e-3, 1e-2, 1e-1)),
-    *({"loss": "conditional", "weight_decay": decay} for decay in (0.1, 0.5, 2.0)),
-]
-_FOUR = "blur+mixed+shuffled8+noise"
-# Six settings of each loss that has references, the standard net, and augmentation as a control.
-_REFERENCES = [
-    *_options("conditional"),
-    *(
-        one
-        for loss in ("joint", "self_normalised")
-        for one in (
-            *_options(loss, references=("blur", "blur+mixed", "shuffled4")),
-            *_options(loss, references=(_FOUR,), kl_weight=(1.0, 3.0, 10.0)),
-        )
-    ),
-    *_options("outlier_exposure", references=("blur", _FOUR), weight=(0.1, 0.5, 2.0)),
-    *_options("energy_margin", references=("blur", _FOUR), weight=(0.01, 0.03, 0.1)),
-    *_options("labelled", references=("blur",)),
-]
-# What ``contest.chosen`` chose of ``contest_tuning``, for either scheme.
-_CHOSEN = {
-    "cifar10_1000": [
-        {"loss": "conditional", "learning_rate": 2e-4},
-        {"loss": "conditional", "learning_rate": 1e-3, "weight_decay": 2.0},
-        {"loss": "conditional", "learning_rate": 3e-4, "weight_decay": 2.0},
-        {"loss": "conditional", "learning_rate": 3e-3, "dropout": 0.7},
-        {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.7},
-        {"loss": "label_smoothing", "learning_rate": 3e-4, "options": {"smoothing": 0.2}},
-        {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.3}},
-        {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.5}},
-        {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.04}},
-        {"loss": "z_loss", "learning_rate": 3e-4, "options": {"weight": 0.5}},
-        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
-        {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
-    ],
-    "fashion_mnist_1000": [
-        {"loss": "conditional", "learning_rate": 4e-4},
-        {"loss": "conditional", "learning_rate": 1.4e-4},
-        {"loss": "conditional", "learning_rate": 1e-3, "weight_decay": 0.5},
-        {"loss": "conditional", "learning_rate": 1e-3, "weight_decay": 2.0},
-        {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.1},
-        {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.5},
-        {"loss": "label_smoothing", "learning_rate": 1e-3, "options": {"smoothing": 0.05}},
-        {"loss": "label_smoothing", "learning_rate": 3e-4, "options": {"smoothing": 0.05}},
-        {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.1}},
-        {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.3}},
-        {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.1}},
-        {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.04}},
-        {"loss": "z_loss", "learning_rate": 3e-3, "options": {"weight": 0.5}},
-        {"loss": "z_loss", "learning_rate": 1e-3, "options": {"weight": 0.5}},
-        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 5.0}},
-        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
-        {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 5.0}},
-    ],
-}
-# What the accuracy of its validation images would have chosen, for nets that stop at the highest. Of the
-# standard net all rates are trained again.
-_BY_ACCURACY = {
-    "cifar10_1000": [
-        {"loss": "conditional", "learning_rate": 1e-3, "weight_decay": 0.1},
-        {"loss": "conditional", "learning_rate": 3e-3, "dropout": 0.7},
-        {"loss": "label_smoothing", "learning_rate": 1e-3, "options": {"smoothing": 0.4}},
-        {"loss": "confidence_penalty", "learning_rate": 1e-3, "options": {"weight": 0.5}},
-        {"loss": "logit_norm", "learning_rate": 1e-3, "options": {"temperature": 0.1}},
-        {"loss": "z_loss", "learning_rate": 1e-3, "options": {"weight": 0.005}},
-        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
-        {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 5.0}},
-    ],
-    "fashion_mnist_1000": [
-        {"loss": "conditional", "learning_rate": 3e-3, "weight_decay": 0.5},
-        {"loss": "conditional", "learning_rate": 3e-3, "dropout": 0.5},
-        {"loss": "label_smoothing", "learning_rate": 3e-3, "options": {"smoothing": 0.1}},
-        {"loss": "confidence_penalty", "learning_rate": 1e-3, "options": {"weight": 1.0}},
-        {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.3}},
-        {"loss": "z_loss", "learning_rate": 1e-3, "options": {"weight": 0.5}},
-        {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 1.0}},
-        {"loss": "self_normalised", "learning_rate": 3e-3, "options": {"kl_weight": 1.0}},
-    ],
-}
-_WIDE = {"width": WIDTHS["wide"]}
-_AUGMENTED = {"augmentation": "flip+shift"}
-# What it chose of ``combined_tuning`` for nets that stop. Twice the epochs where images change.
-_MOVED = {"epochs": 120} | _AUGMENTED
-_COMBINED = [
-    {"loss": "conditional", "learning_rate": 3e-4} | _MOVED,
-    {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7} | _MOVED,
-    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}} | _MOVED,
-    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}, "weight_decay": 0.5},
-]
-_CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
-    "cifar10_10000": [
-        {"loss": "conditional", "learning_rate": 1.5e-3},
-        {"loss": "conditional", "learning_rate": 3e-3, "weight_decay": 0.5},
-        {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7},
-        {"loss": "label_smoothing", "learning_rate": 1e-3, "options": {"smoothing": 0.05}},
-        {"loss": "confidence_penalty", "learning_rate": 1e-3, "options": {"weight": 0.3}},
-        {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.1}},
-        {"loss": "z_loss", "learning_rate": 1e-3, "options": {"weight": 5.0}},
-        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
-        {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
-    ]
-}
-_COMBINED_MORE = [  # of ``combined_more_tuning``, likewise
-    {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 25.0}, "weight_decay": 0.5}
-]
-# The leaders there, with these settings on all images of CIFAR-10 and on others.
-_CARRIED = [
-    one
-    for one in _CHOSEN_MORE["cifar10_10000"] + _COMBINED_MORE
-    if one["loss"] in ("conditional", "joint") and "dropout" not in one
-]
-_CHOSEN_WIDE = [  # of ``contest_wide_tuning``, for nets that stop
-    {"loss": "conditional", "learning_rate": 4e-4},
-    {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.7},
-    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
-    {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
-]
-_COMBINED_WIDE = [  # of ``combined_wide_tuning``, likewise
-    {"loss": "conditional", "learning_rate": 3e-4},
-    {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.7},
-    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
-]
 _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # Other seeds than those of the choice; at the other batch sizes the epochs of the profile cpu.
 _FINAL = {"epochs": {8: 12, 128: 20, 2048: 200}, "seeds": (2, 3, 4, 5, 6, 7)}
 _CONTEST = {"epochs": {64: 60}, "seeds": (1, 2, 3, 4, 5, 6)}
-# What ``choice.by_val_nll`` chose of ``mechanism_tuning``, and the weight 1 that the predictions name.
-_UNWEIGHTED = [{"loss": loss} for loss in ("joint", "self_normalised", "variance", "squared")]
-_MECHANISM = {
-    "cifar10_10000": [
-        {"loss": "conditional"},
-        *_UNWEIGHTED,
-        *_options("joint", kl_weight=(25.0,)),
-        *_options("self_normalised", kl_weight=(5.0,)),
-        *_options("variance", weight=(25.0,)),
-        *_options("squared", weight=(5.0,)),
-        *_options("z_loss", weight=(0.5,)),
-        *_options("label_smoothing", smoothing=(0.1,)),
-        *_options("confidence_penalty", weight=(0.3,)),
-        *_options("logit_norm", temperature=(0.04,)),
-        *_options("logit_penalty", weight=(0.01,)),
-        {"loss": "conditional", "weight_decay": 0.5},
-    ],
-    "fashion_mnist_10000": [
-        {"loss": "conditional"},
-        *_UNWEIGHTED,
-        *_options("z_loss", weight=(0.05,)),
-        *_options("label_smoothing", smoothing=(0.05,)),
-        *_options("confidence_penalty", weight=(0.1,)),
-        *_options("logit_norm", temperature=(0.3,)),
-        *_options("logit_penalty", weight=(1e-3,)),
-        {"loss": "conditional", "weight_decay": 0.1},
-    ],
-}
-# Of them, for the wide net, and pairs of the two losses that weigh as much to second order.
-_MECHANISM_WIDE = [
-    {"loss": "conditional"},
-    *_options("joint", kl_weight=(1.0, 25.0)),
-    *_options("z_loss", weight=(0.5, 12.5)),
-]
-_CENTRED = [{"loss": "conditional"}, *_UNWEIGHTED, *_options("z_loss", weight=(0.005,))]
-# What ``choice.by_detection`` chose of ``references_tuning`` (with test images on the familiar side at first:
-# weight 3 of the joint loss, and blur for outlier exposure), and what the predictions name beside it.
-_REPAIRED = [
-    {"loss": "conditional"},
-    *_options("joint"),
-    *_options("self_normalised"),
-    *_options("joint", references=("blur", _FOUR)),
-    *_options("joint", references=(_FOUR,), kl_weight=(3.0, 10.0)),
-    *_options("self_normalised", references=(_FOUR,)),
-    *_options("outlier_exposure", references=("blur",), weight=(2.0,)),
-    *_options("outlier_exposure", references=(_FOUR,)),
-    *_options("outlier_exposure", references=(_FOUR,), weight=(2.0,)),
-    *_options("energy_margin", references=("blur",), weight=(0.03,)),
-    *_options("labelled", references=("blur",)),
-]
-# What may close the generalisation gap, at a small and at a large batch: there at the rate of thesis (5.1),
-# which is 1e-3 * sqrt(2048 / 32), and at a lower one, which suits a net without normalisation better. Twice
-# the epochs where images change. An epoch of 2048 has few steps, in each of which weight decay has to do
-# more.
-_RATE = {"batch_size": 2048, "learning_rate": 8e-3, "epochs": 40}
-_LOWER_RATE = {"batch_size": 2048, "learning_rate": 2.8e-3}
-_CLOSING = [
-    {"batch_size": 32},
-    {"batch_size": 32, "norm": "ghost"},
-    *({"batch_size": 32, "dropout": share} for share in (0.4, 0.7)),
-    *({"batch_size": 32, "weight_decay": decay} for decay in (0.1, 0.3)),
-    {"batch_size": 32, "epochs": 40} | _AUGMENTED,
-    _LOWER_RATE,
-    _RATE,
-    _RATE | {"norm": "ghost"},
-    *(_LOWER_RATE | {"dropout": share} for share in (0.4, 0.7)),
-    *(_LOWER_RATE | {"weight_decay": decay} for decay in (0.5, 2.0)),
-    _LOWER_RATE | _AUGMENTED | {"epochs": 120},
-    _RATE | _AUGMENTED | {"epochs": 80},
-]
-# The losses that it is tried with: of the joint ones the better, at the weight of ``_MECHANISM``.
-_RIVALS = [*_options("conditional"), *_options("self_normalised", kl_weight=(5.0,))]
-# By loss what ``choice.by_val_nll`` and ``choice.together`` find in ``gap_tuning`` by ``min``, without those
-# of ``_NAMED``.
-_GAP = {
-    loss: [
-        {"batch_size": 32, "norm": "ghost"},
-        {"batch_size": 32, "dropout": dropout},
-        {"batch_size": 32, "weight_decay": 0.3},
-        {"batch_size": 32, "epochs": 40} | _AUGMENTED,
-        {"batch_size": 32, "epochs": 40, "norm": "ghost", "dropout": dropout, "weight_decay": 0.3}
-        | _AUGMENTED,
-        _LOWER_RATE,
-        _RATE | {"norm": "ghost"},
-        _LOWER_RATE | {"dropout": dropout},
-        _LOWER_RATE | {"weight_decay": 0.5},
-        _LOWER_RATE | _AUGMENTED | {"epochs": 120},
-        _LOWER_RATE | _AUGMENTED | {"epochs": 120, "dropout": dropout} | others,
-    ]
-    for loss, dropout, others in (
-        ("conditional", 0.7, {"norm": "ghost", "weight_decay": 0.5}),
-        ("self_normalised", 0.4, {}),
-    )
-}
-# What the predictions name whatever was chosen: plain nets; 200 epochs of 2048 images at the small rate are
-# an eighth of the steps of batch size 32, and as many steps would be 1,560 epochs.
-_NAMED = [{"batch_size": 32}, _RATE, {"batch_size": 2048, "epochs": 200}]
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
-_RATES = tuple({"learning_rate": rate} for rate in (3e-3, 1e-3, 3e-4, 1e-4))
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -351,23 +119,29 @@ PROFILES = {
             ("cifar10",),
             epochs={64: CPU_EPOCHS[64]},
             seeds=(0, 1, 2, 3, 4, 5),
-            settings=({"learning_rate": 3e-3}, {"learning_rate": 3e-4}, _WIDE),
+            settings=({"learning_rate": 3e-3}, {"learning_rate": 3e-4}, tried.WIDE),
         ),
         # The same on fewer images and two data sets, and a rate for each loss. Two seeds more, or others, as
         # two old records lack the weights of the lowest NLL.
         Profile(
-            "rates", _FEWER, epochs={64: CPU_EPOCHS[64]}, seeds=(0, 1, 2, 3, 4, 5, 6, 7), settings=_RATES
+            "rates", _FEWER, epochs={64: CPU_EPOCHS[64]}, seeds=(0, 1, 2, 3, 4, 5, 6, 7), settings=tried.RATES
         ),
         Profile(
-            "rates_large", _FEWER, epochs={1024: CPU_EPOCHS[1024]}, seeds=(2, 3, 4, 5, 6, 7), settings=_RATES
+            "rates_large",
+            _FEWER,
+            epochs={1024: CPU_EPOCHS[1024]},
+            seeds=(2, 3, 4, 5, 6, 7),
+            settings=tried.RATES,
         ),
-        Profile("wide", _FEWER, epochs={64: CPU_EPOCHS[64]}, seeds=(0, 1, 2, 3, 4, 5), settings=(_WIDE,)),
+        Profile(
+            "wide", _FEWER, epochs={64: CPU_EPOCHS[64]}, seeds=(0, 1, 2, 3, 4, 5), settings=(tried.WIDE,)
+        ),
         Profile("fewer", ("cifar10_10000",), **_CHOICE),
         Profile(
             "weight",
             ("cifar10_10000",),
             **_CHOICE,
-            **_named(_options("joint", kl_weight=(0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0))),
+            **_named(tried.options("joint", kl_weight=(0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0))),
         ),
         # Does one intercept for all data make the joint loss's gain independent of the batch size?
         Profile(
@@ -377,7 +151,7 @@ PROFILES = {
             seeds=(0, 1, 2, 3, 4, 5),
             losses=("conditional", "joint", "self_normalised"),
         ),
-        # At the weight of ``_MECHANISM``: is it as good at other batch sizes, and on all images?
+        # At the weight of ``tried.MECHANISM``: is it as good at other batch sizes, and on all images?
         Profile(
             "weighted",
             ("cifar10_10000", "cifar10"),
@@ -387,40 +161,33 @@ PROFILES = {
                 {"dataset": dataset, "batch_size": size} | one
                 for dataset, sizes in (("cifar10_10000", (1, 2, *CPU_EPOCHS)), ("cifar10", (16, 256, 2048)))
                 for size in sizes
-                for one in _options("self_normalised", kl_weight=(5.0,))
+                for one in tried.options("self_normalised", kl_weight=(5.0,))
             ),
         ),
-        Profile("mechanism_tuning", _FEWER, **_TUNING, **_named(_EVENING + _CURBING)),
+        Profile("mechanism_tuning", _FEWER, **_TUNING, **_named(tried.EVENING + tried.CURBING)),
         Profile(
             "centred_tuning",
             ("cifar10_10000",),
             **_TUNING,
-            **_named([one | {"centred": True} for one in _EVENING]),
+            **_named([one | {"centred": True} for one in tried.EVENING]),
         ),
         Profile(
             "contest_tuning",
             ("cifar10_1000", "fashion_mnist_1000"),
             epochs={64: 60},
-            **_tried(contest.CONTENDERS),
+            **_contenders(contest.CONTENDERS),
         ),
-        Profile(
-            "contest",
-            tuple(_CHOSEN),
-            **_CONTEST,
-            **_named({"dataset": name} | one for name, chosen in _CHOSEN.items() for one in chosen),
-        ),
+        Profile("contest", **_CONTEST, **_by_dataset(tried.CHOSEN)),
         # The same with ten times the images.
-        Profile("contest_more_tuning", _FEWER, epochs={64: 60}, **_tried(contest.CONTENDERS)),
+        Profile("contest_more_tuning", _FEWER, epochs={64: 60}, **_contenders(contest.CONTENDERS)),
+        Profile("contest_more", **_CONTEST, **_by_dataset(tried.CHOSEN_MORE)),
         Profile(
-            "contest_more",
-            tuple(_CHOSEN_MORE),
-            **_CONTEST,
-            **_named({"dataset": name} | one for name, chosen in _CHOSEN_MORE.items() for one in chosen),
+            "combined_more_tuning",
+            ("cifar10_10000",),
+            epochs={64: 60},
+            **_contenders(["joint, weight decay"]),
         ),
-        Profile(
-            "combined_more_tuning", ("cifar10_10000",), epochs={64: 60}, **_tried(["joint, weight decay"])
-        ),
-        Profile("combined_more", ("cifar10_10000",), **_CONTEST, **_named(_COMBINED_MORE)),
+        Profile("combined_more", ("cifar10_10000",), **_CONTEST, **_named(tried.COMBINED_MORE)),
         Profile(
             "contest_carried",
             ("cifar10", "svhn"),
@@ -428,17 +195,17 @@ PROFILES = {
             **_named(
                 place | one
                 for place in ({"dataset": "cifar10", "epochs": 30}, {"dataset": "svhn"})
-                for one in _CARRIED
+                for one in tried.CARRIED
             ),
         ),
         # Would accuracy have chosen otherwise, and was the standard net's rate an unlucky choice?
         Profile(
             "contest_checks",
-            tuple(_BY_ACCURACY),
+            tuple(tried.BY_ACCURACY),
             **_CONTEST,
             **_named(
                 {"dataset": name} | one
-                for name, chosen in _BY_ACCURACY.items()
+                for name, chosen in tried.BY_ACCURACY.items()
                 for one in chosen + contest.settings("standard")
             ),
         ),
@@ -447,28 +214,36 @@ PROFILES = {
             ("cifar10_1000",),
             epochs={64: 60},
             **_named(
-                one | (_MOVED if "augmentation" in one else {})
+                one | (tried.MOVED if "augmentation" in one else {})
                 for name in contest.COMBINED
                 for one in contest.settings(name)
             ),
         ),
-        Profile("combined", ("cifar10_1000",), **_CONTEST, **_named(_COMBINED)),
+        Profile("combined", ("cifar10_1000",), **_CONTEST, **_named(tried.COMBINED)),
         # The contest of the narrow net's leaders, and the standard one, on the wide net.
         Profile(
-            "contest_wide_tuning", ("cifar10_1000",), epochs={64: 60}, **_tried(contest.FINALISTS, _WIDE)
+            "contest_wide_tuning",
+            ("cifar10_1000",),
+            epochs={64: 60},
+            **_contenders(contest.FINALISTS, tried.WIDE),
         ),
-        Profile("contest_wide", ("cifar10_1000",), **_CONTEST, **_named(one | _WIDE for one in _CHOSEN_WIDE)),
+        Profile(
+            "contest_wide",
+            ("cifar10_1000",),
+            **_CONTEST,
+            **_named(one | tried.WIDE for one in tried.CHOSEN_WIDE),
+        ),
         Profile(
             "combined_wide_tuning",
             ("cifar10_1000",),
             epochs={64: 60},
-            **_tried(contest.AUGMENTED, _MOVED | _WIDE),
+            **_contenders(contest.AUGMENTED, tried.MOVED | tried.WIDE),
         ),
         Profile(
             "combined_wide",
             ("cifar10_1000",),
             **_CONTEST,
-            **_named(one | _MOVED | _WIDE for one in _COMBINED_WIDE),
+            **_named(one | tried.MOVED | tried.WIDE for one in tried.COMBINED_WIDE),
         ),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
         Profile(
@@ -477,32 +252,30 @@ PROFILES = {
             **_CONTEST,
             **_named(
                 [
-                    *_options("joint", kl_weight=(25.0, 125.0)),
-                    *_options("variance", weight=(25.0, 125.0)),
-                    *_options("self_normalised", kl_weight=(25.0, 125.0)),
-                    *_options("squared", weight=(25.0, 125.0)),
-                    *_options("z_loss", weight=(12.5, 62.5)),
+                    *tried.options("joint", kl_weight=(25.0, 125.0)),
+                    *tried.options("variance", weight=(25.0, 125.0)),
+                    *tried.options("self_normalised", kl_weight=(25.0, 125.0)),
+                    *tried.options("squared", weight=(25.0, 125.0)),
+                    *tried.options("z_loss", weight=(12.5, 62.5)),
                 ]
             ),
         ),
-        Profile("references_tuning", ("cifar10_10000",), **_TUNING, **_named(_REFERENCES)),
-        Profile(
-            "mechanism",
-            tuple(_MECHANISM),
-            **_FINAL,
-            **_named({"dataset": name} | one for name, chosen in _MECHANISM.items() for one in chosen),
-        ),
+        Profile("references_tuning", ("cifar10_10000",), **_TUNING, **_named(tried.REFERENCES)),
+        Profile("mechanism", **_FINAL, **_by_dataset(tried.MECHANISM)),
         Profile(
             "mechanism_wide",
             ("cifar10_10000",),
             epochs=_TUNING["epochs"],
             seeds=_FINAL["seeds"],
-            **_named(one | _WIDE for one in _MECHANISM_WIDE),
+            **_named(one | tried.WIDE for one in tried.MECHANISM_WIDE),
         ),
         Profile(
-            "centred", ("cifar10_10000",), **_FINAL, **_named([one | {"centred": True} for one in _CENTRED])
+            "centred",
+            ("cifar10_10000",),
+            **_FINAL,
+            **_named([one | {"centred": True} for one in tried.CENTRED]),
         ),
-        Profile("references", ("cifar10_10000",), **_FINAL, **_named(_REPAIRED)),
+        Profile("references", ("cifar10_10000",), **_FINAL, **_named(tried.REPAIRED)),
         # With background nets, for the likelihood ratio of Ren et al. (2019), and seeds for WAIC.
         Profile(
             "background",
@@ -516,14 +289,14 @@ PROFILES = {
             ("cifar10_10000",),
             epochs={32: 20, 2048: 60},
             seeds=(0, 1),
-            **_named(loss | one for loss in _RIVALS for one in _CLOSING),
+            **_named(loss | one for loss in tried.RIVALS for one in tried.CLOSING),
         ),
         Profile(
             "gap",
             ("cifar10_10000",),
             epochs={32: 20, 2048: 60},
             seeds=_FINAL["seeds"],
-            **_named(loss | one for loss in _RIVALS for one in _NAMED + _GAP[loss["loss"]]),
+            **_named(loss | one for loss in tried.RIVALS for one in tried.NAMED + tried.GAP[loss["loss"]]),
         ),
         # At 32 what changes images for as many epochs as it has at 2048.
         Profile(
@@ -533,8 +306,8 @@ PROFILES = {
             seeds=_FINAL["seeds"],
             **_named(
                 loss | one | {"epochs": 120}
-                for loss in _RIVALS
-                for one in _GAP[loss["loss"]]
+                for loss in tried.RIVALS
+                for one in tried.GAP[loss["loss"]]
                 if one["batch_size"] == 32 and "augmentation" in one
             ),
         ),
@@ -547,12 +320,12 @@ PROFILES = {
             **_named(
                 [
                     *(
-                        loss | {"batch_size": 32, "dropout": dropout} | _AUGMENTED
-                        for loss in _RIVALS
+                        loss | {"batch_size": 32, "dropout": dropout} | tried.AUGMENTED
+                        for loss in tried.RIVALS
                         for dropout in (0.2, 0.4)
                     ),
-                    *(loss | _LOWER_RATE | _AUGMENTED | {"epochs": 360} for loss in _RIVALS),
-                    _RIVALS[1] | _GAP["conditional"][-1],
+                    *(loss | tried.LOWER_RATE | tried.AUGMENTED | {"epochs": 360} for loss in tried.RIVALS),
+                    tried.RIVALS[1] | tried.GAP["conditional"][-1],
                 ]
             ),
         ),
