@@ -12,7 +12,7 @@ import vl_convert
 SCRIPTS = {
     "notebooks/theory": ["dial.js"],
     "notebooks/explorer": ["vega.js", "explorer.js"],
-    "notebooks/choices": ["steps.js"],
+    "notebooks/weight": ["steps.js"],
     "notebooks/claims": ["claims.js"],
     "book/playground": ["playground.js"],
     "book/draw": ["draw.js"],  # which adds draw_nets.js
