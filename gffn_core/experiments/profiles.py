@@ -276,6 +276,13 @@ PROFILES = {
             **_named([one | {"centred": True} for one in tried.CENTRED]),
         ),
         Profile("references", ("cifar10_10000",), **_FINAL, **_named(tried.REPAIRED)),
+        Profile(
+            "references_wide",
+            ("cifar10_10000",),
+            epochs=_TUNING["epochs"],
+            seeds=_FINAL["seeds"],
+            **_named(one | tried.WIDE for one in tried.options("joint", references=(tried.FOUR,))),
+        ),
         # With background nets, for the likelihood ratio of Ren et al. (2019), and seeds for WAIC.
         Profile(
             "background",
