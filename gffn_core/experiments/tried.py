@@ -127,7 +127,18 @@ CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
         {"loss": "z_loss", "learning_rate": 1e-3, "options": {"weight": 5.0}},
         {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
         {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
-    ]
+    ],
+    "fashion_mnist_10000": [
+        {"loss": "conditional", "learning_rate": 4e-4},
+        {"loss": "conditional", "learning_rate": 1e-3, "weight_decay": 0.5},
+        {"loss": "conditional", "learning_rate": 3e-4, "dropout": 0.7},
+        {"loss": "label_smoothing", "learning_rate": 1e-3, "options": {"smoothing": 0.05}},
+        {"loss": "confidence_penalty", "learning_rate": 3e-4, "options": {"weight": 0.1}},
+        {"loss": "logit_norm", "learning_rate": 3e-3, "options": {"temperature": 0.04}},
+        {"loss": "z_loss", "learning_rate": 1e-3, "options": {"weight": 0.5}},
+        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
+        {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
+    ],
 }
 COMBINED_MORE = [  # of ``combined_more_tuning``, likewise
     {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 25.0}, "weight_decay": 0.5}
