@@ -188,6 +188,8 @@ PROFILES = {
             **_contenders(["joint, weight decay"]),
         ),
         Profile("combined_more", ("cifar10_10000",), **_CONTEST, **_named(tried.COMBINED_MORE)),
+        # Its rate once more for the standard net alone, on the images that nothing else was chosen on.
+        Profile("contest_svhn_tuning", ("svhn",), epochs={64: 60}, **_contenders([contest.STANDARD])),
         Profile(
             "contest_carried",
             ("cifar10", "svhn"),

@@ -14,6 +14,7 @@ from gffn_core.verdicts.rules import Measured, all_of, exactly
 CIFAR, FASHION = "cifar10_10000", "fashion_mnist_10000"
 ALL, SVHN = "cifar10", "svhn"  # where nets have the settings that were chosen on ``CIFAR``
 WEIGHT_DECAY = "weight decay"
+TUNED = "standard, tuned"  # on ``SVHN``, where the other nets are not
 
 
 def read(store: Store) -> pd.DataFrame:
@@ -147,5 +148,11 @@ PREDICTIONS = [
         "On the SVHN subset the joint loss beats the standard one in accuracy, and in NLL by more than .03.",
         lambda nets: _by(nets, SVHN, JOINT, STANDARD, test_accuracy=0, scaled_nll=0.03),
         time=3,
+    ),
+    Prediction(
+        "The standard net with the best of twelve rates on SVHN is behind the joint loss with CIFAR-10's"
+        " setting, in accuracy and in NLL by more than .03.",
+        lambda nets: _by(nets, SVHN, JOINT, TUNED, test_accuracy=0, scaled_nll=0.03),
+        time=4,
     ),
 ]
