@@ -48,9 +48,8 @@ from gffn_core.experiments import choice, contest, tables
 from gffn_core.pages import claims, publish, style, words
 from gffn_core.pages.chapter import open_chapter, pair_near
 from gffn_core.training import course
-from gffn_core.verdicts import values
 from gffn_core.verdicts.claims import contest as contests
-from gffn_core.verdicts.claims import gap
+from gffn_core.verdicts.claims import gap, more_images
 
 chapter = open_chapter("cpu", RESULTS, announce=False)
 PAIR = style.loss_styles(("conditional", "joint"))
@@ -164,11 +163,10 @@ nets = gap.read(chapter.store)["test_accuracy"].xs(gap.SMALL, level="batch_size"
 lead = nets.loc[gap.OURS] - nets.loc[gap.STANDARD]
 level = tables.over_seeds(lead[gap.MILD[0.4]])
 assert level["low"] < 0 < level["high"]
-on_cifar, on_more = (
-    values.on(contest_nets, name).droplevel("dataset") for name in (contests.CIFAR, contests.LARGER)
-)
+on_cifar = contest_nets.loc[contests.CIFAR]
+on_more = more_images.read(chapter.store).loc[more_images.CIFAR]
 larger, over_decay, joined = (
-    tables.over_seeds(contests.better(on_more, "test_accuracy", contests.MORE + who, contests.MORE + than))
+    tables.over_seeds(contests.better(on_more, "test_accuracy", who, than))
     for who, than in (
         ("joint", "standard"),
         ("joint", "weight decay"),

@@ -104,9 +104,9 @@ display(
 # %% [markdown]
 # ## And on house numbers, with the same settings?
 #
-# Whoever has no time to tune takes what did well elsewhere. So the standard net, weight decay, the joint loss,
-# and the two together go to SVHN with the settings that 10,000 images of CIFAR-10 chose. The subset has 8,841
-# training images; nothing is tuned on it but the epoch at which a net stops.
+# Whoever has no time to tune takes what did well elsewhere. So the standard net, weight decay, the joint
+# loss, and the two together go to SVHN with the settings that 10,000 images of CIFAR-10 chose. The subset has
+# 8,841 training images; nothing is tuned on it but the epoch at which a net stops.
 #
 # **Before you look:** digits are a different task. Does the lead travel?
 
