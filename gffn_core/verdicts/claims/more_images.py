@@ -20,17 +20,19 @@ TUNED = "standard, tuned"  # on ``SVHN``, where the other nets are not
 def read(store: Store) -> pd.DataFrame:
     """Nets by ``dataset``, ``contender``, ``scheme`` and ``seed``: metrics and ``kl_weight``.
 
-    Those of 1,000 images are among them, for the weights that were chosen there.
+    Those of 1,000 images are among them, for the weights that were chosen there. ``TUNED`` are the standard
+    nets whose rate was chosen on ``SVHN``.
     """
-    parts = [on(store, FEWER)[-1], carried(store)]
+    parts = [on(store, FEWER)[-1]]
     for name in ("contest_more", "combined_more"):
         parts += [on(store, dataset, name)[-1] for dataset in profiles.profile(name).datasets]
+    carried, rates = (
+        contest.frame(store.select(profiles.profile(name).runs()).values())
+        for name in ("contest_carried", "contest_svhn_tuning")
+    )
+    tuned = carried.merge(contest.chosen(rates)[["dataset", "contender", "scheme", "setting"]])
+    parts += [carried, tuned.assign(contender=TUNED)]
     return pd.concat(parts).set_index(["dataset", "contender", "scheme", "seed"]).sort_index()
-
-
-def carried(store: Store) -> pd.DataFrame:
-    """``contest.frame`` of the profile ``contest_carried``."""
-    return contest.frame(store.select(profiles.profile("contest_carried").runs()).values())
 
 
 def _by(nets: pd.DataFrame, dataset: str, who: str, than: str, **least: float) -> Measured | None:
