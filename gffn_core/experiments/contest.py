@@ -14,18 +14,19 @@ from gffn_core.training.step import options_of
 if TYPE_CHECKING:
     import pandas as pd
 
-# Contender: its loss, and what it tunes beside the learning rate, the likeliest value first. A line adds one:
+# Contender: its loss, and what it tunes beside the learning rate, first the values that won in the book, for
+# those who try but some (``settings``). A line adds one:
 # losses are in ``training.step.OBJECTIVES``; what can be tuned is their options and the fields of ``Run``.
 CONTENDERS = {
     "standard": ("conditional", {}),
-    "weight decay": ("conditional", {"weight_decay": (0.5, 0.1, 2.0, 8.0)}),
-    "dropout": ("conditional", {"dropout": (0.3, 0.1, 0.5, 0.7)}),
-    "label smoothing": ("label_smoothing", {"smoothing": (0.1, 0.05, 0.2, 0.4)}),
+    "weight decay": ("conditional", {"weight_decay": (0.5, 2.0, 0.1, 8.0)}),
+    "dropout": ("conditional", {"dropout": (0.7, 0.5, 0.1, 0.3)}),
+    "label smoothing": ("label_smoothing", {"smoothing": (0.05, 0.2, 0.1, 0.4)}),
     "confidence penalty": ("confidence_penalty", {"weight": (0.3, 0.1, 1.0, 0.5)}),
     "LogitNorm": ("logit_norm", {"temperature": (0.1, 0.04, 0.3, 0.02)}),
-    "z-loss": ("z_loss", {"weight": (0.05, 0.005, 0.5, 5.0)}),
-    "joint": ("joint", {"kl_weight": (1.0, 5.0, 25.0, 125.0)}),
-    "self-normalised": ("self_normalised", {"kl_weight": (1.0, 5.0, 25.0, 125.0)}),
+    "z-loss": ("z_loss", {"weight": (0.5, 5.0, 0.05, 0.005)}),
+    "joint": ("joint", {"kl_weight": (25.0, 125.0, 5.0, 1.0)}),
+    "self-normalised": ("self_normalised", {"kl_weight": (25.0, 125.0, 5.0, 1.0)}),
 }
 # Several at once, with as many settings again.
 _MOVED = {"augmentation": ("flip+shift",)}

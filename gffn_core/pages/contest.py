@@ -43,6 +43,11 @@ def of(final: pd.DataFrame, scheme: str, who: str | None = None) -> pd.DataFrame
     return rows if who is None else rows[rows["contender"] == who]
 
 
+def plus(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same with combinations named "joint + weight decay", as a list of names has commas of its own."""
+    return rows.assign(contender=rows["contender"].str.replace(", ", " + "))
+
+
 def gains(rows: pd.DataFrame, standard: pd.DataFrame) -> pd.DataFrame:
     """By need and contender its value minus that in ``standard``, with intervals that hold at once."""
     both = pd.concat([standard.assign(contender="base"), rows])
