@@ -470,7 +470,7 @@ display(Markdown(said))
 # %% [markdown]
 # **Why is that more than a curiosity?** A network could even $\ln Z$ at no cost: add a number to all logits
 # of an image, and $p(y|x)$ stays what it was. If it did only that, the joint loss would train the same
-# classifier. It does not, and [the next chapter](mechanism.ipynb) measures what else happens.
+# classifier. It does not, and [a later chapter](shift.ipynb) measures what else happens.
 #
 # ## The thesis and this chapter
 #
