@@ -196,7 +196,7 @@ PROFILES = {
             **_CONTEST,
             **_named(
                 place | one
-                for place in ({"dataset": "cifar10", "epochs": 30}, {"dataset": "svhn"})
+                for place in ({"dataset": "cifar10", "epochs": 25}, {"dataset": "svhn"})
                 for one in tried.CARRIED
             ),
         ),
