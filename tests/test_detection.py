@@ -22,6 +22,10 @@ def examined(tiny):
     """A net that was not trained, its features in float64, and the table of ``examine``."""
     torch.manual_seed(0)
     net = ConvNet(1, 8, 10).eval()
+    # Fewer features than images, so that those beyond a principal space are not arbitrary.
+    net.head = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(32, 24), torch.nn.ReLU(), torch.nn.Linear(24, 10)
+    )
     prepare = Normalise(tiny.train_x, torch.device("cpu"))
     noise = torch.randint(256, tiny.test_x.shape, dtype=torch.uint8)
     sides = {"familiar": tiny.test_x, "noise": noise, "itself": tiny.test_x}
@@ -62,7 +66,46 @@ def nci(z, train, y, weight, bias):  # Liu and Qin, 2025, without the norm: alig
     return (centred * weight[top]).sum(1) / np.linalg.norm(centred, axis=1)
 
 
-FORMULAS = {"GEN": gen, "KNN": nearest, "fDBD": fdbd, "NCI": nci}
+def vim(
+    z, train, y, weight, bias
+):  # Wang et al., 2022: ln Z minus a logit made of what the space leaves over
+    origin = -np.linalg.pinv(weight) @ bias
+    others = np.linalg.svd(train - origin)[2][train.shape[1] // 2 :]  # all but half of the dimensions
+    left, of_train = (np.linalg.norm((a - origin) @ others.T, axis=1) for a in (z, train))
+    alpha = (train @ weight.T + bias).max(1).sum() / of_train.sum()
+    return np.log(np.exp(z @ weight.T + bias).sum(1)) - alpha * left
+
+
+def distance(z, mean, centred):
+    """Squared, by the covariance of ``centred``; as in pytorch-ood not divided by their number, which changes
+    no order, and with 1e-6 on its diagonal, which does where a feature is 0 on all training images."""
+    inverse = np.linalg.inv(centred.T @ centred + 1e-6 * np.eye(z.shape[1]))
+    return np.einsum("ni,ij,nj->n", z - mean, inverse, z - mean)
+
+
+def mahalanobis(z, train, y, weight, bias):  # Lee et al., 2018, of one layer, the images unchanged
+    means = np.stack([train[y == k].mean(0) for k in range(10)])
+    return -np.min([distance(z, mean, train - means[y]) for mean in means], axis=0)
+
+
+def relative(z, train, y, weight, bias):  # Ren et al., 2021: less the distance from all classes together
+    mean = train.mean(0)
+    return mahalanobis(z, train, y, weight, bias) + distance(z, mean, train - mean)
+
+
+FORMULAS = {
+    "GEN": gen,
+    "KNN": nearest,
+    "fDBD": fdbd,
+    "NCI": nci,
+    "ViM": vim,
+    "Mahalanobis": mahalanobis,
+    "relative Mahalanobis": relative,
+}
+
+
+def test_every_detector_of_the_field_has_a_formula():
+    assert set(FORMULAS) == set(detection.FIELD)
 
 
 @pytest.mark.parametrize("name", FORMULAS)
@@ -77,8 +120,24 @@ def test_scores_are_those_of_their_papers(name, examined, tiny):
 
 def test_no_score_tells_a_set_from_itself(examined):
     aurocs = examined[0]
-    assert {score for score, _ in aurocs} >= {*FORMULAS, "max_softmax", "log_px", "ViM", "compressed size"}
+    assert {score for score, _ in aurocs} >= {*FORMULAS, "max_softmax", "log_px", "compressed size"}
     assert all(auroc == 0.5 for (_, name), auroc in aurocs.items() if name == "itself")
+
+
+def test_groups_are_told_by_how_far_their_mean_lies_from_that_of_the_training_images():
+    """Of images at two places a side: a group of two has its mean at one of three, and two of those can tie."""
+    histogram = {"low": 0, "high": 60}
+    for side, places in (("inside", (10, 12)), ("outside", (8, 14))):
+        histogram[side] = [30.0 * (k in places) for k in range(60)]
+    curve = {"tpr_on_fpr_grid": [0.0] * 101}
+    of = {"log_px": curve | {"histogram": histogram}, "typicality": curve | {"auroc": 0.7}}
+    long = {"train_log_px": {"mean": 13.5}, "ood": {"scores": of}}
+    found = detection.groups({"evaluations": {"long": long}}, (1, 2), 20_000).set_index("M")
+    # From 11.5, the familiar mean, single images lie 1 and 3 away; of two half lie at it, on either side.
+    np.testing.assert_allclose(found["own"], [1, 5 / 8], atol=0.01)
+    # From 13.5: 3 and 1 against 5 and 1; groups 3, 2, 1 against 5, 2, 1 (the middle one twice as often).
+    np.testing.assert_allclose(found["auroc"], [5 / 8, 1 / 4 + 1 / 2 * 1 / 2 + 1 / 4 * 1 / 8], atol=0.01)
+    assert found["single"].eq(0.7).all() and found[["inside", "outside"]].eq(2).all(axis=None)
 
 
 def test_scores_between_nets():

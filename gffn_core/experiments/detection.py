@@ -25,6 +25,7 @@ from gffn_core.evaluation.scores import scores
 from gffn_core.evaluation.standard import predict
 from gffn_core.experiments.choice import in_words
 from gffn_core.experiments.store import Store
+from gffn_core.experiments.tables import score_points
 from gffn_core.experiments.verify import check_data
 from gffn_core.training.provenance import code_version
 from gffn_core.training.run import Normalise, Run, initial_model
@@ -199,6 +200,32 @@ def measure(net: Scored) -> Iterable[dict]:
                 "fpr_at_95_tpr": metrics.fpr_at_tpr(inside, unknown[score]),
                 "augrc": metrics.augrc(torch.cat([inside, unknown[score]]), correct),
             }
+
+
+def groups(record: dict, sizes: Iterable[int], count: int = 2000) -> pd.DataFrame:
+    """Typicality of groups of images from one side (Nalisnick et al., 2019): a row per size ``M``.
+
+    ``auroc``: ``count`` familiar groups against as many unfamiliar ones, by how far the mean of their ln p(x)
+    lies from that of the training images; ``own``: from that of the familiar images; ``single``: of the
+    images themselves. ``inside`` and ``outside``: how much lower than on training images it is. Groups are
+    drawn, the same every time, from the histograms of a record, so to the width of their bins.
+    """
+    found = record["evaluations"]["long"]
+    points = score_points(record)
+    bins = points[points["panel"] == "histogram"].pivot(index="x", columns="series", values="y")
+    middle = bins.index + np.diff(bins.index).mean() / 2
+    trained, of_sides = found["train_log_px"]["mean"], bins.T @ middle
+    random = np.random.default_rng(0)
+    rows = []
+    for size in sizes:
+        drawn = [random.multinomial(size, bins[side], count) @ middle / size for side in bins]
+        rates = (
+            metrics.auroc(*(metrics.typicality(mean, at) for mean in drawn))
+            for at in (trained, of_sides["inside"])
+        )
+        rows.append(dict(zip(("M", "auroc", "own"), (size, *rates))))
+    single = found["ood"]["scores"]["typicality"]["auroc"]
+    return pd.DataFrame(rows).assign(single=single, **(trained - of_sides))
 
 
 def table(runs: Iterable[Run], store: Store, root: str | Path | None, *, choosing: bool) -> pd.DataFrame:
