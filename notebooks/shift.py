@@ -223,8 +223,8 @@ publish.show(
     ),
     alt="Variance of sharpness, shift and ln Z over 60 epochs. In standard nets ln Z follows the sharpness,"
     " and both rise throughout. In the joint deep net the sharpness stays far lower; the shift starts lower"
-    " still, catches up with it by epoch 20, and the variance of ln Z falls. In the joint linear net the shift"
-    " stays behind. With centred logits ln Z is the sharpness, and the joint loss holds it down.",
+    " still, catches up with it by epoch 20, and the variance of ln Z falls. In the joint linear net the"
+    " shift stays behind. With centred logits ln Z is the sharpness, and the joint loss holds it down.",
     caption="In the joint deep net (below, left) the sharpness is held down from the start; the shift catches"
     " up with it later, and ln Z goes on falling. Means over six seeds; the covariance is in the data.",
 )
@@ -255,8 +255,8 @@ display(
     Markdown(
         "**Sharpness is held down first, the shift comes later. After five epochs the joint deep net's"
         f" sharpness has a variance of {sharp[5][1]:.1f} where the standard net's has {sharp[5][0]:.1f}, and"
-        f" its shift is hardly larger than the standard net's ({shifted[5][1]:.2f} and {shifted[5][0]:.2f}).** At"
-        f" epoch 60 the shift has grown to {shifted[60][1]:.1f}, as much as the sharpness has,"
+        f" its shift is hardly larger than the standard net's ({shifted[5][1]:.2f} and {shifted[5][0]:.2f}).**"
+        f" At epoch 60 the shift has grown to {shifted[60][1]:.1f}, as much as the sharpness has,"
         f" {sharp[60][1]:.1f}, and the two cancel: twice their covariance takes away"
         f" {words.percent(together[1], 0)} of their sum, in the standard net {words.percent(together[0], 0)}."
         " In that time the net has grown sure again, to a sharpness three times as uneven. The linear net's shift stays behind. With"
