@@ -254,17 +254,18 @@ assert longer[2] < 0.6 and weights[1] > 1.1 and relative("last layer", "linear n
 display(
     Markdown(
         "**Sharpness is held down first, the shift comes later. After five epochs the joint deep net's"
-        f" sharpness has a variance of {sharp[5][1]:.1f} where the standard net's has {sharp[5][0]:.1f}, and"
-        f" its shift is hardly larger than the standard net's ({shifted[5][1]:.2f} and {shifted[5][0]:.2f}).**"
-        f" At epoch 60 the shift has grown to {shifted[60][1]:.1f}, as much as the sharpness has,"
-        f" {sharp[60][1]:.1f}, and the two cancel: twice their covariance takes away"
-        f" {words.percent(together[1], 0)} of their sum, in the standard net {words.percent(together[0], 0)}."
-        " In that time the net has grown sure again, to a sharpness three times as uneven. The linear net's shift stays behind. With"
-        f" centred logits there is none, and sharpness has to go, from {centred_net[0]:.1f} to"
-        f" {centred_net[1]:.1f}.\n\n**Where in the net?** In its features. At the end those of the joint deep"
-        f" net have {words.percent(longer[0], 0)} of the standard net's length, though its last layer has the"
-        f" larger weights ({words.percent(weights[0], 0)}). The linear net's features are the pixels; there the"
-        " weights are smaller."
+        f" sharpness has a variance of {sharp[5][1]:.1f} where the standard net's has {sharp[5][0]:.1f},"
+        f" and its shift is hardly larger than the standard net's ({shifted[5][1]:.2f} and"
+        f" {shifted[5][0]:.2f}).** At epoch 60 the shift has grown to {shifted[60][1]:.1f}, as much as the"
+        f" sharpness has, {sharp[60][1]:.1f}, and the two cancel: twice their covariance takes away"
+        f" {words.percent(together[1], 0)} of their sum, in the standard net"
+        f" {words.percent(together[0], 0)}. In that time the net has grown sure again, to a sharpness three"
+        " times as uneven. The linear net's shift stays behind. With centred logits there is none, and"
+        f" sharpness has to go, from {centred_net[0]:.1f} to {centred_net[1]:.1f}.\n\n**Where in the net?**"
+        f" In its features. At the end those of the joint deep net have {words.percent(longer[0], 0)} of"
+        " the standard net's length, though its last layer has the larger weights"
+        f" ({words.percent(weights[0], 0)}). The linear net's features are the pixels; there the weights"
+        " are smaller."
     )
 )
 
