@@ -92,17 +92,17 @@ assert [f"{one:.1f}" for one in gained_more] == ["2.8", "3.1", "4.9"]
 # ## Which one for which need?
 #
 # Everyone stops. Below each winner stands by how much it is better than the standard net (with augmentation:
-# than augmentation alone), and *who cannot be told apart from it*. The wide net and 10,000 images are
-# CIFAR-10's. On the wide net four take part: the standard net, dropout and our two losses. With 10,000 images
-# and on [SVHN](more_images.ipynb) the joint loss with weight decay does, too. An interval after ± holds at
-# once with the others of its kind; one in brackets, further below, for itself.
+# than augmentation alone), and *who cannot be told apart from it*. On the wide net, with images of CIFAR-10,
+# four take part: the standard net, dropout and our two losses. With 10,000 images of CIFAR-10 and on
+# [SVHN](more_images.ipynb) the joint loss with weight decay does, too. An interval after ± holds at once with
+# the others of its kind; one in brackets, further below, for itself.
 
 # %% tags=["hide-input"]
-WIDE, MORE = "the wide net", "10,000 images"
-fields = {"CIFAR-10": page.of(final["CIFAR-10"], LOWEST_NLL), WIDE: wide, MORE: pd.concat([more, both])}
-fields |= {"Fashion-MNIST": page.of(final["Fashion-MNIST"], LOWEST_NLL)}
-fields |= {"Fashion-MNIST, 10,000": more_fashion, "SVHN": svhn}
-fields = {field: page.plus(rows) for field, rows in fields.items()}
+WIDE, MORE, FASHION_MORE = "the wide net", "CIFAR-10, 10,000 images", "Fashion-MNIST, 10,000 images"
+few = {"CIFAR-10": page.of(final["CIFAR-10"], LOWEST_NLL), WIDE: wide}
+few |= {"Fashion-MNIST": page.of(final["Fashion-MNIST"], LOWEST_NLL)}
+many = {MORE: pd.concat([more, both]), FASHION_MORE: more_fashion, "SVHN": svhn}
+fields = {field: page.plus(rows) for field, rows in (few | many).items()}
 ROWS = NEEDS | {"scaled_ece": "ECE after T"}
 decided = {(need, field): page.verdict(rows, need) for need in ROWS for field, rows in fields.items()}
 beside = {"CIFAR-10": page.plus(combined[combined["contender"] != DECAYED]), WIDE: page.plus(wide_moved)}
@@ -125,13 +125,20 @@ def changed(need, rows, base=STANDARD):
     return tables.differences(rows, need, base, "contender", rows["contender"].nunique() - 1)
 
 
-rows = [[title, *(cell(*decided[need, field]) for field in fields)] for need, title in ROWS.items()]
-rows += [
-    [f"{NEEDS[need]}, with augmentation"]
-    + [cell(*moved[need, field]) if field in beside else "not tried" for field in fields]
-    for need in ("test_accuracy", "scaled_nll")
-]
-display(Markdown(words.markdown_table(["if you need", *(f"take on {field}" for field in fields)], rows)))
+rows = {need: [title, *(cell(*decided[need, field]) for field in few)] for need, title in ROWS.items()}
+for need in ("test_accuracy", "scaled_nll"):
+    cells = (cell(*moved[need, field]) if field in beside else "not tried" for field in few)
+    rows[need, MOVED] = [f"{NEEDS[need]}, with augmentation", *cells]
+more_rows = [[title, *(cell(*decided[need, field]) for field in many)] for need, title in ROWS.items()]
+display(
+    Markdown(
+        words.markdown_table(
+            ["with 1,000 images, for", *(f"take on {field}" for field in few)], rows.values()
+        )
+        + "\n\n"
+        + words.markdown_table(["with more, for", *(f"take on {field}" for field in many)], more_rows)
+    )
+)
 for title in TITLES.values():
     assert decided["test_accuracy", title][0] == decided["scaled_nll", title][0] == "joint"
     assert decided["ece", title][0] == "label smoothing" and "joint" in decided["ece", title][2]
@@ -146,7 +153,7 @@ assert all(found[0] == "joint + augmentation" for found in moved.values())
 assert all(moved[need, "CIFAR-10"][2] == "dropout + augmentation" for need in ("test_accuracy", "scaled_nll"))
 assert decided["auroc_max_softmax", "SVHN"][0] == "joint"
 level = changed("test_accuracy", more_fashion)["mean"]
-assert level.max() < 0.01 and len(decided["test_accuracy", "Fashion-MNIST, 10,000"][2].split(", ")) > 4
+assert level.max() < 0.01 and len(decided["test_accuracy", FASHION_MORE][2].split(", ")) > 4
 assert {decided["scaled_ece", field][0] for field in fields} == {"no change", "dropout"}
 
 worse = changed("scaled_ece", fields[MORE])

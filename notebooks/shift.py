@@ -225,7 +225,7 @@ publish.show(
     " and both rise throughout. In the joint deep net the sharpness stays far lower; the shift starts lower"
     " still, catches up with it by epoch 20, and the variance of ln Z falls. In the joint linear net the"
     " shift stays behind. With centred logits ln Z is the sharpness, and the joint loss holds it down.",
-    caption="In the joint deep net (below, left) the sharpness is held down from the start; the shift catches"
+    caption="In the joint deep net the sharpness is held down from the start; the shift catches"
     " up with it later, and ln Z goes on falling. Means over six seeds; the covariance is in the data.",
 )
 
