@@ -178,6 +178,9 @@ seen = {
     for name, net in plane.items()
 }
 best = auroc(ln_ratio(test_x), ln_ratio(elsewhere))
+assert (
+    ln_ratio(test_x).exp().max() <= 2 and ln_ratio(elsewhere).exp().max() <= 2
+)  # 1/a, as (mechanism.3) says
 
 line = torch.linspace(-SIDE, SIDE, 40)
 mesh = torch.cartesian_prod(line, line)
