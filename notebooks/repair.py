@@ -509,7 +509,7 @@ display(
         f" found at {means.loc[MENDED, 'noise']:.2f}, and the MNISTs, the simplest, worst.** The last row of"
         " the table says how simple a set is. Its rank correlation with the AUROC of $\\ln p(x)$ is"
         f" {rank['four']:.1f} with four kinds, {rank['blur']:.1f} with blur and {rank['standard']:.1f} for"
-        f" the standard net. But of all orders of five sets {words.percent(as_far, 0)} are that far from 0."
+        f" the standard net. But of all orders of five sets {words.percent(as_far, 0)} are at .8 or beyond."
         f" Blurred references are simple, and with them $\\ln p(x)$ gains {simple['svhn']['mean']:.2f} on"
         " SVHN; on the MNISTs, simpler still, no gain is seen. So to be simple is not enough. Likeness to a"
         " kind of reference fits what four kinds find, but it was judged by eye."
