@@ -13,13 +13,21 @@ from gffn_core.verdicts.rules import Measured, all_of, in_all
 SMALL, FIRST, LARGE, WIDE = "batch size 8", "batch size 128", "batch size 2048", "wide net"
 CIFAR = "cifar10_10000"
 BLUR, FOUR = "joint, blur", "joint, four kinds"
-REFERENCES = {("joint", repair.BLUR): BLUR, ("joint", repair.FOUR): FOUR}
+REFERENCES = {  # by loss and setting
+    ("joint", repair.BLUR): BLUR,
+    ("joint", repair.FOUR): FOUR,
+    ("self_normalised", repair.FOUR): "self-normalised, four kinds",
+    ("outlier_exposure", f"{repair.BLUR}, weight 2.0"): "outlier exposure, blur",
+    ("outlier_exposure", f"{repair.FOUR}, weight 2.0"): "outlier exposure, four kinds",
+    ("energy_margin", f"{repair.BLUR}, weight 0.03"): "energy margin, blur",
+    ("labelled", repair.BLUR): "blur with labels",
+}
 
 
 def read(store: Store) -> pd.DataFrame:
     """Nets as ``relatives.nets_of`` has them, with the ``place`` where they were trained.
 
-    Those with references in the sum count as ``chosen``; their ``way`` is ``BLUR`` or ``FOUR``.
+    Those with references in the sum count as ``chosen``; their ``way`` is of ``REFERENCES``.
     """
     places = {
         SMALL: [relatives.read(store, 8), _with_references(store, 8)],
