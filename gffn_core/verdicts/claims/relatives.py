@@ -1,7 +1,9 @@
 """What we predicted of losses that even ln Z and of those that curb confidence."""
 
 from dataclasses import replace
+from operator import itemgetter
 
+import numpy as np
 import pandas as pd
 
 from gffn_core.experiments import choice, profiles, tables
@@ -53,9 +55,16 @@ def nets_of(store: Store, profile: str, tuning: str, batch_size: int = 128) -> p
 
 
 def weight_of(run: Run) -> float:
-    """Of the penalty beside the cross entropy; 1 where the loss has another option or none."""
+    """Of the penalty beside the cross entropy, or a loss's smoothing or temperature, or, where a loss has
+    none of these, the weight decay; 1 where that is 0."""
     options = options_of(run.loss) | dict(run.options)
-    return options.get("kl_weight", options.get("weight", 1.0))
+    has = [options[name] for name in ("kl_weight", "weight", "smoothing", "temperature") if name in options]
+    return has[0] if has else run.weight_decay or 1.0
+
+
+def named(way: str, weight: float) -> str:
+    """A way with its weight, "joint 25"."""
+    return way if way == "standard" else f"{way} {weight:g}"
 
 
 def of(
@@ -65,6 +74,37 @@ def of(
     rows = nets[(nets["way"] == way) & (nets["scheme"] == scheme) & (nets["centred"] == centred)]
     rows = rows[rows["chosen"] if weight is None else rows["weight"] == weight]
     return rows.set_index(["dataset", "seed"])[metric].sort_index()
+
+
+def at_same_fit(nets: pd.DataFrame) -> dict[tuple, pd.DataFrame | None]:
+    """NLL after T at the end minus the standard net's at the same training NLL, by data set, way and weight.
+
+    A row per seed. Between two epochs at which the standard net is known: on the straight ``line``, and at
+    the ``lower`` end. None where a net fits less, or more, than the standard net of its seed at all of them.
+    """
+    fit = ["train_nll", "scaled_nll"]
+    nets = nets[~nets["centred"]].sort_values("train_nll")
+    standard = nets[nets["way"] == "standard"].groupby(["dataset", "seed"])[fit]
+    ends = nets[nets["scheme"] == "long"].groupby(["dataset", "way", "weight"])
+    settings = [key for way in (*EVENING, *CURBING) for key in ends.groups if key[1] == way]
+    found = {}
+    for key in sorted(settings, key=itemgetter(0)):
+        apart = {}
+        for seed, here, end in ends.get_group(key)[["seed", *fit]].itertuples(index=False):
+            fits, left = standard.get_group((key[0], seed)).to_numpy(float).T
+            place = np.searchsorted(fits, here)
+            if 0 < place < len(fits):
+                beside = np.interp(here, fits, left), left[place - 1 : place + 1].min()
+                apart[seed] = end - np.array(beside)
+        all_seeds = len(apart) == len(ends.get_group(key))
+        found[key] = pd.DataFrame(apart, ["line", "lower"]).T if all_seeds else None
+    return found
+
+
+def below(values: pd.Series, tests: int) -> bool:
+    """Whether values over seeds lie below 0 when so many intervals are to hold together."""
+    mean, half = tables.interval(values.groupby(lambda _: 0), tests)[["mean", "half"]].iloc[0]
+    return mean + half < 0
 
 
 def alike(nets, metric, one, other, level, weight=None):
