@@ -16,30 +16,27 @@
 # is it better than what others do?
 #
 # **In short.** The thesis's negative result is turned for images that are like the references, and hardly for
-# others. On SVHN, its own test, four kinds of references take $\ln p(x)$ from an AUROC of .44 to .89; the
-# best score of standard nets has .79. On MNIST, like no reference, it falls from .78 to .59, and over SVHN
-# and the MNISTs, on which nothing was chosen, no gain is seen. Blur alone gains .14 there, but is not seen
-# to beat the best score of standard nets. A step takes twice the arithmetic. The Mahalanobis distance on the
-# net with four kinds has .91 over five sets.
+# others. On SVHN, its own test, four kinds of references take $\ln p(x)$ from an AUROC of .44 to .89. On
+# MNIST, like no reference, it falls from .78 to .59, and over SVHN and the MNISTs, on which nothing was
+# chosen, no gain is seen. Blur alone gains .14 there. A step takes twice the arithmetic. Is it then [the best
+# score](best_score.ipynb)? On some images.
 #
 # **After this chapter you can**
 #
 # - train a net with references in the sum, with one argument more;
 # - say which unfamiliar images its $\ln p(x)$ finds, and which it takes for familiar;
-# - choose a score for such a net, and know what its two rivals do better.
+# - know what its two rivals do better.
 
 # %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results
 
 # %% tags=["hide-input"]
 from dataclasses import replace
-from itertools import permutations
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
-from scipy.stats import spearmanr
 from torch.utils.flop_counter import FlopCounterMode
 
 from gffn_core import joint_nll
@@ -48,7 +45,8 @@ from gffn_core.experiments import choice, detection, profiles, tables
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.tables import over_seeds
 from gffn_core.model import ConvNet
-from gffn_core.pages import claims, publish, style, words
+from gffn_core.pages import claims, mended, publish, style, words
+from gffn_core.pages.mended import BLURRED, COLOURS, EXPOSED, FAR, MENDED, NONE, RIVAL, SETS, WAYS
 from gffn_core.training.course import LOWEST_NLL, SCHEMES
 from gffn_core.variants.references import beside, kinds_of
 from gffn_core.verdicts import predictions
@@ -194,30 +192,10 @@ display(
 # %% tags=["hide-input"]
 records = store.select(profiles.profile("references").runs(batch_sizes=[128]))
 assert set(best) <= {replace(run, seed=0) for run in records}
-scored = pd.read_csv(store.published / "detection_references.csv").fillna({"setting": ""})
-assert scored.groupby(["loss", "setting"])["seed"].nunique().min() >= 6
-measured = pd.concat([scored, choice.own_score(scored).assign(score=OWN)])
-measured = measured.set_index(["loss", "setting", "score", "set", "seed"]).sort_index()
+measured = mended.read(store)
 auroc = measured["auroc"]
-WAYS = {  # in the order of the figure, from below: name, loss, setting
-    "standard": ("conditional", ""),
-    "joint, no references": ("joint", ""),
-    "joint, blur": ("joint", "references blur"),
-    "joint, four kinds": ("joint", choice.in_words(chosen["joint"])),
-    "joint, four kinds, weight 3": ("joint", f"kl_weight 3.0, references {FOUR}"),
-    "self-normalised, four kinds": ("self_normalised", choice.in_words(chosen["self_normalised"])),
-    "energy margin, blur": ("energy_margin", choice.in_words(chosen["energy_margin"])),
-    "outlier exposure, blur": ("outlier_exposure", "references blur, weight 2.0"),
-    "outlier exposure, four kinds": ("outlier_exposure", choice.in_words(chosen["outlier_exposure"])),
-}
-SETS = {name: detection.SETS[name] for name in ("svhn", "mnist", "fashion_mnist", "shuffled", "noise")}
-COLOURS = {
-    "conditional": style.LOSS_STYLE["conditional"]["color"],
-    "joint": style.LOSS_STYLE["joint"]["color"],
-    "self_normalised": style.LOSS_STYLE["joint"]["color"],
-    "energy_margin": "#1B9E77",
-    "outlier_exposure": "#1B9E77",
-}
+for way in (MENDED, "self-normalised, four kinds", "energy margin, blur", RIVAL):  # as the choice above
+    assert WAYS[way] == (WAYS[way][0], choice.in_words(chosen[WAYS[way][0]]))
 with plt.rc_context(style.STYLE):
     figure, axes = plt.subplots(1, len(SETS), figsize=(10, 3.6), layout="constrained", sharey=True)
     for axis, (name, title) in zip(axes, SETS.items()):
@@ -234,17 +212,10 @@ with plt.rc_context(style.STYLE):
 means = pd.DataFrame({way: auroc[(*key, OWN)].groupby("set").mean() for way, key in WAYS.items()}).T[[*SETS]]
 
 
-def at(way, score=OWN, sets=SETS, of="auroc"):
-    """By seed what a score of a way's nets has, mean over sets."""
-    return measured.loc[(*WAYS[way], score), of].unstack("set")[[*sets]].mean(axis=1)
+def gained(*args, **which):
+    return mended.gained(measured, *args, **which)
 
 
-def gained(way, than, sets=SETS, scores=(OWN, OWN), of="auroc"):
-    """The same less that of another way, paired by seed."""
-    return over_seeds(at(way, scores[0], sets, of) - at(than, scores[1], sets, of))
-
-
-MENDED, RIVAL = "joint, four kinds", "outlier exposure, four kinds"
 publish.show(
     figure,
     name="mended",
@@ -260,15 +231,13 @@ publish.show(
     " them.",
     basis=words.basis(records.values(), "references")
     + f"; {detection.IMAGES:,} images of each set; for the scores the nets of seed 7 were trained again on a"
-    f" CPU; detection by code {', '.join(scored['code'].unique())}",
+    f" CPU; detection by code {', '.join(measured['code'].unique())}",
 )
-FAR = ["svhn", "mnist", "fashion_mnist"]  # not made as a reference is
-NONE, BLUR, EXPOSED = "joint, no references", "joint, blur", "outlier exposure, blur"
 overall, by_loss = gained(MENDED, "standard"), gained(NONE, "standard")
 far_gain = gained(MENDED, NONE, FAR)
 rival, on_svhn = gained(MENDED, RIVAL), gained(RIVAL, MENDED, ["svhn"])
 assert overall["low"] > 0 and far_gain["low"] < 0 < far_gain["high"]
-assert rival["low"] > 0 and on_svhn["low"] < 0 < on_svhn["high"] and (means.loc[BLUR, FAR] > 0.78).all()
+assert rival["low"] > 0 and on_svhn["low"] < 0 < on_svhn["high"] and (means.loc[BLURRED, FAR] > 0.78).all()
 assert means.loc[NONE, "svhn"] < 0.5 and means.loc[MENDED, "svhn"] > 0.88
 assert means.loc[MENDED, "shuffled"] > 0.95
 assert (
@@ -276,12 +245,14 @@ assert (
 ).all()
 given_four = [way for way in WAYS if "four kinds" in way]
 assert means.loc[given_four, ["mnist", "fashion_mnist"]].max(axis=None) < 0.6  # near chance or below
-blur_gain = gained(BLUR, NONE, FAR)
+blur_gain = gained(BLURRED, NONE, FAR)
+in_short = [means.loc[way, name] for name in FAR[:2] for way in (NONE, MENDED)] + [blur_gain["mean"]]
+assert " ".join(f"{one:.2f}" for one in in_short) == "0.44 0.89 0.78 0.59 0.14"
 assert blur_gain["low"] > 0.1
-assert all(gained(BLUR, NONE, [name])["high"] > 0 for name in SETS)  # no loss that is told
+assert all(gained(BLURRED, NONE, [name])["high"] > 0 for name in SETS)  # no loss that is told
 ahead = [
     [name for name in SETS if gained(one, other, [name])["low"] > 0]
-    for one, other in ((RIVAL, MENDED), (EXPOSED, BLUR))
+    for one, other in ((RIVAL, MENDED), (EXPOSED, BLURRED))
 ]
 assert ahead == [[], ["svhn"]]  # where outlier exposure is: for practitioners
 display(
@@ -322,197 +293,6 @@ display(
         f" {one_sided['noise']:.2f} on noise, whose $\\ln Z$ is *higher* than that of the data. Whoever asks"
         " how far $\\ln p(x)$ lies from its mean, on either side (*typicality*), finds"
         f" {two_sided.mean():.2f} on average on the same nets. What rules them out is their accuracy, below."
-    )
-)
-
-# %% [markdown]
-# ## What do the features know?
-#
-# [The scores of the field](detection.ipynb) look at the features before the last layer. Do they profit, too?
-# Each is applied to the same frozen nets, as its authors set it.
-#
-# **Before you look:** references change the loss of the logits alone. Will a score that does not look at the
-# logits gain?
-
-# %% tags=["hide-input"]
-FEATURES = [name for name in detection.FIELD if name != "GEN"]  # which looks at the logits
-HOLLOW = {"markerfacecolor": "none"}
-LOOKS = {
-    "standard": {"marker": "o", "color": COLOURS["conditional"]},
-    NONE: {"marker": "s", "color": COLOURS["joint"], **HOLLOW},
-    BLUR: {"marker": "v", "color": COLOURS["joint"]},
-    MENDED: {"marker": "s", "color": COLOURS["joint"]},
-    "energy margin, blur": {"marker": "D", "color": "#9270C4"},
-    EXPOSED: {"marker": "^", "color": COLOURS["outlier_exposure"], **HOLLOW},
-    RIVAL: {"marker": "^", "color": COLOURS["outlier_exposure"]},
-}
-OVER = {"all five sets": [*SETS], "SVHN and the MNISTs": FAR}
-on_average = {
-    title: pd.DataFrame({way: {score: at(way, score, sets).mean() for score in FEATURES} for way in LOOKS})
-    for title, sets in OVER.items()
-}
-over_all, over_far = on_average.values()
-less = over_all.index[over_all[RIVAL] < over_all["standard"]]
-order = over_all[MENDED].sort_values().index
-with plt.rc_context(style.STYLE):
-    figure, axes = plt.subplots(1, 2, figsize=(8.5, 4.2), layout="constrained", sharey=True)
-    place = range(len(order))
-    for axis, (title, found) in zip(axes, on_average.items()):
-        axis.hlines(
-            place, found.loc[order].min(axis=1), found.loc[order].max(axis=1), color=style.INK, alpha=0.4
-        )
-        for way, look in LOOKS.items():
-            axis.plot(found.loc[order, way], place, linestyle="none", markersize=7, label=way, **look)
-        axis.set(title=title, xlabel="mean AUROC")
-    axes[0].set_yticks(place, order)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-publish.show(
-    figure,
-    name="features-with-references",
-    data=pd.concat(on_average, names=["sets", "score"]).reset_index(),
-    alt="Mean AUROC of six scores of features over all five sets, by how the net was trained. "
-    + "; ".join(
-        f"{score}: standard {row['standard']:.2f}, joint with four kinds {row[MENDED]:.2f}, with blur"
-        f" {row[BLUR]:.2f}, energy margin {row['energy margin, blur']:.2f}, outlier exposure with four kinds"
-        f" {row[RIVAL]:.2f}"
-        for score, row in over_all.loc[order].iterrows()
-    )
-    + ".",
-    caption="Every score of features finds more on nets that were trained with four kinds in the sum (filled"
-    " squares) than on the standard net; with the same four kinds and outlier exposure (filled triangles)"
-    f" {', '.join(less[:-1])} and {less[-1]} find less.",
-    basis="The nets above.",
-)
-gains = {score: gained(MENDED, "standard", scores=(score, score)) for score in FEATURES}
-least, most = (pick(gains, key=lambda score: gains[score]["mean"]) for pick in (min, max))
-cells = auroc[(*WAYS[MENDED], most)].unstack("set")
-worst = cells.mean().idxmin()
-helped = gained(EXPOSED, "standard", scores=(most, most))
-hurt = gained("standard", RIVAL, scores=(most, most))
-far_most = over_far.loc[most]
-normalised = pd.Series({one: at("self-normalised, four kinds", one).mean() for one in FEATURES})
-lowered = over_all.index[over_all["energy margin, blur"] < over_all["standard"]]
-assert all((ours > over_all["standard"]).all() for ours in (over_all[BLUR], normalised)) and len(lowered) == 3
-assert max(far_most[[MENDED, BLUR, "energy margin, blur"]]) - far_most[BLUR] < 0.02
-assert all(one["low"] > 0 for one in gains.values()) and order[-1] == most == "Mahalanobis"
-assert min(hurt["low"], helped["low"]) > 0
-assert gained(MENDED, MENDED, scores=("relative Mahalanobis", OWN))["high"] < 0
-display(
-    Markdown(
-        f"**Yes: all six gain with the joint sum, from {gains[least]['mean']:.2f} ({least}) to"
-        f" {gains[most]['mean']:.2f} ({most}).** The {most} distance has {cells.mean().mean():.2f} on"
-        f" average, {cells[worst].mean():.2f} on its worst set, and there {cells[worst].min():.2f} with its"
-        " worst seed. It is the best of six on the sets that are reported, so expect less of it"
-        f" elsewhere.\n\n{most} does not need the joint sum. Over SVHN and the MNISTs it has"
-        f" {far_most['energy margin, blur']:.2f} with the energy margin, beside {far_most[MENDED]:.2f} (four"
-        f" kinds) and {far_most[BLUR]:.2f} (blur) with the joint loss. Outlier exposure helps"
-        f" it with blur, by {words.with_interval(helped, 2, '-')}, and hurts it with the four kinds, by"
-        f" {words.with_interval(hurt, 2, '-')}. But only the joint loss, with either references, and its"
-        f" self-normalised form raise all six scores; the energy margin lowers {', '.join(lowered[:-1])} and"
-        f" {lowered[-1]}."
-    )
-)
-
-# %% [markdown]
-# **Why?** We do not know. To tell references from data is not enough: outlier exposure does that with the
-# same four kinds, and distances between its features tell less.
-#
-# **Limits.** Not all six beat $\ln p(x)$ of the same nets: relative Mahalanobis is below it.
-#
-# ## When does ln p(x) beat the best other score?
-#
-# Who wants no references gives a standard net to a score of the field. Against $\ln p(x)$ stands, on each
-# set, the one that does best there. It is chosen on the reported sets, which favours the standard net. The
-# compressed size needs no net at all.
-#
-# **Before you look:** on which of the five sets will $\ln p(x)$ of the net with four kinds be ahead?
-
-# %% tags=["hide-input"]
-SIZE, LN = "compressed size", "ln p(x)"
-known = auroc[WAYS["standard"]].groupby(["score", "set"]).mean().unstack()[[*SETS]].drop([OWN, SIZE])
-first, steady, steady_far = known.idxmax(), known.mean(axis=1).idxmax(), known[FAR].mean(axis=1).idxmax()
-ROWS = {f"standard: {score}": ("standard", score) for score in dict.fromkeys([*first, steady, steady_far])}
-ROWS |= {"standard: max softmax": ("standard", OWN), f"standard: {LN}": ("standard", "log_px")}
-ROWS |= {f"{way}: {LN}": (way, OWN) for way in (BLUR, MENDED)}
-ROWS |= {f"{MENDED}: {most}": (MENDED, most), SIZE: ("standard", SIZE)}
-RIVALS = {f"{way}: max softmax": (way, OWN) for way in (EXPOSED, RIVAL)}
-RIVALS[f"energy margin, blur: {LN}"] = ("energy margin, blur", OWN)
-
-
-def table_of(title, metric, rows, digits=2):
-    over = [*([name] for name in SETS), SETS]
-    cells = [
-        [row, *(f"{at(*of, one, metric).mean():.{digits}f}" for one in over)] for row, of in rows.items()
-    ]
-    return words.markdown_table([title, *SETS.values(), "mean"], cells)
-
-
-def against(way, sets, score, of="auroc"):
-    """The way's own score less a score of the standard net."""
-    return gained(way, "standard", sets, (OWN, score), of)
-
-
-def seen(way, than=1):
-    """On which sets a way is seen ahead of the best score of standard nets, or (-1) behind."""
-    return [name for name in SETS if (than * against(way, [name], first[name])[["low", "high"]]).min() > 0]
-
-
-on_svhn, on_average = against(MENDED, ["svhn"], first["svhn"]), against(MENDED, SETS, steady)
-elsewhere = against(MENDED, FAR, steady_far)
-by_features = gained(MENDED, "standard", scores=(most, steady))
-failures = against(MENDED, SETS, OWN, "augrc")
-MNISTS = ["mnist", "fashion_mnist"]
-assert seen(MENDED) == ["svhn", "shuffled"] and seen(MENDED, -1) == MNISTS
-assert seen(BLUR) == [] and seen(BLUR, -1) == [*MNISTS, "shuffled"]
-untold = [against(BLUR, SETS, steady), against(BLUR, FAR, steady_far)]
-untold += [against(MENDED, SETS, steady_far, "augrc")]
-assert all(one["low"] < 0 < one["high"] for one in untold)
-assert all(against(MENDED, SETS, score)["low"] > 0 for score in (*known.index, SIZE))
-assert elsewhere["high"] < 0 < by_features["low"] and failures["high"] < 0
-assert all(gained(MENDED, MENDED, [name], (OWN, most))["low"] > 0 for name in seen(MENDED))
-in_short = [means.loc[way, name] for name in FAR[:2] for way in (NONE, MENDED)]
-in_short += [known.loc[first["svhn"], "svhn"], at(MENDED, most).mean(), blur_gain["mean"]]
-assert " ".join(f"{one:.2f}" for one in in_short) == "0.44 0.89 0.78 0.59 0.79 0.91 0.14"
-display(
-    Markdown(
-        table_of("AUROC", "auroc", ROWS)
-        + "\n\n**On SVHN and shuffled patches; not on the MNISTs; on noise six seeds do not tell.** On SVHN"
-        f" four kinds are ahead of {first['svhn']}, the best score of standard nets there, by"
-        f" {words.with_interval(on_svhn, 2, '-')}. Over all five sets $\\ln p(x)$ is ahead of every score of"
-        f" the standard nets, of {steady}, the best on average, by"
-        f" {words.with_interval(on_average, 3, '-')}. But over SVHN and the MNISTs it is behind {steady_far}"
-        f" by {-elsewhere['mean']:.2f}. With blur it is seen ahead of the best on no set.\n\nThe {most}"
-        f" distance on the net with four kinds gains more on {steady} of standard nets:"
-        f" {words.with_interval(by_features, 2, '-')}. On SVHN and shuffled"
-        f" patches $\\ln p(x)$ of the same net is ahead of it. In [AUGRC](detection.ipynb) $\\ln p(x)$ is"
-        f" {-failures['mean']:.3f} below max softmax of the standard net; from its {steady_far} it is not"
-        " told apart.\n\n"
-        + words.folded(
-            "FPR at a TPR of 95 %, and AUGRC for wrong or unfamiliar (lower is better)",
-            table_of("FPR", "fpr_at_95_tpr", ROWS | RIVALS)
-            + "\n\n"
-            + table_of("AUGRC", "augrc", ROWS | RIVALS, 3),
-        )
-    )
-)
-sizes = [at("standard", SIZE, [name]).mean() for name in SETS]
-PAIRS = {"four": (MENDED, OWN), "blur": (BLUR, OWN), "standard": ("standard", "log_px")}
-rank = {of: spearmanr(sizes, [at(*row, [one]).mean() for one in SETS]).statistic for of, row in PAIRS.items()}
-orders = [abs(spearmanr(range(5), order).statistic) for order in permutations(range(5))]
-as_far = sum(one > 0.799 for one in orders) / len(orders)
-simple = {name: gained(BLUR, NONE, [name]) for name in FAR}
-assert [f"{one:.1f}" for one in rank.values()] == ["-0.8", "0.8", "-0.5"] and as_far > 0.1
-assert simple["svhn"]["low"] > 0 > max(simple[name]["low"] for name in MNISTS)
-display(
-    Markdown(
-        "**Is it only [complexity](detection.ipynb)? With four kinds it is not: noise, the most complex, is"
-        f" found at {means.loc[MENDED, 'noise']:.2f}, and the MNISTs, the simplest, worst.** The last row of"
-        " the table says how simple a set is. Its rank correlation with the AUROC of $\\ln p(x)$ is"
-        f" {rank['four']:.1f} with four kinds, {rank['blur']:.1f} with blur and {rank['standard']:.1f} for"
-        f" the standard net. But of all orders of five sets {words.percent(as_far, 0)} are at .8 or beyond."
-        f" Blurred references are simple, and with them $\\ln p(x)$ gains {simple['svhn']['mean']:.2f} on"
-        " SVHN; on the MNISTs, simpler still, no gain is seen. So to be simple is not enough. Likeness to a"
-        " kind of reference fits what four kinds find, but it was judged by eye."
     )
 )
 
@@ -567,17 +347,17 @@ calmer, scaled = cost(MENDED, "ece", NONE), cost(MENDED, "scaled_nll", NONE)
 heavy, energy = (
     cost(way, "test_accuracy") for way in ("joint, four kinds, weight 10", "energy margin, blur")
 )
-blurred, exposed = cost(BLUR, "test_accuracy", NONE), cost("outlier exposure, blur", "test_accuracy")
+blurred, exposed = cost(BLURRED, "test_accuracy", NONE), cost("outlier exposure, blur", "test_accuracy")
 labels = cost("standard", "test_accuracy", "blur with labels, no references")
 assert free["low"] > 0 > beside_joint["low"] > -0.02 and heavy["high"] < 0 > energy["high"]
 assert calmer["high"] < 0 and scaled["low"] < 0 < scaled["high"]
-assert min(one["low"] for one in (blurred, exposed, labels, cost(BLUR, "test_accuracy", MENDED))) > 0
+assert min(one["low"] for one in (blurred, exposed, labels, cost(BLURRED, "test_accuracy", MENDED))) > 0
 stopped = [
-    [way for way in (MENDED, BLUR) if cost(way, "test_accuracy", scheme=scheme)["low"] > 0]
+    [way for way in (MENDED, BLURRED) if cost(way, "test_accuracy", scheme=scheme)["low"] > 0]
     for scheme in (LOWEST_NLL, "early")
 ]
-assert stopped == [[BLUR], []]
-assert at_end.loc["test_accuracy"].idxmax() == at_end.loc["scaled_nll"].idxmin() == BLUR
+assert stopped == [[BLURRED], []]
+assert at_end.loc["test_accuracy"].idxmax() == at_end.loc["scaled_nll"].idxmin() == BLURRED
 fitted_less = at_end.loc["ece", at_end.loc["train_nll"] > at_end.loc["train_nll", "standard"]]
 assert 0.8 < (fitted_less < at_end.loc["ece", "standard"]).mean() < 1  # most of them
 display(
@@ -624,7 +404,7 @@ display(
 #
 # ```{admonition} For practitioners
 # :class: tip
-# - **To find unfamiliar images:** the Mahalanobis distance, on the features of a net with references in the
+# - **To find unfamiliar images:** [the Mahalanobis distance](best_score.ipynb), on the features of a net with references in the
 #   joint sum. It did the most here; with the energy margin it did nearly as much, but that costs four points
 #   of accuracy (not [in batches of 8](other_sizes.ipynb)). $\ln p(x)$ alone is a gamble on what comes. Try
 #   both on unfamiliar images of your own.
