@@ -404,10 +404,10 @@ display(
 #
 # ```{admonition} For practitioners
 # :class: tip
-# - **To find unfamiliar images:** [the Mahalanobis distance](best_score.ipynb), on the features of a net with references in the
-#   joint sum. It did the most here; with the energy margin it did nearly as much, but that costs four points
-#   of accuracy (not [in batches of 8](other_sizes.ipynb)). $\ln p(x)$ alone is a gamble on what comes. Try
-#   both on unfamiliar images of your own.
+# - **To find unfamiliar images:** [the Mahalanobis distance](best_score.ipynb), on the features of a net with
+#   references in the joint sum. It did the most here; with the energy margin it did nearly as much, but that
+#   costs four points of accuracy (not [in batches of 8](other_sizes.ipynb)). $\ln p(x)$ alone is a gamble on
+#   what comes. Try both on unfamiliar images of your own.
 # - **If what comes is like your references:** $\ln p(x)$ of a net with them in the sum.
 # - **For accuracy and NLL after T alone:** blurred references at weight 1 have the best means at the end, for
 #   twice the work.
