@@ -234,7 +234,7 @@ curve = pd.DataFrame(
         for size, dataset in SIZES.items()
         if (dataset, who) != (predicted.FEWER, JOINT_DECAYED)
     }
-).T.rename_axis(["need", "way", "images"])
+).T.rename_axis(["need", "way", "images"]).sort_index()
 with plt.rc_context(style.STYLE):
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2), layout="constrained")
     for axis, need in zip(axes, ("test_accuracy", "scaled_nll")):
