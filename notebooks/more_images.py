@@ -174,8 +174,8 @@ def leads(dataset):
         own = rows.get_group(who)
         gained = (words.with_interval(found[who][need]) if who in found else "" for need in shown)
         cells = (f"{own[need].mean():.3f}" for need in (*shown, "ece"))
-        lines.append([who.replace(", ", " + "), *cells, *gained, f"{own['epoch'].mean():.0f}"])
-    header = ["", "accuracy", "NLL after T", "ECE", "accuracy gained", "nats saved", "epoch"]
+        lines.append([who.replace(", ", " + "), *cells, *gained])
+    header = ["", "accuracy", "NLL after T", "ECE", "accuracy gained", "nats saved"]
     return words.markdown_table(header, lines), found
 
 
@@ -226,15 +226,19 @@ LOOKS = {
     JOINT_DECAYED: {"color": style.INK, "marker": "D"},
 }
 table, gains = leads(ALL)
-curve = pd.DataFrame(
-    {
-        (need, who, size): lead(dataset, who)[need]
-        for need in ("test_accuracy", "scaled_nll")
-        for who in WAYS
-        for size, dataset in SIZES.items()
-        if (dataset, who) != (predicted.FEWER, JOINT_DECAYED)
-    }
-).T.rename_axis(["need", "way", "images"]).sort_index()
+curve = (
+    pd.DataFrame(
+        {
+            (need, who, size): lead(dataset, who)[need]
+            for need in ("test_accuracy", "scaled_nll")
+            for who in WAYS
+            for size, dataset in SIZES.items()
+            if (dataset, who) != (predicted.FEWER, JOINT_DECAYED)
+        }
+    )
+    .T.rename_axis(["need", "way", "images"])
+    .sort_index()
+)
 with plt.rc_context(style.STYLE):
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2), layout="constrained")
     for axis, need in zip(axes, ("test_accuracy", "scaled_nll")):
