@@ -211,7 +211,7 @@ display(
 #     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 #     for epoch in range(60):
 #         train_one_epoch(model, criterion, optimizer)
-#         nll = validation_nll(model)  # the usual cross entropy, on other images
+#         nll = validation_nll(model)  # cross entropy on other images
 #         if nll < least:
 #             least, best = nll, copy.deepcopy(model)
 # ```
