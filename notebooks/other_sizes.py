@@ -540,6 +540,10 @@ display(
 )
 
 # %% [markdown]
+# **Why.** A guess: a heavy z-loss wants $\ln Z$ at 0, where an untrained net has $\ln 10$, and getting there
+# is most of what the net learns. The joint loss takes the level that the net has. So it is not the weight
+# alone: leave the level free, or [pin it to the right number](relatives.ipynb).
+#
 # **And references?** On the wide net they were trained with all four kinds, at weight 1.
 
 # %% tags=["hide-input"]
@@ -555,10 +559,6 @@ display(
 )
 
 # %% [markdown]
-# **Why.** A guess: a heavy z-loss wants $\ln Z$ at 0, where an untrained net has $\ln 10$, and getting there
-# is most of what the net learns. The joint loss takes the level that the net has. So it is not the weight
-# alone: leave the level free, or [pin it to the right number](relatives.ipynb).
-#
 # **Where it ends.** One data set, no tuning on the wide net: the standard net has the rate of the others,
 # .001, and its own twelve rates were tried on it [with 1,000 images](contest.ipynb) only.
 
