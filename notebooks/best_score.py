@@ -23,6 +23,7 @@
 RESULTS = "../results"  # the store of results
 
 # %% tags=["hide-input"]
+from functools import partial
 from itertools import permutations
 
 import matplotlib.pyplot as plt
@@ -33,23 +34,15 @@ from scipy.stats import spearmanr
 from gffn_core.experiments import detection, profiles
 from gffn_core.experiments.store import Store
 from gffn_core.pages import mended, publish, style, words
-from gffn_core.pages.mended import BLURRED, COLOURS, EXPOSED, FAR, MENDED, NONE, RIVAL, SETS, WAYS
-from gffn_core.verdicts.claims.repair import OWN
+from gffn_core.pages.mended import COLOURS, FAR, SETS
+from gffn_core.verdicts.claims.repair import ALONE, BLURRED, EXPOSED, MENDED, OWN, RIVAL, WAYS
 
 store = Store(RESULTS)
 nets_of = store.select(profiles.profile("references").runs(batch_sizes=[128]))
 measured = mended.read(store)
 auroc = measured["auroc"]
-means = pd.DataFrame({way: auroc[(*key, OWN)].groupby("set").mean() for way, key in WAYS.items()}).T[[*SETS]]
-
-
-def at(*args, **which):
-    return mended.at(measured, *args, **which)
-
-
-def gained(*args, **which):
-    return mended.gained(measured, *args, **which)
-
+means = mended.means(measured)
+at, gained = (partial(of, measured) for of in (mended.at, mended.gained))
 
 # %% [markdown]
 # ## What do the features know?
@@ -65,7 +58,7 @@ FEATURES = [name for name in detection.FIELD if name != "GEN"]  # which looks at
 HOLLOW = {"markerfacecolor": "none"}
 LOOKS = {
     "standard": {"marker": "o", "color": COLOURS["conditional"]},
-    NONE: {"marker": "s", "color": COLOURS["joint"], **HOLLOW},
+    ALONE: {"marker": "s", "color": COLOURS["joint"], **HOLLOW},
     BLURRED: {"marker": "v", "color": COLOURS["joint"]},
     MENDED: {"marker": "s", "color": COLOURS["joint"]},
     "energy margin, blur": {"marker": "D", "color": "#9270C4"},
@@ -227,7 +220,7 @@ PAIRS = {"four": (MENDED, OWN), "blur": (BLURRED, OWN), "standard": ("standard",
 rank = {of: spearmanr(sizes, [at(*row, [one]).mean() for one in SETS]).statistic for of, row in PAIRS.items()}
 orders = [abs(spearmanr(range(5), order).statistic) for order in permutations(range(5))]
 as_far = sum(one > 0.799 for one in orders) / len(orders)
-simple = {name: gained(BLURRED, NONE, [name]) for name in FAR}
+simple = {name: gained(BLURRED, ALONE, [name]) for name in FAR}
 assert [f"{one:.1f}" for one in rank.values()] == ["-0.8", "0.8", "-0.5"] and as_far > 0.1
 assert simple["svhn"]["low"] > 0 > max(simple[name]["low"] for name in MNISTS)
 display(

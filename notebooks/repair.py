@@ -32,6 +32,7 @@ RESULTS = "../results"  # the store of results
 
 # %% tags=["hide-input"]
 from dataclasses import replace
+from functools import partial
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -46,13 +47,13 @@ from gffn_core.experiments.store import Store
 from gffn_core.experiments.tables import over_seeds
 from gffn_core.model import ConvNet
 from gffn_core.pages import claims, mended, publish, style, words
-from gffn_core.pages.mended import BLURRED, COLOURS, EXPOSED, FAR, MENDED, NONE, RIVAL, SETS, WAYS
+from gffn_core.pages.mended import COLOURS, FAR, SETS
 from gffn_core.training.course import LOWEST_NLL, SCHEMES
 from gffn_core.variants.references import beside, kinds_of
 from gffn_core.verdicts import predictions
 from gffn_core.verdicts.claims import repair
 from gffn_core.verdicts.claims.relatives import METRICS
-from gffn_core.verdicts.claims.repair import OWN
+from gffn_core.verdicts.claims.repair import ALONE, BLURRED, EXPOSED, MENDED, OWN, RIVAL, WAYS
 
 # %% [markdown]
 # ## What are the references?
@@ -209,13 +210,8 @@ with plt.rc_context(style.STYLE):
         axis.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
     axes[0].set_yticks(range(len(WAYS)), WAYS)
     style.label_axes(figure, "AUROC of the net's own score", "")
-means = pd.DataFrame({way: auroc[(*key, OWN)].groupby("set").mean() for way, key in WAYS.items()}).T[[*SETS]]
-
-
-def gained(*args, **which):
-    return mended.gained(measured, *args, **which)
-
-
+means = mended.means(measured)
+gained = partial(mended.gained, measured)
 publish.show(
     figure,
     name="mended",
@@ -233,23 +229,23 @@ publish.show(
     + f"; {detection.IMAGES:,} images of each set; for the scores the nets of seed 7 were trained again on a"
     f" CPU; detection by code {', '.join(measured['code'].unique())}",
 )
-overall, by_loss = gained(MENDED, "standard"), gained(NONE, "standard")
-far_gain = gained(MENDED, NONE, FAR)
+overall, by_loss = gained(MENDED, "standard"), gained(ALONE, "standard")
+far_gain = gained(MENDED, ALONE, FAR)
 rival, on_svhn = gained(MENDED, RIVAL), gained(RIVAL, MENDED, ["svhn"])
 assert overall["low"] > 0 and far_gain["low"] < 0 < far_gain["high"]
 assert rival["low"] > 0 and on_svhn["low"] < 0 < on_svhn["high"] and (means.loc[BLURRED, FAR] > 0.78).all()
-assert means.loc[NONE, "svhn"] < 0.5 and means.loc[MENDED, "svhn"] > 0.88
+assert means.loc[ALONE, "svhn"] < 0.5 and means.loc[MENDED, "svhn"] > 0.88
 assert means.loc[MENDED, "shuffled"] > 0.95
 assert (
-    means.loc[MENDED, ["mnist", "fashion_mnist"]] < means.loc[NONE, ["mnist", "fashion_mnist"]] - 0.15
+    means.loc[MENDED, ["mnist", "fashion_mnist"]] < means.loc[ALONE, ["mnist", "fashion_mnist"]] - 0.15
 ).all()
 given_four = [way for way in WAYS if "four kinds" in way]
 assert means.loc[given_four, ["mnist", "fashion_mnist"]].max(axis=None) < 0.6  # near chance or below
-blur_gain = gained(BLURRED, NONE, FAR)
-in_short = [means.loc[way, name] for name in FAR[:2] for way in (NONE, MENDED)] + [blur_gain["mean"]]
+blur_gain = gained(BLURRED, ALONE, FAR)
+in_short = [means.loc[way, name] for name in FAR[:2] for way in (ALONE, MENDED)] + [blur_gain["mean"]]
 assert " ".join(f"{one:.2f}" for one in in_short) == "0.44 0.89 0.78 0.59 0.14"
 assert blur_gain["low"] > 0.1
-assert all(gained(BLURRED, NONE, [name])["high"] > 0 for name in SETS)  # no loss that is told
+assert all(gained(BLURRED, ALONE, [name])["high"] > 0 for name in SETS)  # no loss that is told
 ahead = [
     [name for name in SETS if gained(one, other, [name])["low"] > 0]
     for one, other in ((RIVAL, MENDED), (EXPOSED, BLURRED))
@@ -258,8 +254,8 @@ assert ahead == [[], ["svhn"]]  # where outlier exposure is: for practitioners
 display(
     Markdown(
         "**Where they are like its references, and hardly elsewhere.** SVHN, smooth as blurred images are,"
-        f" goes from {means.loc[NONE, 'svhn']:.2f} to {means.loc[MENDED, 'svhn']:.2f}, and shuffled patches"
-        f" are found, too. MNIST, like no reference, falls from {means.loc[NONE, 'mnist']:.2f} to"
+        f" goes from {means.loc[ALONE, 'svhn']:.2f} to {means.loc[MENDED, 'svhn']:.2f}, and shuffled patches"
+        f" are found, too. MNIST, like no reference, falls from {means.loc[ALONE, 'mnist']:.2f} to"
         f" {means.loc[MENDED, 'mnist']:.2f}, and Fashion-MNIST with it. Averaged over SVHN and the MNISTs,"
         " six seeds do not tell four kinds from none.\n\nBlur alone gains"
         f" {words.with_interval(blur_gain, 2, '-')} on these three: it wins SVHN and keeps the MNISTs, and no"
@@ -342,12 +338,12 @@ display(
         )
     )
 )
-free, beside_joint = cost(MENDED, "test_accuracy"), cost(MENDED, "test_accuracy", NONE)
-calmer, scaled = cost(MENDED, "ece", NONE), cost(MENDED, "scaled_nll", NONE)
+free, beside_joint = cost(MENDED, "test_accuracy"), cost(MENDED, "test_accuracy", ALONE)
+calmer, scaled = cost(MENDED, "ece", ALONE), cost(MENDED, "scaled_nll", ALONE)
 heavy, energy = (
     cost(way, "test_accuracy") for way in ("joint, four kinds, weight 10", "energy margin, blur")
 )
-blurred, exposed = cost(BLURRED, "test_accuracy", NONE), cost("outlier exposure, blur", "test_accuracy")
+blurred, exposed = cost(BLURRED, "test_accuracy", ALONE), cost("outlier exposure, blur", "test_accuracy")
 labels = cost("standard", "test_accuracy", "blur with labels, no references")
 assert free["low"] > 0 > beside_joint["low"] > -0.02 and heavy["high"] < 0 > energy["high"]
 assert calmer["high"] < 0 and scaled["low"] < 0 < scaled["high"]

@@ -4,25 +4,13 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from gffn_core.experiments import choice, detection
+from gffn_core.experiments import detection
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.tables import over_seeds
 from gffn_core.pages import style
-from gffn_core.verdicts.claims.repair import BLUR, FOUR, OWN
+from gffn_core.verdicts.claims import repair
+from gffn_core.verdicts.claims.repair import OWN, WAYS
 
-NONE, BLURRED, MENDED = "joint, no references", "joint, blur", "joint, four kinds"
-EXPOSED, RIVAL = "outlier exposure, blur", "outlier exposure, four kinds"
-WAYS = {  # in the order of the figure, from below: name, loss, setting
-    "standard": ("conditional", ""),
-    NONE: ("joint", ""),
-    BLURRED: ("joint", BLUR),
-    MENDED: ("joint", FOUR),
-    "joint, four kinds, weight 3": ("joint", f"kl_weight 3.0, {FOUR}"),
-    "self-normalised, four kinds": ("self_normalised", FOUR),
-    "energy margin, blur": ("energy_margin", f"{BLUR}, weight 0.03"),
-    EXPOSED: ("outlier_exposure", f"{BLUR}, weight 2.0"),
-    RIVAL: ("outlier_exposure", f"{FOUR}, weight 2.0"),
-}
 SETS = {name: detection.SETS[name] for name in ("svhn", "mnist", "fashion_mnist", "shuffled", "noise")}
 FAR = ["svhn", "mnist", "fashion_mnist"]  # not made as a reference is
 COLOURS = {
@@ -36,10 +24,16 @@ COLOURS = {
 
 def read(store: Store) -> pd.DataFrame:
     """Published scores by ``loss``, ``setting``, ``score``, ``set`` and ``seed``; ``OWN`` is a score, too."""
-    scored = pd.read_csv(store.published / "detection_references.csv").fillna({"setting": ""})
-    assert scored.groupby(["loss", "setting"])["seed"].nunique().min() >= 6
-    measured = pd.concat([scored, choice.own_score(scored).assign(score=OWN)])
+    measured = repair.scores(store)
+    assert measured.groupby(["loss", "setting"])["seed"].nunique().min() >= 6
     return measured.set_index(["loss", "setting", "score", "set", "seed"]).sort_index()
+
+
+def means(measured: pd.DataFrame) -> pd.DataFrame:
+    """The AUROC of each way's own score (rows) on each of ``SETS``, mean over seeds."""
+    auroc = measured["auroc"]
+    of_way = {way: auroc[(*key, OWN)].groupby("set").mean() for way, key in WAYS.items()}
+    return pd.DataFrame(of_way).T[[*SETS]]
 
 
 def at(

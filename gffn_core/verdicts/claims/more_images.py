@@ -9,11 +9,11 @@ from gffn_core.verdicts import values
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.claims.contest import CIFAR as FEWER
 from gffn_core.verdicts.claims.contest import DROPOUT, JOINT, JOINT_DECAYED, OTHERS, ahead, of, on
+from gffn_core.verdicts.claims.relatives import WEIGHT_DECAY
 from gffn_core.verdicts.rules import Measured, all_of, exactly
 
 CIFAR, FASHION = "cifar10_10000", "fashion_mnist_10000"
 ALL, SVHN = "cifar10", "svhn"  # where nets have the settings that were chosen on ``CIFAR``
-WEIGHT_DECAY = "weight decay"
 TUNED = "standard, tuned"  # on ``SVHN``, where the other nets are not
 
 

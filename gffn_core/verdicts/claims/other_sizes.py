@@ -12,16 +12,18 @@ from gffn_core.verdicts.rules import Measured, all_of, in_all
 
 SMALL, FIRST, LARGE, WIDE = "batch size 8", "batch size 128", "batch size 2048", "wide net"
 CIFAR = "cifar10_10000"
-BLUR, FOUR = "joint, blur", "joint, four kinds"
+BLUR, FOUR = repair.BLURRED, repair.MENDED
 REFERENCES = {  # by loss and setting
-    ("joint", repair.BLUR): BLUR,
-    ("joint", repair.FOUR): FOUR,
-    ("self_normalised", repair.FOUR): "self-normalised, four kinds",
-    ("outlier_exposure", f"{repair.BLUR}, weight 2.0"): "outlier exposure, blur",
-    ("outlier_exposure", f"{repair.FOUR}, weight 2.0"): "outlier exposure, four kinds",
-    ("energy_margin", f"{repair.BLUR}, weight 0.03"): "energy margin, blur",
-    ("labelled", repair.BLUR): "blur with labels",
-}
+    repair.WAYS[way]: way
+    for way in (
+        BLUR,
+        FOUR,
+        "self-normalised, four kinds",
+        repair.EXPOSED,
+        repair.RIVAL,
+        "energy margin, blur",
+    )
+} | {("labelled", repair.BLUR): "blur with labels"}
 
 
 def read(store: Store) -> pd.DataFrame:

@@ -11,6 +11,19 @@ FOUR = "references blur+mixed+shuffled8+noise"
 NONE, BLUR = "", "references blur"  # settings, as ``choice.in_words`` calls them
 ACCURACY = ("test_accuracy", "")
 OWN = "own score"
+ALONE, BLURRED, MENDED = "joint, no references", "joint, blur", "joint, four kinds"
+EXPOSED, RIVAL = "outlier exposure, blur", "outlier exposure, four kinds"
+WAYS = {  # in the order of the figure, from below: name, loss, setting
+    "standard": ("conditional", ""),
+    ALONE: ("joint", ""),
+    BLURRED: ("joint", BLUR),
+    MENDED: ("joint", FOUR),
+    "joint, four kinds, weight 3": ("joint", f"kl_weight 3.0, {FOUR}"),
+    "self-normalised, four kinds": ("self_normalised", FOUR),
+    "energy margin, blur": ("energy_margin", f"{BLUR}, weight 0.03"),
+    EXPOSED: ("outlier_exposure", f"{BLUR}, weight 2.0"),
+    RIVAL: ("outlier_exposure", f"{FOUR}, weight 2.0"),
+}
 LOSSES = ("conditional", "joint", "self_normalised")
 
 
@@ -21,12 +34,17 @@ def read(store: Store) -> pd.DataFrame:
     """
     records = store.select(profiles.profile("references").runs(batch_sizes=[128]))
     nets = tables.frame(records.values(), ("long",)).assign(setting=[*map(choice.in_words, records)])
-    scored = pd.read_csv(store.published / "detection_references.csv").fillna({"setting": ""})
-    scored = pd.concat([scored, choice.own_score(scored).assign(score=OWN)])
+    scored = scores(store)
     net = ["loss", "setting", "seed"]
     wide = scored.pivot(index=net, columns=["score", "set"], values="auroc")
     wide[ACCURACY] = nets.set_index(net)["test_accuracy"]
     return wide.sort_index()
+
+
+def scores(store: Store) -> pd.DataFrame:
+    """The published scores of those nets, as ``gffn detect`` has them; ``OWN`` is one, too."""
+    scored = pd.read_csv(store.published / "detection_references.csv").fillna({"setting": ""})
+    return pd.concat([scored, choice.own_score(scored).assign(score=OWN)])
 
 
 def _of(nets, loss, setting, column):
