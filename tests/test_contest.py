@@ -30,21 +30,22 @@ def test_every_contender_has_as_many_settings(values, rates):
 
 
 @pytest.mark.parametrize(
-    "name, among",
+    "name, among, settings",
     (
-        ("contest", contest.CONTENDERS),
-        ("combined", contest.COMBINED),
-        ("contest_more", contest.CONTENDERS),
-        ("combined_more", ["joint, weight decay"]),
-        ("contest_wide", contest.FINALISTS),
-        ("combined_wide", contest.AUGMENTED),
+        ("contest", contest.CONTENDERS, 12),
+        ("combined", contest.COMBINED, 12),
+        ("contest_more", contest.CONTENDERS, 12),
+        ("combined_more", [contest.DECAYED], 12),
+        ("contest_large", (*contest.LEADERS, contest.DECAYED), 6),
+        ("contest_wide", contest.FINALISTS, 12),
+        ("combined_wide", contest.AUGMENTED, 12),
     ),
 )
-def test_the_profile_is_the_contest(name, among):
+def test_the_profile_is_the_contest(name, among, settings):
     tuning = profile(f"{name}_tuning")
     runs = tuning.runs(tuning.datasets[:1])
     count = pd.Series(map(contest.contender_of, runs)).value_counts()
-    assert count.eq(12).all() and set(count.index) == set(among) and len(set(runs)) == len(runs)
+    assert count.eq(settings).all() and set(count.index) == set(among) and len(set(runs)) == len(runs)
 
 
 def test_the_lowest_nll_on_validation_images_is_chosen_for_each_scheme(store):

@@ -89,6 +89,7 @@ _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # Other seeds than those of the choice; at the other batch sizes the epochs of the profile cpu.
 _FINAL = {"epochs": {8: 12, 128: 20, 2048: 200}, "seeds": (2, 3, 4, 5, 6, 7)}
 _CONTEST = {"epochs": {64: 60}, "seeds": (1, 2, 3, 4, 5, 6)}
+_LARGE = {1024: CPU_EPOCHS[1024]}
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
 PROFILES = {
@@ -126,13 +127,7 @@ PROFILES = {
         Profile(
             "rates", _FEWER, epochs={64: CPU_EPOCHS[64]}, seeds=(0, 1, 2, 3, 4, 5, 6, 7), settings=tried.RATES
         ),
-        Profile(
-            "rates_large",
-            _FEWER,
-            epochs={1024: CPU_EPOCHS[1024]},
-            seeds=(2, 3, 4, 5, 6, 7),
-            settings=tried.RATES,
-        ),
+        Profile("rates_large", _FEWER, epochs=_LARGE, seeds=(2, 3, 4, 5, 6, 7), settings=tried.RATES),
         Profile(
             "wide", _FEWER, epochs={64: CPU_EPOCHS[64]}, seeds=(0, 1, 2, 3, 4, 5), settings=(tried.WIDE,)
         ),
@@ -182,10 +177,7 @@ PROFILES = {
         Profile("contest_more_tuning", _FEWER, epochs={64: 60}, **_contenders(contest.CONTENDERS)),
         Profile("contest_more", **_CONTEST, **_by_dataset(tried.CHOSEN_MORE)),
         Profile(
-            "combined_more_tuning",
-            ("cifar10_10000",),
-            epochs={64: 60},
-            **_contenders(["joint, weight decay"]),
+            "combined_more_tuning", ("cifar10_10000",), epochs={64: 60}, **_contenders([contest.DECAYED])
         ),
         Profile("combined_more", ("cifar10_10000",), **_CONTEST, **_named(tried.COMBINED_MORE)),
         # Its rate once more for the standard net alone, on the images that nothing else was chosen on.
@@ -200,6 +192,21 @@ PROFILES = {
                 for one in tried.CARRIED
             ),
         ),
+        # The leaders there in large batches, with six settings each at twice the rates. Weight decay beside
+        # the joint loss has the value that it has there.
+        Profile(
+            "contest_large_tuning",
+            ("cifar10_10000",),
+            epochs=_LARGE,
+            **_named(
+                one | {"learning_rate": 2 * one["learning_rate"]}
+                for one in [
+                    *(one for name in contest.LEADERS for one in contest.settings(name, values=2)),
+                    *(one for one in contest.settings(contest.DECAYED) if one["weight_decay"] == 0.5),
+                ]
+            ),
+        ),
+        Profile("contest_large", ("cifar10_10000",), **_CONTEST | {"epochs": _LARGE}, **_named(tried.LARGE)),
         # Would accuracy have chosen otherwise, and was the standard net's rate an unlucky choice?
         Profile(
             "contest_checks",

@@ -143,6 +143,7 @@ CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
 COMBINED_MORE = [  # of ``combined_more_tuning``, likewise
     {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 25.0}, "weight_decay": 0.5}
 ]
+LARGE = [{"loss": "conditional", "learning_rate": 1.2e-3}]  # of ``contest_large_tuning``, likewise
 # The leaders there, with these settings on all images of CIFAR-10 and on others.
 CARRIED = [
     one

@@ -1,4 +1,4 @@
-"""What we predicted of the contest with more training images, and with others."""
+"""What we predicted of the contest with more training images, with others, and in large batches."""
 
 import pandas as pd
 
@@ -8,12 +8,13 @@ from gffn_core.experiments.store import Store
 from gffn_core.verdicts import values
 from gffn_core.verdicts.claim import Prediction
 from gffn_core.verdicts.claims.contest import CIFAR as FEWER
-from gffn_core.verdicts.claims.contest import DROPOUT, JOINT, JOINT_DECAYED, OTHERS, ahead, of, on
+from gffn_core.verdicts.claims.contest import DROPOUT, JOINT, JOINT_DECAYED, OTHERS, ahead, better, of, on
 from gffn_core.verdicts.claims.relatives import WEIGHT_DECAY
-from gffn_core.verdicts.rules import Measured, all_of, exactly
+from gffn_core.verdicts.rules import Measured, all_of, exactly, in_all
 
 CIFAR, FASHION = "cifar10_10000", "fashion_mnist_10000"
 ALL, SVHN = "cifar10", "svhn"  # where nets have the settings that were chosen on ``CIFAR``
+LARGE = "cifar10_10000, batch size 1024"  # as a data set
 TUNED = "standard, tuned"  # on ``SVHN``, where the other nets are not
 
 
@@ -26,6 +27,7 @@ def read(store: Store) -> pd.DataFrame:
     parts = [on(store, FEWER)[-1]]
     for name in ("contest_more", "combined_more"):
         parts += [on(store, dataset, name)[-1] for dataset in profiles.profile(name).datasets]
+    parts.append(on(store, CIFAR, "contest_large")[-1].assign(dataset=LARGE))
     carried, rates = (
         contest.frame(store.select(profiles.profile(name).runs()).values())
         for name in ("contest_carried", "contest_svhn_tuning")
@@ -102,6 +104,24 @@ def _both_lead_on_all_images(nets: pd.DataFrame) -> Measured | None:
     )
 
 
+def _less_in_large_batches(nets: pd.DataFrame) -> Measured | None:
+    large, small = (
+        better(values.on(nets, name), "test_accuracy", JOINT).droplevel("dataset") for name in (LARGE, CIFAR)
+    )
+    return in_all(small - large, "accuracy gained, 64 minus 1024", low=0)
+
+
+def _small_batches_are_more_accurate(nets: pd.DataFrame) -> Measured | None:
+    best = of(values.on(nets, CIFAR), "test_accuracy", JOINT_DECAYED).droplevel("dataset")
+    large = {
+        who: of(values.on(nets, LARGE), "test_accuracy", who).droplevel("dataset")
+        for who in (*contest.LEADERS, JOINT_DECAYED)
+    }
+    return all_of(
+        in_all(best - one, f"accuracy, ahead of {who} at 1024", low=0) for who, one in large.items()
+    )
+
+
 PREDICTIONS = [
     Prediction(
         "On 10,000 images of CIFAR-10 ours still beat the standard loss in NLL after scaling, by less than"
@@ -156,5 +176,24 @@ PREDICTIONS = [
         " setting, in accuracy and in NLL by more than .03.",
         lambda nets: _by(nets, SVHN, JOINT, TUNED, test_accuracy=0, scaled_nll=0.03),
         time=4,
+    ),
+    Prediction(
+        "In batches of 1024 the joint loss beats the standard one by more than .01 of accuracy and more than"
+        " .02 of NLL.",
+        lambda nets: _by(nets, LARGE, JOINT, STANDARD, test_accuracy=0.01, scaled_nll=0.02),
+        time=5,
+    ),
+    Prediction("It gains less accuracy there than in batches of 64.", _less_in_large_batches, time=5),
+    Prediction(
+        "The joint loss with weight decay beats either alone there, in NLL.",
+        lambda nets: all_of(
+            _by(nets, LARGE, JOINT_DECAYED, who, scaled_nll=0) for who in (JOINT, WEIGHT_DECAY)
+        ),
+        time=5,
+    ),
+    Prediction(
+        "No way is as accurate there as the joint loss with weight decay in batches of 64.",
+        _small_batches_are_more_accurate,
+        time=5,
     ),
 ]
