@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Does it hold at other batch sizes, and on a wide net?
+# # Does it hold at other batch sizes?
 #
 # ```{margin}
 # **Notation.** $Z(x) = \sum_k e^{f_k(x)}$ of the logits $f(x)$. NLL *after T*: with the logits divided by a
@@ -8,14 +8,12 @@
 # ```
 #
 # The chapters on the [relatives](relatives.ipynb) of the joint loss and on [references](repair.ipynb) in its
-# sum have one batch size, 128, and one net, the narrow one. Validation images chose each weight there. Here
-# the same weights go elsewhere: to batches of 8 and of 2,048, and to a net with four times the channels.
+# sum have one batch size, 128. Validation images chose each weight there. Here the same weights go elsewhere:
+# to batches of 8 and of 2,048. [The next chapter](wide_net.ipynb) takes them to a larger net.
 #
 # **In short.** In batches of 8 the losses that even $\ln Z$ pull away from all others: on CIFAR-10 they gain
 # .08 to .10 nats after T on the standard net, and 2.0 to 3.4 points of accuracy. Of the five the
-# self-normalised loss has the best means there. Without a shift of the logits no gain in nats is seen.
-# References find SVHN in batches of 8, too, and on a wide net. There the joint loss is more than a z-loss: it
-# gains 5.1 points where both nets stop in time, and a z-loss of the same weight ruins the net.
+# self-normalised loss has the best means there. References find SVHN in batches of 8, too.
 #
 # **After this chapter you can**
 #
@@ -36,7 +34,7 @@ from gffn_core.pages import claims, publish, style, words
 from gffn_core.training.course import LOWEST_NLL, SCHEMES
 from gffn_core.verdicts import predictions
 from gffn_core.verdicts.claims import other_sizes, relatives
-from gffn_core.verdicts.claims.other_sizes import BLUR, FIRST, FOUR, LARGE, REFERENCES, SMALL, WIDE
+from gffn_core.verdicts.claims.other_sizes import BLUR, FIRST, FOUR, LARGE, REFERENCES, SMALL
 from gffn_core.verdicts.claims.relatives import CURBING, EVENING, METRICS, named
 
 store = Store(RESULTS)
@@ -285,52 +283,6 @@ display(
 )
 
 # %% [markdown]
-# ## Does the gain need a shift?
-#
-# An even $\ln Z$ can be had in two ways: by a shift of all ten logits, which leaves the answers alone, or by
-# answers that are equally sharp. Centred logits have no shift. At batch size 128 [the joint loss with centred
-# logits](#centred) calibrates almost completely and gains no NLL after T.
-#
-# **Before you look:** at batch size 8 there is more to gain. Will centred logits gain some of it?
-
-# %% tags=["hide-input"]
-rows, change, kept = [], {}, {}
-for place in LOOK:
-    for metric in METRICS:
-        free, centred = (of(place, CIFAR, "joint", metric, weight=1.0, centred=one) for one in (False, True))
-        change[place, metric] = tables.over_seeds(centred - free)
-        kept[place, metric] = tables.over_seeds(centred - of(place, CIFAR, "standard", metric))
-    rows.append([place, *(words.with_interval(change[place, metric]) for metric in METRICS)])
-six, at_eight = dict.fromkeys(["standard", *EVENING], (1.0, 1.0)) | {"z-loss": (0.5, 0.005)}, []
-for way, weights in six.items():
-    for weight, one, logits in zip(weights, (False, True), ("free", "centred")):
-        which = {"weight": weight, "centred": one}
-        cells = (f"{of(SMALL, CIFAR, way, metric, **which).mean():.3f}" for metric in METRICS)
-        at_eight.append([f"{named(way, weight)}, {logits}", *cells])
-    beside = of(SMALL, CIFAR, way, "scaled_nll", **which) - of(SMALL, CIFAR, "standard", "scaled_nll")
-    assert tables.over_seeds(beside)["high"] > 0  # with centred logits none is seen ahead
-free = minus(SMALL, CIFAR, "joint", "standard", "scaled_nll", weight=1.0)
-ece = [of(SMALL, CIFAR, "joint", "ece", weight=1.0, centred=one).mean() for one in (False, True)]
-assert change[SMALL, "scaled_nll"]["low"] > 0 and ece[1] < ece[0] / 2
-assert kept[SMALL, "scaled_nll"]["low"] < 0 < kept[SMALL, "scaled_nll"]["high"] and free["high"] < 0
-assert kept[SMALL, "test_accuracy"]["low"] > 0 > change[SMALL, "test_accuracy"]["high"]
-display(
-    Markdown(
-        words.markdown_table(["centred minus free", *METRICS.values()], rows)
-        + "\n\n**In NLL after T none that is seen: the shift carries the gain.** At batch size 8 the joint"
-        f" loss with free logits is {-free['mean']:.2f} nats below the standard net; with centred ones six"
-        f" seeds do not tell the two apart. Its ECE more than halves once more, from {ece[0]:.2f} to"
-        f" {ece[1]:.2f}, and of the accuracy {100 * kept[SMALL, 'test_accuracy']['mean']:.1f} points over"
-        " the standard net are left. Of the other four with centred logits none is seen to gain nats,"
-        " either; Fashion-MNIST was not trained so.\n\n"
-        + words.folded(
-            "all six in batches of 8, free and centred",
-            words.markdown_table(["loss, weight, logits", *METRICS.values()], at_eight),
-        )
-    )
-)
-
-# %% [markdown]
 # ## Do references still mend ln p(x)?
 #
 # With references in its sum the joint loss has an $\ln p(x)$ that [finds some unfamiliar
@@ -437,16 +389,11 @@ level = minus(LARGE, CIFAR, "z-loss", "joint", "scaled_nll")
 assert sizes["z-loss", "scaled_nll", LARGE]["high"] < 0 and level["low"] < 0 < level["high"]
 
 
-def beside_first(place, metric, scheme="long"):
-    """What the joint loss gains on the standard net at a place minus what it gains at batch size 128."""
-    there, here = (
-        of(one, CIFAR, "joint", metric, scheme=scheme) - of(one, CIFAR, "standard", metric, scheme=scheme)
-        for one in (place, FIRST)
-    )
-    return tables.over_seeds(there - here)
-
-
-shrunk = beside_first(LARGE, "scaled_nll")
+there, here = (
+    of(place, CIFAR, "joint", "scaled_nll") - of(place, CIFAR, "standard", "scaled_nll")
+    for place in (LARGE, FIRST)
+)
+shrunk = tables.over_seeds(there - here)
 assert shrunk["low"] < 0 < shrunk["high"]
 display(
     Markdown(
@@ -460,109 +407,6 @@ display(
 )
 
 # %% [markdown]
-# ## And on a wide net?
-#
-# The wide net has 1.1 million weights where the narrow one has .3, and learns the 10,000 images by heart
-# sooner. Batch size 128, twenty epochs, CIFAR-10: the standard net, the joint loss, and the z-loss. The
-# last two at the weights that the narrow net chose, 25 and .5, and at 1 and 12.5. A joint loss of weight
-# $w$ and a z-loss of $w/2$ weigh the same to second order, so these are two pairs.
-#
-# **Before you look:** is the joint loss more than a z-loss here?
-
-# %% tags=["hide-input"]
-PAIRS = {"standard": (1.0,), "joint": (1.0, 25.0), "z-loss": (0.5, 12.5)}
-STOPPED = {
-    "long": "at the end",
-    LOWEST_NLL: "at the lowest validation NLL",
-    "early": "at the best validation accuracy",
-}
-
-
-def wide(way, weight, metric, scheme="long"):
-    return of(WIDE, CIFAR, way, metric, weight=weight, scheme=scheme)
-
-
-SHOWN = [
-    (metric, scheme) for metric in ("test_accuracy", "scaled_nll", "ece") for scheme in ("long", LOWEST_NLL)
-]
-rows = [
-    [f"{way} {weight:g}" if way != "standard" else way]
-    + [f"{wide(way, weight, *shown).mean():.3f}" for shown in SHOWN]
-    for way, weights in PAIRS.items()
-    for weight in weights
-]
-heavy = {
-    (than, metric, scheme): tables.over_seeds(
-        wide("joint", 25.0, metric, scheme) - wide(*than, metric, scheme)
-    )
-    for than in (("standard", 1.0), ("z-loss", 0.5), ("z-loss", 12.5))
-    for metric in ("test_accuracy", "scaled_nll")
-    for scheme in STOPPED
-}
-on_standard = {key[1:]: one for key, one in heavy.items() if key[0] == ("standard", 1.0)}
-pair = [
-    tables.over_seeds(wide("joint", 1.0, metric) - wide("z-loss", 0.5, metric))
-    for metric in ("test_accuracy", "scaled_nll")
-]
-ruined = tables.over_seeds(wide("z-loss", 12.5, "scaled_nll") - wide("standard", 1.0, "scaled_nll"))
-wider = {scheme: beside_first(WIDE, "test_accuracy", scheme) for scheme in STOPPED}
-for scheme in STOPPED:
-    assert on_standard["test_accuracy", scheme]["low"] > 0 > on_standard["scaled_nll", scheme]["high"]
-    for weight in PAIRS["z-loss"]:
-        assert heavy[("z-loss", weight), "test_accuracy", scheme]["low"] > 0
-        assert heavy[("z-loss", weight), "scaled_nll", scheme]["high"] < 0
-assert all(one["low"] < 0 < one["high"] for one in (*pair, wider["long"]))
-by_heart = [of(place, CIFAR, "standard", "train_accuracy").mean() for place in (FIRST, WIDE)]
-assert by_heart[0] < 0.9 and by_heart[1] > 0.99
-assert ruined["low"] > 0.1 and wider[LOWEST_NLL]["low"] > 0
-assert f"{100 * on_standard['test_accuracy', LOWEST_NLL]['mean']:.1f}" == "5.1"  # as it says in short
-by_stop = [
-    f"{100 * on_standard['test_accuracy', scheme]['mean']:.1f} points and"
-    f" {-on_standard['scaled_nll', scheme]['mean']:.2f} nats {words_of}"
-    for scheme, words_of in STOPPED.items()
-]
-display(
-    Markdown(
-        words.markdown_table(
-            [
-                "loss, weight",
-                *(f"{METRICS[one]}, {'end' if when == 'long' else 'stopped'}" for one, when in SHOWN),
-            ],
-            rows,
-        )
-        + "\n\n*Stopped*: at the lowest validation NLL.\n\n**At a small weight no, at a large one yes.**"
-        " Six seeds do not tell the joint loss at 1 from the z-loss at .5. At 25 the joint loss leads both"
-        " z-losses, and the z-loss at 12.5 is far behind even the standard net.\n\nOver the standard net"
-        f" the joint loss at 25 gains {'; '.join(by_stop)}. Where both stop by NLL that is"
-        f" {words.with_interval(100 * wider[LOWEST_NLL], 1, '-')} points more than on the narrow net; at"
-        " the end no difference between the nets is seen."
-    )
-)
-
-# %% [markdown]
-# **Why.** A guess: a heavy z-loss wants $\ln Z$ at 0, where an untrained net has $\ln 10$, and getting there
-# is most of what the net learns. The joint loss takes the level that the net has. So it is not the weight
-# alone: leave the level free, or [pin it to the right number](relatives.ipynb).
-#
-# **And references?** On the wide net they were trained with all four kinds, at weight 1.
-
-# %% tags=["hide-input"]
-without, four = ({m: wide(way, 1.0, m) for m in (AUROC, "test_accuracy")} for way in ("joint", FOUR))
-kept = tables.over_seeds(four["test_accuracy"] - without["test_accuracy"])
-assert four[AUROC].min() > 0.85 and without[AUROC].mean() < 0.6 and kept["low"] < 0 < kept["high"]
-display(
-    Markdown(
-        f"**They mend $\\ln p(x)$ there, too: on SVHN its AUROC is {four[AUROC].mean():.2f}, and"
-        f" {without[AUROC].mean():.2f} without.** In accuracy six seeds do not tell the two apart"
-        f" ({words.with_interval(kept)})."
-    )
-)
-
-# %% [markdown]
-# **Where it ends.** One data set, no tuning on the wide net: the standard net has the rate of the others,
-# .001, and its own twelve rates were tried on it [with 1,000 images](contest.ipynb) only.
-
-# %% [markdown]
 # ## What came of the predictions?
 
 # %% tags=["hide-input"]
@@ -571,32 +415,18 @@ came = scored["came"].value_counts()
 assert came.to_dict() == {"open": 8, "came true": 4, "no runs yet": 3}
 display(
     Markdown(
-        "Of [fifteen predictions](../book/predictions.md) four came true, none failed, eight are open and"
-        " three have no runs yet.\n\n" + claims.predictions(scored)
+        "Of [fifteen predictions](../book/predictions.md), five of them on [the wide net](wide_net.ipynb),"
+        " four came true, none failed, eight are open and three have no runs yet.\n\n"
+        + claims.predictions(scored)
     )
 )
 
 # %% [markdown]
-# **Limits.** The first 10,000 images, one rate, twelve or twenty epochs, and weights that batches of 128
-# chose on the narrow net: a weight of its own might serve another batch size, or a wide net, better. At
-# 2,048 the variance, the squared distance, all that curbs confidence, centred logits and references were not
-# trained.
+# **Limits.** A narrow net, the first 10,000 images, one rate, and weights that batches of 128 chose: a weight
+# of its own might serve another batch size better. At 2,048 the variance, the squared distance, all that
+# curbs confidence, centred logits and references were not trained.
 #
 # ```{admonition} For practitioners
 # :class: tip
 # - **In small batches:** the self-normalised loss. It has the best means of the five, and needs no batch.
-# - **For a large weight:** the joint or the self-normalised loss. A z-loss of that weight ruins the net.
-# - **On a larger net:** try the joint loss there, too; the weight that the small net chose did well.
-# ```
-#
-# ## Exercise
-#
-# **1.** A z-loss of weight .5 and a joint loss of weight 1 are equal to second order, and so are 12.5 and 25.
-# Why does only the second pair come apart?
-#
-# ```{admonition} Solution
-# :class: dropdown
-# They are equal in how much an *uneven* $\ln Z$ costs. The z-loss also has a level, 0, and being away from it
-# costs weight times distance squared: with $\ln 10 \approx 2.3$ that is 2.7 at weight .5, about what the
-# cross entropy costs an untrained net, and 66 at 12.5.
 # ```

@@ -15,15 +15,14 @@
 # training its NLL after T is better than that of all tried ways to curb confidence. It is also better than
 # the standard net's, at the end and at the lowest validation NLL; at the best validation accuracy no
 # difference is seen. Between nets that fit their training images equally well, a small gain is seen on
-# Fashion-MNIST. [In batches of 8 and on a wide net](other_sizes.ipynb) the gain is larger, and there the
-# number counts: a heavy z-loss ruins the net.
+# Fashion-MNIST. [In batches of 8](other_sizes.ipynb) and [on a wide net](wide_net.ipynb) the gain is larger,
+# and there the number counts: a heavy z-loss ruins the net.
 #
 # **After this chapter you can**
 #
 # - name the relatives of the joint loss, and say what each of them pays for;
 # - say which of two nets is the better one when one of them has fitted its training images less;
-# - say what tells the joint loss from a z-loss, and what does not;
-# - tell what a shift of all logits is good for.
+# - say what tells the joint loss from a z-loss, and what does not.
 
 # %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results
@@ -494,77 +493,6 @@ display(
 # at once. [Larger weights on 1,000 images](scrutiny.ipynb) close what is open here for CIFAR-10: there 0
 # loses. On Fashion-MNIST, at weight .5, the z-loss [keeps up](contest.ipynb).
 #
-# (centred)=
-# ## What do centred logits change?
-#
-# Take the mean of the logits away and no shift is left: $\ln Z$ is the sharpness alone, and evening it means
-# that all images get equally sharp answers. The standard net and the five were trained so on CIFAR-10, at
-# weight 1; the z-loss with centred logits at .005, the weight that validation images chose of three, and with
-# free ones at its .5. On Fashion-MNIST no net was trained with centred logits.
-#
-# **Before you look:** better or worse calibrated? And after a temperature?
-
-# %% tags=["hide-input"]
-WAYS = dict.fromkeys(["standard", *EVENING], (1.0, 1.0)) | {"z-loss": (0.5, 0.005)}  # free, centred
-assert WAYS["z-loss"] == tuple(of(CIFAR, "z-loss", "weight", centred=one).max() for one in (False, True))
-rows, at_one, mean = [], {}, {}
-for way, weights in WAYS.items():
-    for metric in METRICS:
-        free, without = (
-            of(CIFAR, way, metric, weight=weight, centred=centred)
-            for weight, centred in zip(weights, (False, True))
-        )
-        mean[way, metric] = free.mean(), without.mean()
-        at_one[way, metric] = over_seeds(without - free)
-        if metric == "scaled_nll":  # none is seen below the standard net with free logits
-            assert over_seeds(without - of(CIFAR, "standard", metric))["high"] > 0
-    for i, logits in enumerate(("free", "centred")):
-        label = f"{named(way, weights[i])}, {logits}"
-        rows.append([label, *(f"{mean[way, metric][i]:.3f}" for metric in METRICS)])
-assert all(at_one[way, "ece"]["high"] < 0 for way in ("joint", "variance"))
-assert all(at_one[way, "ece"]["low"] > 0 for way in ("self-normalised", "squared"))
-assert all(at_one[way, "scaled_nll"]["low"] > 0 for way in EVENING)
-over = over_seeds(of(CIFAR, "z-loss", "overconfidence", centred=True))
-assert at_one["z-loss", "ece"]["low"] > 0 and over["low"] > 0
-assert all(abs(at_one[way, "test_accuracy"]["mean"]) < 0.01 for way in WAYS)
-assert mean["joint", "ece"][1] < 0.03 < mean["joint", "ece"][0]
-for scheme in KEPT:
-    ece, to_standard = (
-        over_seeds(
-            of(CIFAR, "joint", metric, weight=1.0, centred=True, scheme=scheme)
-            - of(CIFAR, than, metric, weight=1.0, scheme=scheme)
-        )
-        for metric, than in (("ece", "joint"), ("scaled_nll", "standard"))
-    )
-    assert to_standard["high"] > 0 and (ece["high"] < 0) == (scheme == "long")
-    for way in ("self-normalised", "squared"):
-        over = of(CIFAR, way, "overconfidence", weight=1.0, centred=True, scheme=scheme)
-        assert over_seeds(over)["high"] < -0.1
-display(
-    Markdown(
-        words.markdown_table(["loss, weight, logits", *METRICS.values()], rows)
-        + "\n\n**The joint loss then calibrates almost completely, but none of the six is seen to gain NLL"
-        " after T on the standard net. The two losses with the level $\\ln K$ drive confidence too"
-        " low.** That is at the end; in nets"
-        " stopped early the joint loss's ECE is not seen to fall. At the end it changes by"
-        f" {words.with_interval(at_one['joint', 'ece'])}, its NLL after T by"
-        f" {words.with_interval(at_one['joint', 'scaled_nll'])}. Accuracy moves by less than a"
-        " point. The z-loss at"
-        f" .005 stays overconfident, and its ECE is {at_one['z-loss', 'ece']['mean']:.3f} higher than at .5"
-        " with free logits.\n\nA"
-        " net has two ways to even $\\ln Z$. A shift lets it stay sure where it is right, and that may be"
-        " what lowers the NLL after T. Giving up sharpness calibrates, and a deep net does so [even where a"
-        " shift is free](shift.ipynb). Centred logits leave only the second."
-    )
-)
-
-# %% [markdown]
-# **Why.** The sharpness of ten logits whose mean is zero cannot fall below $\ln 10$, which is where every
-# answer is uniform. A level of $\ln 10$, as the self-normalised and the squared loss have it, then asks for
-# no confidence at all; their nets are *under*confident. The z-loss's level, 0, is out of reach, which may be
-# why validation images chose the least of its weights. The joint loss asks for equal sharpness, whatever it
-# is.
-#
 # ## What came of the predictions?
 
 # %% tags=["hide-input"]
@@ -575,15 +503,15 @@ assert list(scored["came"]) == ["came true", "failed", "open", "failed", "failed
 display(
     Markdown(
         "Of [six predictions](../book/predictions.md) one came true, three failed and two are open. The"
-        " fourth fails without LogitNorm, too, whose raw NLL and ECE mean little.\n\n"
-        + claims.predictions(scored)
+        " fourth fails without LogitNorm, too, whose raw NLL and ECE mean little; the last is about [centred"
+        " logits](centred.ipynb).\n\n" + claims.predictions(scored)
     )
 )
 
 # %% [markdown]
-# **Limits.** A narrow net, 10,000 images, one batch size, twenty epochs, three weights each. [Small batches
-# and a wide net](other_sizes.ipynb) have a chapter of their own. Longer training overfits more, and then
-# [calibration gains more](calibration.ipynb).
+# **Limits.** A narrow net, 10,000 images, one batch size, twenty epochs, three weights each. [Other batch
+# sizes](other_sizes.ipynb) and [a wide net](wide_net.ipynb) have chapters of their own. Longer training
+# overfits more, and then [calibration gains more](calibration.ipynb).
 #
 # ## Exercises
 #
