@@ -374,7 +374,7 @@ def _export(args):
 )
 def _bench(args):
     from gffn_core.engine import bench
-    from gffn_core.experiments import contest
+    from gffn_core.experiments import contest, tried
     from gffn_core.pages import speed
 
     device = resolve_device(args.device)
@@ -383,6 +383,7 @@ def _bench(args):
         if args.json.is_dir():
             raise ValueError(f"--json {args.json} is a folder; name a file")
     ways = {name: contest.settings(name)[0] for name in contest.CONTENDERS | contest.COMBINED}
+    (ways["joint, references"],) = tried.options("joint", references=(tried.FOUR,))
     measured = bench.bench(device, model.WIDTHS[args.net], seconds=args.seconds, ways=ways, report=tell)
     print(speed.text(measured))
     if args.json:
