@@ -44,7 +44,6 @@ def of(way, metric, centred=False, place=FIRST, weight=None, scheme="long"):
 
 
 # %% [markdown]
-# (centred)=
 # ## What do centred logits change?
 #
 # The standard net and the five losses that even $\ln Z$ were trained on the first 10,000 images of CIFAR-10,
@@ -188,7 +187,7 @@ display(
     Markdown(
         "*The joint loss, centred minus free.*\n\n"
         + words.markdown_table(["", *METRICS.values()], rows)
-        + "\n\n**In NLL after T none that is seen: the shift carries the gain.** At batch size 8 the joint"
+        + "\n\n**Of the gain in nats none that is seen: the shift carries it.** At batch size 8 the joint"
         f" loss with free logits is {-free['mean']:.2f} nats below the standard net; with centred ones six"
         f" seeds do not tell the two apart. Its ECE more than halves once more, from {ece['free']:.2f} to"
         f" {ece['centred']:.2f}, and of the accuracy {100 * left['test_accuracy']['mean']:.1f} points over"

@@ -289,7 +289,7 @@ display(
 # %% [markdown]
 # **Why?** A guess: a penalty on confidence pulls on every answer, the right ones too. An even $\ln Z$ can
 # partly be paid by a shift, which [does not touch the answers](shift.ipynb). Where no shift is possible,
-# [no gain in NLL after T is seen](#centred).
+# [no gain in NLL after T is seen](centred.ipynb).
 #
 # ## And at the same fit?
 #

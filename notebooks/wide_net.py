@@ -92,6 +92,7 @@ with plt.rc_context(style.STYLE):
                     markersize=look["markersize"],
                     markerfacecolor=color if scheme == "long" else "none",
                 )
+        axis.locator_params(axis="x", nbins=5)
         axis.axvline(0, color=style.INK, linewidth=1, linestyle=":")
     axes[0].set(title="accuracy gained", yticks=range(len(WAYS)))
     axes[0].set_yticklabels([named(*one) for one in reversed(WAYS)])
