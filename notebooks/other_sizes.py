@@ -9,7 +9,7 @@
 #
 # The chapters on the [relatives](relatives.ipynb) of the joint loss and on [references](repair.ipynb) in its
 # sum have one batch size, 128. Validation images chose each weight there. Here the same weights go elsewhere:
-# to batches of 8 and of 2,048. [The next chapter](wide_net.ipynb) takes them to a larger net.
+# to batches of 8 and of 2,048. [Another chapter](wide_net.ipynb) takes them to a larger net.
 #
 # **In short.** In batches of 8 the losses that even $\ln Z$ pull away from all others: on CIFAR-10 they gain
 # .08 to .10 nats after T on the standard net, and 2.0 to 3.4 points of accuracy. Of the five the

@@ -22,39 +22,23 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
-from gffn_core.experiments import contest, profiles
 from gffn_core.experiments.contest import STANDARD
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.tables import over_seeds
 from gffn_core.pages import publish, style, words
-from gffn_core.training.course import LOWEST_NLL, SCHEMES
-from gffn_core.verdicts.claims import contest as predicted
+from gffn_core.pages.contest import PREFERRED, by_stop
+from gffn_core.training.course import LOWEST_NLL
 from gffn_core.verdicts.claims.contest import DROPOUT_MOVED, JOINT_MOVED, MOVED, UP
 from gffn_core.verdicts.claims.more_images import WEIGHT_DECAY
 
 store = Store(RESULTS)
 CARRIED = "contest_carried"  # whose settings are those of 10,000 images
-PREFERRED = "preferred"  # of the three that are kept, by the accuracy of validation images
 STOPS = {
     LOWEST_NLL: "at the lowest validation NLL",
     "long": "at the end",
     PREFERRED: "where validation accuracy prefers",
     "early": "at the best accuracy, with patience",
 }
-
-
-def nets(profile, dataset):
-    """The contest's nets, whose settings were chosen for the lowest NLL, by way, stop and seed."""
-    records = store.select(profiles.profile(profile).runs([dataset]))
-    table = contest.frame(records.values(), (LOWEST_NLL, *SCHEMES))
-    if profile != CARRIED:
-        best = predicted.on(store, dataset, profile)[1].query("scheme == @LOWEST_NLL")
-        table = table.merge(best[["contender", "setting"]])
-    order = table.sort_values(["val_accuracy", "val_nll"], ascending=[False, True], kind="stable")
-    preferred = order.groupby(["contender", "seed"]).head(1)
-    every = pd.concat([table, preferred.assign(scheme=PREFERRED)])
-    return every.set_index(["contender", "scheme", "seed"]).sort_index()
-
 
 # %% [markdown]
 # ## What is left of the lead?
@@ -85,7 +69,7 @@ FIELDS = {  # profile, data set, one way, and the other
     "Fashion-MNIST, 10,000": ("contest_more", "fashion_mnist_10000", "joint", STANDARD),
     "SVHN subset": (CARRIED, "svhn", "joint", STANDARD),
 }
-tables = {key: nets(*key) for key in {field[:2] for field in FIELDS.values()}}
+tables = {key: by_stop(store, *key) for key in {field[:2] for field in FIELDS.values()}}
 
 
 def lead(profile, dataset, who, than, metric, stop):

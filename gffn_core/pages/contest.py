@@ -5,15 +5,16 @@ from math import comb
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from gffn_core.experiments import contest, tables
+from gffn_core.experiments import contest, profiles, tables
 from gffn_core.experiments.contest import OURS, STANDARD
 from gffn_core.experiments.store import Store
 from gffn_core.pages import publish, style
-from gffn_core.training.course import LOWEST_NLL
+from gffn_core.training.course import LOWEST_NLL, SCHEMES
 from gffn_core.verdicts.claims import contest as predicted
 from gffn_core.verdicts.claims.contest import NEEDS, UP
 
 ORDER = [*contest.CONTENDERS]
+PREFERRED = "preferred"  # of the epochs that are kept, by the accuracy of validation images
 STOPPED = "the standard net, all stopped at their lowest validation NLL"
 
 
@@ -24,6 +25,22 @@ def on(store: Store, dataset: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     seeds = final["seed"].nunique()
     assert final.value_counts(["contender", "scheme"]).eq(seeds).all() and seeds >= 6
     return tuning, best, final
+
+
+def by_stop(store: Store, profile: str, dataset: str) -> pd.DataFrame:
+    """Nets whose settings were chosen for the lowest NLL, by contender, scheme and seed.
+
+    ``PREFERRED`` is a scheme beside those that are kept: of a net's epochs the one with the highest accuracy
+    of validation images; of equals, with their lowest NLL.
+    """
+    records = store.select(profiles.profile(profile).runs([dataset]))
+    nets = contest.frame(records.values(), (LOWEST_NLL, *SCHEMES))
+    if f"{profile}_tuning" in profiles.PROFILES:
+        best = predicted.on(store, dataset, profile)[1].query("scheme == @LOWEST_NLL")
+        nets = nets.merge(best[["contender", "setting"]])
+    order = nets.sort_values(["val_accuracy", "val_nll"], ascending=[False, True], kind="stable")
+    preferred = order.groupby(["contender", "seed"]).head(1).assign(scheme=PREFERRED)
+    return pd.concat([nets, preferred]).set_index(["contender", "scheme", "seed"]).sort_index()
 
 
 def basis(
