@@ -11,8 +11,8 @@
 # calibrated. Both have one cause: the loss asks for one $\ln Z$ for all images. This chapter is about the
 # density, [the next](shift.ipynb) about the confidence; both on examples small enough to train on the page.
 #
-# **In short.** The optimum of the joint loss is one $\ln Z$ for all images, so it has no reason to know
-# unfamiliar ones. With references in the sum it has one.
+# **In short.** The optimum of the joint loss is one $\ln Z$ for all images of the data; about others it says
+# nothing. With references in the sum it does.
 #
 # **After this chapter you can**
 #
@@ -31,6 +31,8 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
+from scipy.optimize import minimize_scalar
+from scipy.stats import binom
 
 from gffn_core import conditional_nll, joint_nll, log_partition
 from gffn_core.experiments import choice
@@ -53,7 +55,8 @@ display(
     Markdown(
         "Nets trained with the joint loss on ten thousand images of CIFAR-10 are shown house numbers, SVHN."
         f" Their $\\ln p(x)$ tells the two apart with an AUROC of {on_svhn[0]:.2f}, [no better"
-        " than a coin](repair.ipynb). Why?"
+        " than a coin](repair.ipynb). Why no better? (Why it is even worse, [we do not"
+        " know](detection.ipynb).)"
     )
 )
 
@@ -66,14 +69,14 @@ display(
 # $$ p(x) = p_{\text{data}}(x)\,\frac{Z(x)}{\mathbb E_{\text{data}} Z}. \tag{mechanism.1} $$
 #
 # $Z$ is a *ratio*, of model to data. The joint loss wants the model to be the data, and that is so when the
-# ratio is one: $\ln Z$ is the same for all $x$. What the joint loss charges beyond the conditional one says
-# so, too:
+# ratio is one: $\ln Z$ is the same for all $x$ that occur in the data. What the joint loss charges beyond the
+# conditional one says so, too:
 #
 # $$ L_{\text{joint}} - L_{\text{cond}} = \ln \mathbb E\,Z - \mathbb E \ln Z \;\ge\; 0,
 #    \quad\text{zero for constant } Z. \tag{mechanism.2} $$
 #
-# {cite:t}`donsker1983` bound a Kullback-Leibler divergence from below by such a difference, of two
-# distributions; here both are the data, and their divergence is zero.
+# {cite:t}`donsker1983` bound the Kullback-Leibler divergence of two distributions from below by minus such a
+# difference; here both are the data, the divergence is zero, and constant $Z$ makes the bound exact.
 #
 # To learn a density one needs something to compare with. Let a share $1-a$ of the sum be *references*, inputs
 # with a distribution $q$ that we choose. Then the ratio is to the mixture, and the optimum is
@@ -85,7 +88,42 @@ display(
 # {cite:t}`yamada2013`, and {cite:t}`sugiyama2008` fit a ratio with the same objective. Finding outliers by a
 # ratio {cite:p}`hido2011` and fitting a model against references {cite:p}`gutmann2010` are old ideas, too;
 # here the logits that classify do both.
-#
+
+# %% tags=["hide-input"]
+DATA, REFERENCES_HIT = 0.8, 0.3  # how often either draws the first of two inputs
+
+
+def best_difference(n):
+    """The difference of ln Z of the two inputs that is best for sums of n data and n references."""
+    hits = np.arange(n + 1)
+    chance = np.outer(*(binom.pmf(hits, n, share) for share in (DATA, REFERENCES_HIT)))
+    firsts = np.add.outer(hits, hits)
+
+    def loss(d):
+        return (chance * np.log(firsts * np.exp(d) + 2 * n - firsts)).sum() - DATA * d
+
+    return minimize_scalar(loss, bounds=(-5, 5), method="bounded").x
+
+
+of_few = {n: best_difference(n) for n in (1, 2, 8, 64)}
+ratios = [share / other for share, other in ((DATA, REFERENCES_HIT), (1 - DATA, 1 - REFERENCES_HIT))]
+unbounded = math.log(ratios[0] / ratios[1])
+bounded = math.log(ratios[0] / (ratios[0] + 1)) - math.log(ratios[1] / (ratios[1] + 1))
+assert abs(of_few[1] - unbounded) < 1e-4 and abs(of_few[64] - bounded) < 0.01
+assert list(of_few.values()) == sorted(of_few.values(), reverse=True)
+display(
+    Markdown(
+        "That is so for a sum over *all* data and references. The logarithm of a sum of few terms is too"
+        " small on average, and the optimum then leans towards $p_{\\text{data}}/q$, which has no bound."
+        f" Two inputs show it, the first drawn with a chance of {DATA} by the data and of {REFERENCES_HIT}"
+        f" by the references: the best difference of their $\\ln Z$ is {of_few[1]:.2f} in sums of one and"
+        f" one, which is that of $p_{{\\text{{data}}}}/q$; {of_few[2]:.2f} with two and two,"
+        f" {of_few[8]:.2f} with eight and eight; and (mechanism.3) says {bounded:.2f}. The [self-normalised"
+        " loss](intercept.ipynb), with its one number for all batches, does not lean."
+    )
+)
+
+# %% [markdown]
 # **Before you look:** below are 300 points of three classes in the plane, and nets trained with the
 # conditional loss, the joint loss, and the joint loss with references drawn evenly from the square. Where in
 # the square will the standard net's $\ln Z$ be highest: on the data, between the classes, or far outside?
@@ -245,6 +283,6 @@ display(
 #
 # ```{admonition} Solution
 # :class: dropdown
-# At the optimum $Z/\mathbb E Z = p/(a p + (1-a) q) \le 1/a = 4$, so $\ln Z$ is at most $\ln 4 \approx 1.39$
-# above $\ln \mathbb E Z$, and reaches it where no reference ever falls.
+# At the optimum of a large batch $Z/\mathbb E Z = p/(a p + (1-a) q) \le 1/a = 4$, so $\ln Z$ is at most
+# $\ln 4 \approx 1.39$ above $\ln \mathbb E Z$, and reaches it where no reference ever falls.
 # ```

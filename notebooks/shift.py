@@ -41,9 +41,11 @@ torch.set_default_dtype(torch.float64)  # so that the numbers below are those of
 #
 # $$ m = \operatorname{mean}_k f_k, \qquad s = \ln\sum_k e^{f_k - m} \;\ge\; \ln K, $$
 #
-# into a *shift* $m$ and a *sharpness* $s$, which is least where the classes are equally likely and grows with
-# confidence. A shift $m = -s$ would make $\ln Z$ even for free: the predictions would not change at all, and
-# the joint loss would do nothing for calibration.
+# into a *shift* $m$ and a *sharpness* $s = \ln K + \mathrm{KL}(\text{uniform}\,\|\,p(y\mid x))$, which
+# depends on the answer alone. It is least where the classes are equally likely and grows with the scale of
+# the logits; of two answers with one confidence, that which rules more classes out is the sharper. A shift
+# $m = -s$ would make $\ln Z$ even for free: the predictions would not change at all, and the joint loss
+# would do nothing for calibration.
 #
 # **Before you look:** a net of three layers learns 200 handwritten digits, with the conditional or the joint
 # loss. Does the joint net cancel its sharpness by a shift, or does it give sharpness up? The figure has a
@@ -387,6 +389,6 @@ assert slow[0][1] > 0.6 and 0.5 < slow[1][1] < slow[1][2] < 0.65
 #
 # ```{admonition} Solution
 # :class: dropdown
-# Sharpness alone. $\ln \tilde Z = s$, so the loss charges for differences in confidence between the images
-# of a batch: it pulls the surest answers down and the least sure ones up, whether they are right or not.
+# Sharpness alone. $\ln \tilde Z = s$, so the loss charges for differences in sharpness between the images of
+# a batch: it pulls the sharpest answers down and the least sharp ones up, whether they are right or not.
 # ```
