@@ -11,12 +11,12 @@
 # which generalise worse. [The joint loss](any_batch.ipynb) does not close it. Here are the other means that
 # the thesis names, at batch sizes 2,048 and 32, with the standard and the self-normalised loss.
 #
-# **In short.** For the plain standard loss six seeds see no gap in accuracy, at a third of the thesis's rate
-# or with many epochs; a gap of up to 1.8 points is not excluded. For the self-normalised loss 2.5 points
-# remain at that rate. With all four means together the standard loss at 2,048 reaches 0.678; the best net we
-# have at 32, by another recipe, 0.699. The self-normalised loss needs more time at 2,048: with augmentation
-# it is behind the standard one after 120 epochs and ahead after 360. Six seeds cannot tell that net from the
-# standard one with all four.
+# **In short.** For the plain standard loss six seeds see no gap in accuracy, at a third of the rate that the
+# square root of the batch size asks for, or with many epochs; a gap of up to 1.8 points is not excluded. For
+# the self-normalised loss 2.5 points remain at that rate. With all four means together the standard loss at
+# 2,048 reaches 0.678; the best net we have at 32, by another recipe, 0.699. The self-normalised loss needs
+# more time at 2,048: with augmentation it is behind the standard one after 120 epochs and ahead after 360.
+# Six seeds cannot tell that net from the standard one with all four.
 
 # %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results
@@ -58,9 +58,10 @@ LOWER = gap.bases()[LARGE, AUGMENTED]  # the plain net at the rate that validati
 # ## Is a higher rate enough?
 #
 # An epoch of 10,000 images has 4 steps of 2,048, where batch size 32 makes 312. So either each step goes
-# further, or there are more epochs. The thesis (5.1) raises the learning rate by $\sqrt{2048/32}$, to .008.
-# Three plain settings: .008 for 40 epochs (160 steps), .0028 for 60 (240), and the rate of batch size 32,
-# .001, for 200 (800 steps, where 20 epochs at 32 make 6,240).
+# further, or there are more epochs. The rule of {cite:t}`hoffer2017`, which the thesis prints (5.1) and does
+# not use, would raise our learning rate by $\sqrt{2048/32}$, to .008. Three plain settings: .008 for 40
+# epochs (160 steps), .0028 for 60 (240), and the rate of batch size 32, .001, for 200 (800 steps, where 20
+# epochs at 32 make 6,240).
 #
 # **Before you look:** which of the three comes nearest to batch size 32?
 
