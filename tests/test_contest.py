@@ -15,6 +15,7 @@ from gffn_core.experiments import contest, ensembles
 from gffn_core.experiments.profiles import PROFILES, Profile, profile
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import sweep
+from gffn_core.pages.contest import PREFERRED, by_stop
 from gffn_core.training.course import LOWEST_NLL
 from gffn_core.training.run import Run
 
@@ -138,3 +139,13 @@ def test_others_have_the_settings_that_validation_images_chose(name):
     of_key = {record["key"]: run for run, record in tuned.items()}
     best = contest.chosen(contest.frame(tuned.values(), [LOWEST_NLL]))
     assert {replace(run, seed=0) for run in profile(name).runs()} == {of_key[key] for key in best["key"]}
+
+
+@pytest.mark.parametrize("name, dataset", (("contest_wide", "cifar10_1000"), ("contest_carried", "svhn")))
+def test_of_a_nets_epochs_the_preferred_one_has_the_best_validation_accuracy(name, dataset):
+    """Of the published nets, each once, whatever its test images say."""
+    nets = by_stop(Store(ROOT / "results"), name, dataset)
+    kept = nets.drop(PREFERRED, level="scheme")["val_accuracy"].groupby(["contender", "seed"])
+    preferred = nets.xs(PREFERRED, level="scheme")["val_accuracy"]
+    assert len(preferred) == 4 * 6 and kept.size().eq(3).all()
+    pd.testing.assert_series_equal(preferred, kept.max())
