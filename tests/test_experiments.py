@@ -316,6 +316,16 @@ def test_a_run_goes_on_in_the_precision_it_began_in(store):
     assert hashes(store.select([run]))[run] == result.provenance["weights_sha256"]
 
 
+def test_a_run_that_another_version_began_is_refused_before_anything_is_trained(store):
+    run = RUNS[0]
+    key = record_key(run, datasets.load_dataset("digits").sha256)
+    begun = {"course": {"epoch": 1, "curves": {"val_nll": [2.0]}}, "within": {"position": 0}}
+    store.save_checkpoint(key, begun | {"precision": "float32"})
+    with pytest.raises(ValueError, match=f"begun by another version.*delete {key}.checkpoint"):
+        sweep([RUNS[1], run], store)
+    assert not store.records()
+
+
 def test_sweep_scores_the_partner_data_set(store):
     run = Run("digits_0_4", "joint", batch_size=256, epochs=1)
     sweep([run], store)

@@ -149,18 +149,19 @@ def test_early_is_the_best_epoch_until_patience_ran_out(tiny, monkeypatch, patie
     assert weights(result)["early"] == weights(shorter)["long"] != weights(result)["long"]
 
 
-def test_the_third_scheme_is_the_epoch_of_the_lowest_validation_nll(tiny):
-    """Over all epochs, those after patience ran out included."""
+@pytest.mark.parametrize(
+    "scheme, curve", (("lowest_nll", "val_nll"), ("lowest_scaled_nll", "val_scaled_nll"))
+)
+def test_other_schemes_are_the_epochs_of_the_lowest_validation_nll(tiny, scheme, curve):
+    """Over all epochs, those after patience ran out included; raw, and after a temperature."""
     run = Run("digits", "joint", batch_size=10, epochs=12, learning_rate=1e-2, patience=1, patience_steps=1)
     result = train(run, tiny)
-    nll = result.curves["val_nll"]
+    nll = result.curves[curve]
     lowest = 1 + nll.index(min(nll))
-    found = result.evaluations["lowest_nll"]
-    assert result.evaluations["early"]["stopped_at"] < lowest < 12
+    found = result.evaluations[scheme]
+    assert result.evaluations["early"]["stopped_at"] < lowest <= 12
     assert (found["epoch"], found["step"]) == (lowest, 10 * lowest)
-    assert (
-        weights(result)["lowest_nll"] == weights(train(dataclasses.replace(run, epochs=lowest), tiny))["long"]
-    )
+    assert weights(result)[scheme] == weights(train(dataclasses.replace(run, epochs=lowest), tiny))["long"]
 
 
 def test_curves_tell_what_was_measured(tiny):
@@ -172,6 +173,10 @@ def test_curves_tell_what_was_measured(tiny):
     assert result.curves["val_confidence"][-1] == pytest.approx(
         metrics.max_softmax(logits).mean().item(), rel=1e-3
     )
+    scaled = logits / result.evaluations["long"]["scaled"]["temperature"]
+    assert result.curves["val_scaled_nll"][-1] == pytest.approx(
+        metrics.negative_log_likelihood(scaled, y), rel=1e-3
+    )
 
 
 def test_result_is_plain_data(tiny):
@@ -182,7 +187,9 @@ def test_result_is_plain_data(tiny):
     assert json.dumps(json.loads(text)) == text
     assert Run.of(json.loads(json.dumps(result.run.settings()))) == result.run
     assert set(result.logits) == {
-        f"{s}_{p}" for s in ("early", "long", "lowest_nll") for p in ("val", "test", "ood")
+        f"{scheme}_{part}"
+        for scheme in ("early", "long", "lowest_nll", "lowest_scaled_nll")
+        for part in ("val", "test", "ood")
     }
     assert {a.dtype.name for a in result.logits.values()} == {"float16"}
 

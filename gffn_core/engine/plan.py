@@ -8,6 +8,7 @@ import torch
 from gffn_core.data.datasets import OUT_OF_DISTRIBUTION, SUBSETS, Dataset, data_root, load_dataset
 from gffn_core.engine.process import hand_back_freed_memory
 from gffn_core.engine.stack import shape_key
+from gffn_core.training.course import CURVES
 from gffn_core.training.run import record_key
 
 
@@ -39,10 +40,19 @@ def _load_dataset(name, root, state):
 
 
 def begun(runs, store, datasets):
-    """Of each run where it is, see ``position_of``, and the precision it was begun in, None for none."""
+    """Of each run where it is, see ``position_of``, and the precision it was begun in, None for none.
+
+    ValueError for a run that another version of this package began, as its curves are other ones.
+    """
     places = {}
     for run in runs:
-        checkpoint = store.checkpoint(record_key(run, datasets[run.dataset].sha256))
+        key = record_key(run, datasets[run.dataset].sha256)
+        checkpoint = store.checkpoint(key)
+        if checkpoint and set(checkpoint["course"]["curves"]) != set(CURVES):
+            raise ValueError(
+                f"{run} was begun by another version, which keeps other curves; delete {key}.checkpoint to"
+                " begin it anew"
+            )
         places[run] = position_of(checkpoint), checkpoint and checkpoint["precision"]
     return places
 

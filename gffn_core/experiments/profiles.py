@@ -89,6 +89,7 @@ _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # Other seeds than those of the choice; at the other batch sizes the epochs of the profile cpu.
 _FINAL = {"epochs": {8: 12, 128: 20, 2048: 200}, "seeds": (2, 3, 4, 5, 6, 7)}
 _CONTEST = {"epochs": {64: 60}, "seeds": (1, 2, 3, 4, 5, 6)}
+_REFINED = (8, 9, 10, 11, 12, 13)
 _LARGE = {1024: CPU_EPOCHS[1024]}
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
@@ -253,6 +254,39 @@ PROFILES = {
             ("cifar10_1000",),
             **_CONTEST,
             **_named(one | tried.MOVED | tried.WIDE for one in tried.COMBINED_WIDE),
+        ),
+        # The leaders once more, for nets that stop at their lowest NLL after a temperature
+        # (``course.REFINED``). Other seeds, as the records of the first ones lack that epoch.
+        Profile(
+            "refined_tuning",
+            tuple(tried.REFINED),
+            epochs={64: 60},
+            seeds=(7,),
+            **_named(
+                [
+                    *(one for name in contest.LEADERS for one in contest.settings(name)),
+                    *(
+                        one | tried.MOVED | {"dataset": "cifar10_1000"}
+                        for name in contest.AUGMENTED
+                        for one in contest.settings(name)
+                    ),
+                ]
+            ),
+        ),
+        Profile("refined", epochs={64: 60}, seeds=_REFINED, **_by_dataset(tried.REFINED)),
+        Profile(
+            "refined_wide_tuning",
+            ("cifar10_1000",),
+            epochs={64: 60},
+            seeds=(7,),
+            **_contenders(contest.FINALISTS, tried.WIDE),
+        ),
+        Profile(
+            "refined_wide",
+            ("cifar10_1000",),
+            epochs={64: 60},
+            seeds=_REFINED,
+            **_named(one | tried.WIDE for one in tried.REFINED_WIDE),
         ),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
         Profile(

@@ -49,7 +49,7 @@ COLUMNS = {
     "title": ("data set, with the number of images where it is a subset", "text", "data.title"),
     "scheme": (
         "early: weights of the best validation accuracy; long: of the last epoch; lowest_nll: of the lowest "
-        "negative log-likelihood on validation images",
+        "negative log-likelihood on validation images; lowest_scaled_nll: of the lowest after a temperature",
         "name",
         "scheme",
     ),

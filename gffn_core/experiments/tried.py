@@ -116,6 +116,12 @@ COMBINED = [
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}} | MOVED,
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}, "weight_decay": 0.5},
 ]
+# Of ``refined_tuning`` and ``refined_wide_tuning``, for nets that stop at the lowest NLL after a temperature.
+REFINED = {
+    "cifar10_1000": [{"loss": "conditional", "learning_rate": 2e-4}],
+    "fashion_mnist_1000": [{"loss": "conditional", "learning_rate": 4e-4}],
+}
+REFINED_WIDE = [{"loss": "conditional", "learning_rate": 4e-4}]
 CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
     "cifar10_10000": [
         {"loss": "conditional", "learning_rate": 1.5e-3},

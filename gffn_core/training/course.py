@@ -17,9 +17,18 @@ from gffn_core.training.run import Run
 
 SCHEMES = ("early", "long")  # the thesis's
 LOWEST_NLL = "lowest_nll"  # a third: the epoch of the lowest negative log-likelihood on validation images
+REFINED = "lowest_scaled_nll"  # a fourth: the same after temperature scaling (which those images fit, too)
 # "Training accuracies of close to 100%" (thesis 5.1). A long run that ends below is underfit.
 FITTED = 0.99
-CURVES = ("train_loss", "train_accuracy", "val_accuracy", "val_nll", "val_ece", "val_confidence")
+CURVES = (
+    "train_loss",
+    "train_accuracy",
+    "val_accuracy",
+    "val_nll",
+    "val_ece",
+    "val_confidence",
+    "val_scaled_nll",
+)
 
 
 @dataclass(frozen=True)
@@ -28,9 +37,9 @@ class Result:
 
     curves: lists over epochs. ``train_loss`` and ``train_accuracy`` are means over the epoch's
     batches, each taken before its step; ``val_*`` are measured after the epoch.
-    evaluations: per scheme ("early", "long", "lowest_nll") what ``evaluate`` returns, plus the epoch; empty
-    for a run that diverged. diverged: None, or the ``epoch`` and ``step`` of the first non-finite loss
-    (or logits after it); both count from 1.
+    evaluations: per scheme (``SCHEMES``, ``LOWEST_NLL``, ``REFINED``) what ``evaluate`` returns, plus the
+    epoch; empty for a run that diverged. diverged: None, or the ``epoch`` and ``step`` of the first
+    non-finite loss (or logits after it); both count from 1.
     logits: float16 arrays ``{scheme}_{val,test,ood}``. weights: by scheme the net's state, on the CPU.
     """
 
@@ -58,6 +67,7 @@ class Course:
         self.curves = {name: [] for name in CURVES}
         self.early = {"epoch": 0, "val_accuracy": -1.0, "weights": {}}
         self.likeliest = {"epoch": 0, "val_nll": math.inf, "weights": {}}
+        self.finest = {"epoch": 0, "val_scaled_nll": math.inf, "weights": {}}
         self.flattened = None  # the epoch at which patience ran out
         self.diverged = None
         self.seconds = 0.0  # of training so far
@@ -95,12 +105,15 @@ class Course:
             metrics.negative_log_likelihood(val, y),
             metrics.expected_calibration_error(probs, y),
             probs.amax(-1).mean().item(),
+            metrics.negative_log_likelihood(val.double() / metrics.fit_temperature(val, y), y),
         )
         for name, value in zip(CURVES, values):
             self.curves[name].append(value)
         nll, accuracy = self.curves["val_nll"][-1], self.curves["val_accuracy"][-1]
         if nll < self.likeliest["val_nll"]:
             self.likeliest = {"epoch": self.epoch, "val_nll": nll, "weights": _copy(weights)}
+        if (scaled := self.curves["val_scaled_nll"][-1]) < self.finest["val_scaled_nll"]:
+            self.finest = {"epoch": self.epoch, "val_scaled_nll": scaled, "weights": _copy(weights)}
         if self.flattened is not None:
             return
         if accuracy > self.early["val_accuracy"]:
@@ -118,7 +131,7 @@ class Course:
         evaluations, logits, weights, hashes = {}, {}, {}, {}
         if self.diverged is None:
             end = {"epoch": self.epoch, "weights": model.state_dict()}
-            kept = {"long": end, "early": self.early, LOWEST_NLL: self.likeliest}
+            kept = {"long": end, "early": self.early, LOWEST_NLL: self.likeliest, REFINED: self.finest}
             weights = {
                 scheme: {name: value.cpu().clone() for name, value in one["weights"].items()}
                 for scheme, one in kept.items()

@@ -22,6 +22,7 @@ from gffn_core.verdicts.claims import (
     rates,
     relatives,
     repair,
+    stops,
     weighted,
 )
 from gffn_core.verdicts.rules import decided
@@ -38,6 +39,7 @@ GROUPS: dict[str, ModuleType] = {
     "Explanations as scores": detection,
     "Would you use it?": contest,
     "The contest with more images": more_images,
+    "Another stop": stops,
     "Closing the generalisation gap": gap,
 }
 CAME = {

@@ -1,5 +1,7 @@
 """What we predicted of the contest between ways to train."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -39,11 +41,11 @@ WIDE = "wide net, "  # before a contender's name
 
 
 def on(
-    store: Store, dataset: str, profile: str = "contest"
+    store: Store, dataset: str, profile: str = "contest", schemes: Sequence[str] = contest.SCHEMES
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """As ``contest.frame``: all that was tried, what was chosen of it, and the seeds that are reported."""
     tuned, reported = (
-        contest.frame(store.select(profiles.profile(name).runs([dataset])).values())
+        contest.frame(store.select(profiles.profile(name).runs([dataset])).values(), schemes)
         for name in (f"{profile}_tuning", profile)
     )
     best = contest.chosen(tuned)
