@@ -130,8 +130,8 @@ publish.show(
 # joint = logits.logsumexp((0, 1)) - math.log(len(logits)) - score
 # ```
 #
-# The net and its use stay the same, and a step takes as long. At large weights a net needs [1.5 to 7 times as
-# many epochs](../notebooks/contest.ipynb) until its validation NLL turns.
+# The net and its use stay the same, and a step takes about as long. At large weights a net needs [1.5 to 7
+# times as many epochs](../notebooks/contest.ipynb) until its validation NLL turns.
 #
 # ## What comes of it
 

@@ -6,14 +6,14 @@
 # batch size; *T* temperature. [All symbols](../book/glossary.md).
 # ```
 #
-# A classifier that says "70 %" should be right in 70 % of such cases. The thesis (its section 5.2) finds that
-# nets trained with the joint loss are better calibrated than standard ones, the more so the larger the batch.
-# This chapter measures it.
+# A classifier that says "70 %" should be right in 70 % of such cases. The thesis (its section 5.2) finds
+# that nets trained with the joint loss are better calibrated than standard ones, on all data sets but SVHN
+# the more so the larger the batch. This chapter measures it.
 #
 # **In short.** Trained long, joint nets have half the calibration error of standard ones. On average
 # over data sets and batch sizes the joint loss takes away about half of what the standard net promises too
-# much. So it helps most where nets are too sure, and hardly where they are right. A temperature takes away
-# more.
+# much. So it helps most where nets are too sure; where they are right it can as well do harm. A temperature
+# takes away more.
 #
 # **After this chapter you can**
 #
@@ -70,7 +70,7 @@ by_stopping = tables.by_stopping(chapter.table, COLUMNS)
 # ## Which net is better calibrated?
 #
 # Thesis figure 5.3: both nets trained long. **Before you look:** the thesis finds the joint net better
-# everywhere, and more so at large batches. Which of the two holds here?
+# everywhere, and on three of four data sets more so at large batches. Which of the two holds here?
 
 # %% tags=["hide-input"]
 chapter.by_batch_size(
@@ -308,80 +308,80 @@ display(Markdown(f"{said}.\n\n{words.folded('all runs, by running training accur
 # ## Where does it help?
 #
 # If the loss holds confidence down, it should help where there is too much of it, and harm elsewhere. Here is
-# each cell at both points of its training, mean over seeds: how much lower the joint net's ECE is, against
-# how far the standard net promises too much.
+# each cell at both points of its training, mean over seeds: how far the joint net promises too much, against
+# how far the standard net does.
 #
 # **Before you look:** four data sets, ten batch sizes, two points of training. One line, or a cloud?
 
 # %% tags=["hide-input"]
 cells = chapter.table.groupby(["dataset", "scheme", "batch_size", "loss"])[["overconfidence", "ece"]].mean()
-cells = cells.unstack("loss")
-where = pd.DataFrame(
-    {
-        "too sure": cells["overconfidence", "conditional"],
-        "saved": cells["ece", "conditional"] - cells["ece", "joint"],
-    }
-).dropna()
-slope, start = np.polyfit(where["too sure"], where["saved"], 1)
+cells = cells.unstack("loss").dropna()
+where = cells["overconfidence"].rename(columns={"conditional": "standard"})[["standard", "joint"]]
+where["saved"] = cells["ece", "conditional"] - cells["ece", "joint"]
+slope, start = np.polyfit(where["standard"], where["joint"], 1)
 LOOK = {"cifar10": "o", "mnist": "s", "fashion_mnist": "D", "svhn": "^"}
 with plt.rc_context(style.STYLE):
     figure, axis = plt.subplots(figsize=(7, 3.8), layout="constrained")
     for (name, scheme), part in where.groupby(level=["dataset", "scheme"], sort=False):
         color = style.OUTSIDE if scheme == "long" else "#1B9E77"
         axis.plot(
-            part["too sure"],
-            part["saved"],
+            part["standard"],
+            part["joint"],
             LOOK.get(name, "o"),
             color=color,
             markerfacecolor=color if scheme == "long" else "none",
             label=f"{style.literal(titles[name])}, {scheme}",
         )
-    ends = np.array([where["too sure"].min(), where["too sure"].max()])
-    axis.plot(ends, start + slope * ends, color=style.INK, linewidth=1, linestyle=":")
-    axis.axhline(0, color=style.INK, linewidth=1)
-    axis.set(xlabel="standard net: confidence minus accuracy", ylabel="ECE saved by the joint loss")
+    ends = np.array([where["standard"].min(), where["standard"].max()])
+    axis.plot(ends, ends, color=style.INK, linewidth=1, label="as much as the standard net")
+    axis.plot(ends, start + slope * ends, color=style.INK, linewidth=1, linestyle=":", label="best line")
+    axis.set(xlabel="standard net: confidence minus accuracy", ylabel="joint net: the same")
     figure.legend(loc="outside right center", fontsize=8.5)
 publish.show(
     figure,
     name="where-it-helps",
     data=where.reset_index(),
-    alt="ECE of the standard net minus that of the joint one against the standard net's confidence minus its"
-    f" accuracy, {len(where)} points near a line of slope {slope:.2f}.",
-    caption="The more the standard net promises too much, the more of its ECE the joint net saves,"
-    " whatever the data set, the batch size and the point of training. Below zero the joint net is worse.",
+    alt="Confidence minus accuracy of the joint net against that of the standard one,"
+    f" {len(where)} points below the diagonal, with a best line of slope {slope:.2f}.",
+    caption="Below the diagonal the joint net promises less than the standard one. Over all cells it promises"
+    " about half as much too much; within CIFAR-10, trained long (filled circles), the line is steeper.",
     basis=chapter.basis,
 )
 said = f"The slope is {slope:.2f}."
 if PROFILE == "cpu":
-    fit = where.corr().iloc[0, 1]
-    sure, small = where[where["too sure"] > 0.02], where[where["too sure"] < 0.02]
+    fit = where[["standard", "joint"]].corr().iloc[0, 1]
+    sure, small = where[where["standard"] > 0.02], where[where["standard"] < 0.02]
     harmed = (small["saved"] < 0).sum()
-    assert (
-        fit > 0.95 and 0.45 < slope < 0.55 and (sure["saved"] > 0).all() and 0.3 < harmed / len(small) < 0.7
-    )
-    assert small["saved"].abs().max() < 0.03
+    share = sure["saved"] / cells["ece", "conditional"][sure.index]
+    on_cifar = where.loc[("cifar10", "long")]
+    own = np.polyfit(on_cifar["standard"], on_cifar["saved"], 1)[0]
+    assert fit > 0.9 and 0.45 < slope < 0.6 and (sure["saved"] > 0).all() and 0.3 < harmed / len(small) < 0.7
+    assert small["saved"].abs().max() < 0.03 and abs(own) < 0.1
     said = (
-        f"**Nearly one line: the joint loss takes away about half of what the"
-        f" standard net promises too much.** The correlation is {fit:.2f}. Where that is more than .02, the"
-        f" joint net has the lower ECE in all {len(sure)} cells; where it is less, in {len(small) - harmed}"
-        f" of {len(small)}. So the answer to *when does the loss calibrate?* is: where something is to"
-        " calibrate. Data set, batch size and stopping matter by how sure they make the standard net."
+        "**Where something is to calibrate: over all cells about half of what the standard net promises too"
+        f" much is left.** The slope is {slope:.2f}, the correlation {fit:.2f}. Where the standard net is too"
+        f" sure by more than .02, the joint net has the lower ECE in all {len(sure)} cells, by"
+        f" {words.percent(share.min(), 0)} to {words.percent(share.max(), 0)}; where less, in"
+        f" {len(small) - harmed} of {len(small)}. Within a data set it need not be one line: on CIFAR-10,"
+        f" trained long, the ECE saved hardly depends on the standard net's error (slope {own:.2f})."
     )
 display(Markdown(said))
 
 # %% [markdown]
 # **Limits.** A correlation over cells, not an experiment. But where [one setting is
-# changed](choices.ipynb), the learning rate for one, the sign follows the same rule. And a standard net that
-# is too sure can also be given a temperature:
+# changed](choices.ipynb), the learning rate for one, it also helps where the standard net is too sure, and at
+# the smallest rates, where it is not, it harms. And a standard net that is too sure can also be given a
+# temperature:
 #
 # ## Would stopping early, or a temperature, do as well?
 #
 # Two remedies cost nothing. One is to stop early; the thesis leaves such nets out of its comparison, because
-# their values "seem to be strictly worse". The other is to divide the logits by one number, the *temperature*
-# $T$, fitted on validation images {cite:p}`guo2017`; it changes no prediction. The negative log-likelihood
-# then falls into two parts: what the temperature mends is **miscalibration**, what is left is **refinement**,
-# how well the net sorts its inputs at all {cite:p}`berta2025`. **Before you look:** which of the three, the
-# loss, the stopping or the temperature, lowers the ECE most?
+# they "seem to be strictly worse" (of what, it does not say; we read it of the ECE). The other is to divide
+# the logits by one number, the *temperature* $T$, fitted on validation images {cite:p}`guo2017`; it changes
+# no prediction. The negative log-likelihood then falls into two parts: what the temperature mends is
+# **miscalibration**, what is left is **refinement**, how well the net sorts its inputs at all
+# {cite:p}`berta2025`. **Before you look:** which of the three, the loss, the stopping or the temperature,
+# lowers the ECE most?
 
 # %% tags=["hide-input"]
 best = by_stopping.min().where(by_stopping.columns != "test_accuracy", by_stopping.max())
@@ -566,9 +566,10 @@ chapter.claims("calibration")
 
 # %% [markdown]
 # **Limits.** The ECE is a biased estimate that depends on the bins and is close to zero for any net with
-# nearly perfect accuracy. It judges the top prediction only. The thesis speaks of nets that have fitted their
-# training images; some of ours have not (hollow markers; their number stands under a claim), and B7 and B8
-# leave them out.
+# nearly perfect accuracy. It judges the top prediction only. "Trained long" ends here ten epochs after 99 %
+# training accuracy, or with the budget; the thesis's large batches went on to a time limit, and what that
+# does to the ECE we have not seen. Some of our nets have not fitted their training images (hollow markers;
+# their number stands under a claim); B7 and B8 leave them out.
 #
 # ## Exercises
 #

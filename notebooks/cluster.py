@@ -8,8 +8,8 @@
 # are not (see [what these results rest on](reproducibility.ipynb)).
 #
 # **In short.** One command runs a grid wherever Ray runs. A machine that goes away costs at most the last
-# minute of each run that was under way. Ray takes some seconds to start, and the thesis's grid keeps about
-# 140 workers busy (with our part of SVHN): with more, all wait for its longest run.
+# minute of training of each run that was under way. Ray takes some seconds to start. The thesis's grid with
+# the narrow net and our part of SVHN keeps about 140 workers busy: with more, all wait for its longest run.
 #
 # **After this chapter you can**
 #
@@ -61,7 +61,8 @@ display(Markdown(f"`examples/sweep.sh`:\n\n```bash\n{Path('../examples/sweep.sh'
 #
 # ## What is lost when a machine goes away?
 #
-# **At most the last minute of each run that was under way, and no finished run.**
+# **The last minute of training of each run that was under way, an evaluation that had begun, and no finished
+# run.**
 #
 # - **A worker or its machine goes away:** its runs go on elsewhere, from checkpoints that are at most a
 #   minute old; a warning says so.
@@ -100,8 +101,8 @@ from gffn_core.training.run import Run
 # ## How many seconds does Ray add on one machine?
 #
 # The same eight runs on the digits by both engines, each time from nothing: starting Ray and the processes
-# is counted. The engines take turns, two rounds; the table shows the faster one. **Before you
-# look:** will two workers be twice as fast?
+# is counted. The engines take turns, two rounds; the table shows the faster one. **Before you look:** will
+# two workers be twice as fast?
 
 # %% tags=["hide-input"]
 path = Path(RESULTS) / "published/scaling_cpu.json"
@@ -195,10 +196,12 @@ display(
 # work takes if no worker is ever idle: the later of the two is the *bound*. How close to it does a schedule
 # come that simply starts the longest runs first?
 #
-# The grid of the thesis has not been run, so its times are estimated: for each data set the seconds of a step
-# are fitted as $a + bB$ to published runs on a CPU in float32 (the narrow net, one core), and multiplied by
-# the steps of the full budget. On a GPU the hours are others; shares and ratios carry over as far as all runs
-# change by one factor. **Before you look:** the grid has 400 runs. How many workers can it keep busy?
+# The grid of the thesis, with the wide net, has not been run. So its times are estimated for the narrow net:
+# for each data set the seconds of a step are fitted as $a + bB$ to the fastest published run of each batch
+# size, on one core of a CPU in float32, and multiplied by the steps of the full budget. (Most published runs
+# shared their machine, and some took several times as long.) With the wide net, or on a GPU, the hours are
+# others; shares and ratios carry over as far as all runs change by one factor. **Before you look:** the grid
+# has 400 runs. How many workers can it keep busy?
 
 # %% tags=["hide-input"]
 records = [
@@ -219,7 +222,9 @@ for name in profiles.THESIS_DATASETS:
                     record["provenance"]["seconds"] / (epochs * (sizes[name] // run["batch_size"])),
                 )
             )
-    batch, step = np.array(points).T
+    batch, step = np.array(
+        sorted({size: min(t for b, t in points if b == size) for size, _ in points}.items())
+    ).T
     # Least squares on relative errors: a step of 4 images counts as much as one of 1024.
     fits[name] = np.linalg.lstsq(np.stack([1 / step, batch / step], 1), np.ones(len(step)), rcond=None)[0]
 
@@ -235,10 +240,11 @@ assert round(sum(seconds) / longest[0], -1) == 140  # in short
 display(
     Markdown(
         f"**About {round(sum(seconds) / longest[0], -1):.0f}: with more, all wait for the longest run.**"
-        f" There are {sum(seconds) / 3600:.0f} hours of work, and the longest run takes"
+        f" There are {sum(seconds) / 3600:.0f} hours of work with the narrow net, and the longest run takes"
         f" {longest[0] / 3600:.2f}. On 64 workers, longest first, all is done after"
         f" {found['makespan'] / 3600:.2f} hours, hardly later than the bound; in the order of the grid after"
-        f" {simulate(seconds, 64)['makespan'] / 3600:.2f}. Estimated from {len(records)} published runs."
+        f" {simulate(seconds, 64)['makespan'] / 3600:.2f}. Estimated from the fastest of"
+        f" {len(records)} published runs."
     )
 )
 

@@ -8,7 +8,7 @@
 #
 # Where one device is too small or too slow, a batch is spread over several processes: each computes the
 # loss of its own part, and `DistributedDataParallel` averages the gradients. For the conditional loss that
-# is the same training, as the mean of the parts' means is the mean of all. The joint loss has a
+# is the same training, as the mean of equal parts' means is the mean of all. The joint loss has a
 # logarithm of a sum over the batch, and there the parts do not add up. This chapter says what is
 # trained instead, measures it, and shows the way out.
 #
@@ -469,7 +469,7 @@ display(
 #
 # Global normalisation is needed because the examples share a number that comes from the batch. The
 # self-normalised loss of [the chapter on one intercept](intercept.ipynb) sets every $\ln Z$ against one
-# number $b$ that each process knows beforehand. It is a mean over examples, so the mean of the parts'
+# number $b$ that each process knows beforehand. It is a mean over examples, so the mean of equal parts'
 # gradients *is* the gradient of the whole, on any number of processes, without `group` and without a word
 # about $Z$. **Before you look:** on how many processes will it differ from the whole batch's? On one batch,
 # with the net from above:
@@ -496,8 +496,8 @@ assert (differences["joint, local"] > 1e-6).all()
 differences.map(rounded)
 
 # %% [markdown]
-# **On none: the self-normalised loss is the same on any number of processes.** The table holds the largest
-# difference of a gradient's entry.
+# **On none: the self-normalised loss is the same on any number of processes, in equal parts.** The table
+# holds the largest difference of a gradient's entry.
 #
 # **Limits.** Whether it trains as good a net is the question of [another chapter](any_batch.ipynb).
 #
@@ -507,15 +507,17 @@ differences.map(rounded)
 #   contributes 16 bytes a step and receives 16 from every other, and there is one more point in each step at
 #   which the processes wait for each other.
 # - Without it you train the joint loss of a smaller batch, $N/R$. With hundreds of examples in each process
-#   the difference is slight, (distributed.4); with one or two it is that between the two losses of this
-#   book.
+#   the difference is slight, (distributed.4); with two about half of the penalty is left, and with one none:
+#   that is the difference between the two losses of this book.
 # - Report the batch over which $Z$ is summed, together with the batch of a step. Only with global
 #   normalisation are they the same.
 #
 # **Limits.** (distributed.4) is an average over random parts and holds for small differences of $\ln Z$. If
 # the parts are not random, for instance because every process holds its own classes or sources, $\ln Z$ can
-# differ more between the parts than within, and local normalisation loses more. Everything here ran on one
-# machine, a small net and a small data set.
+# differ more between the parts than within, and local normalisation loses more. The net has no batch norm and
+# no dropout: a batch norm sees each process's part by itself unless it is `SyncBatchNorm`, and dropout draws
+# masks of its own in each; `group` mends neither. Everything here ran on one machine, a small net and a small
+# data set.
 #
 # ## Exercises
 #

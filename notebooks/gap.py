@@ -204,10 +204,10 @@ display(
 #
 # ## And with augmentation and a little dropout?
 #
-# Dropout keeps a net from growing too sure, as an even $\ln Z$ does. Alone it took part of the loss's lead;
-# with augmentation and 1,000 images it [took most of it](contest.ipynb). So both losses were trained
-# with augmentation and dropout of .2 or .4, for 120 epochs. We had [predicted](../book/predictions.md) that
-# .4 helps the standard net, and that less than half of the lead is left with it.
+# Dropout, too, regularises. Alone it took part of the loss's lead; with augmentation and 1,000 images it
+# [took most of it](contest.ipynb). So both losses were trained with augmentation and dropout of .2 or .4,
+# for 120 epochs. We had [predicted](../book/predictions.md) that .4 helps the standard net, and that less
+# than half of the lead is left with it.
 #
 # **Before you look:** which net is the best of this page, and by which loss is it trained?
 
@@ -274,8 +274,9 @@ display(
 )
 
 # %% [markdown]
-# **Why?** The two do one job: they keep a net that could know all its images from being too sure of them.
-# Whoever has one gains little from the other.
+# **Why?** A guess: both keep a net from learning its images by heart, and who has one gains little from the
+# other. It is not confidence alone: a gain is seen in NLL after a temperature, too ([the chapter on any batch
+# size](any_batch.ipynb)).
 #
 # **Limits.** A narrow net, 10,000 images of one data set, one learning rate: .001 for both losses. On 1,000
 # images, where the rate was tuned, the standard net [chose a fifth to two fifths of that](contest.ipynb) and
@@ -322,7 +323,7 @@ assert machines[OURS] < machines[STANDARD] and other == 4  # as the text says
 #
 # ```{admonition} Solution
 # :class: dropdown
-# The best dropout with augmentation is smaller, and so on: the settings interact. Two values of dropout,
+# What is best alone need not be best beside the others, and here nobody knows. Two values of dropout,
 # two of weight decay, with and without a norm are eight settings, and each has to be trained with
 # augmentation, for many epochs.
 # ```

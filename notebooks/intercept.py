@@ -280,9 +280,10 @@ def mean_log_of_mean(B):
 
 
 # %% [markdown]
-# For comparison the figure has a **running partition**, an average of $Z$ over past batches:
-# $u \leftarrow (1-\gamma)\,u + \gamma\operatorname{mean}_B Z$, and weights $Z/(Bu)$, as in MINE
-# {cite:p}`belghazi2018` and SogCLR {cite:p}`yuan2022`. Its mean weights follow in the same way.
+# For comparison the figure has a **running partition**, an average of $Z$ over this and past batches:
+# $u \leftarrow (1-\gamma)\,u + \gamma\operatorname{mean}_B Z$ with $\gamma = .1$, and weights $Z/(Bu)$, as in
+# MINE {cite:p}`belghazi2018`; SogCLR {cite:p}`yuan2022` keeps such averages, too. Its mean weights follow in
+# the same way.
 
 # %% tags=["hide-input"]
 RATE = 0.1  # gamma; ln(1 - gamma) is five steps of the grid
@@ -459,9 +460,11 @@ display(
 )
 
 # %% [markdown]
-# **Limits.** The net stands still. In training $u$ and $b$ lag behind it, which no batch size mends. The
-# bias is measured against the joint loss of all data, which need not be the loss that trains the best
-# classifier. And it depends on the net: the more uneven $\ln Z$, the larger a batch probably has to be.
+# **Limits.** Beyond $\ln Z - b = 20$ the package continues the exponential as a straight line, so that
+# nothing overflows; (intercept.2) holds below. The net stands still. In training $u$ and $b$ lag behind
+# it, which no batch size mends. The bias is measured against the joint loss of all data, which need not be
+# the loss that trains the best classifier. And it depends on the net: the more uneven $\ln Z$, the larger
+# a batch probably has to be.
 #
 # ## A batch that does not fit
 #

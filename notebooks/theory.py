@@ -420,12 +420,12 @@ else:
 # %% [markdown]
 # ## How do I use it?
 #
-# **By changing one line: `JointCrossEntropyLoss` takes what `torch.nn.CrossEntropyLoss` takes.** One thing
-# differs: it couples the examples of a batch. So there is no `reduction="none"`, and the losses of two half
-# batches do not average to the loss of the whole. If a batch is split over processes, pass `group=`, which
-# sums $Z$ over all of them. If it is split into micro-batches, `joint_backward` gives the exact gradient
-# (exercise 3). The loss with [one intercept for all data](intercept.ipynb) couples nothing and takes every
-# option.
+# **By changing one line: `JointCrossEntropyLoss` takes the shapes and most options of
+# `torch.nn.CrossEntropyLoss`.** One thing differs: it couples the examples of a batch. So it refuses class
+# weights and `reduction="none"`, and the losses of two half batches do not average to the loss of the
+# whole. If a batch is split over processes, pass `group=`, which sums $Z$ over all of them. If it is split
+# into micro-batches, `joint_backward` gives the exact gradient (exercise 3). The loss with [one intercept
+# for all data](intercept.ipynb) couples nothing and takes every option.
 
 # %%
 classifier = torch.nn.Linear(20, 3)

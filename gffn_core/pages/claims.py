@@ -115,8 +115,8 @@ def _where(row):
     if np.isnan(row.low) or row.low == row.high:
         return ""
     if np.isinf(row.below):
-        return f"above {row.above:.2g}"
-    return f"below {row.below:.2g}" if np.isinf(row.above) else f"between {row.above:.2g} and {row.below:.2g}"
+        return f"above {row.above:.3g}"
+    return f"below {row.below:.3g}" if np.isinf(row.above) else f"between {row.above:.3g} and {row.below:.3g}"
 
 
 def _seeds(row):

@@ -161,7 +161,7 @@ CLAIMS = [
     Claim(
         "13",
         "5.2.2",
-        "Nets stopped early are strictly worse calibrated.",
+        'Nets stopped early "seem to be strictly worse": calibrated, as we read it.',
         "ECE, early minus long, in each cell of each loss: above minus the margin (the weakest is shown).",
         "ECE",
         lambda pairs: everywhere(
