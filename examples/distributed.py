@@ -38,7 +38,7 @@ def train(run, data, normalisation, device, dtype):
 
     net = initial_model(run, data).to(device, dtype, memory_format=torch.channels_last)
     model = DistributedDataParallel(net)  # averages the gradients over the processes
-    criterion = JointCrossEntropyLoss(group=dist.group.WORLD if normalisation == "global" else None)
+    criterion = JointCrossEntropyLoss(group="world" if normalisation == "global" else None)
     optimizer = torch.optim.Adam(model.parameters(), lr=run.learning_rate)
 
     result = {"train_loss": [], "val_accuracy": []}

@@ -106,10 +106,12 @@ def compete(args):
     print(counts.format_map(data.provenance()) + f" of {data.num_classes} classes{fifth}")
     if len(data.test_x) < 100:
         print("These are few test images: on others, differences may lie outside the intervals over seeds")
+    if len(data.val_x) < 100:
+        print("These are few validation images: which settings and epochs they choose is partly luck")
     print(f"Tuning: {2 * values} settings of each contender, a net each; least NLL on validation images wins")
     print(f"It also says at which epoch a net stops, but for one row: {LATE}")
     print(f"Test: that setting with {seeds} other seeds; test images decide nothing")
-    print(f"At most {count} nets of {run.epochs} epochs, {minutes:.0f} minutes on a CPU", flush=True)
+    print(f"At most {count} nets, epochs each: {run.epochs}; minutes on a CPU: {minutes:.1f}", flush=True)
     tuned = trained(tuning, data, args)
     best = contest.chosen(tuned)
     nets = dict.fromkeys(replace(run, seed=seed) for run in best["run"] for seed in range(1, seeds + 1))

@@ -18,9 +18,16 @@ def check_label_space(label_space):
         raise ValueError(f"label_space={label_space!r} is unknown; use one of {LABEL_SPACES}")
 
 
+def check_group(group):
+    """ValueError for what is no group of processes."""
+    if group is not None and group != "world" and not hasattr(group, "size"):
+        raise ValueError(f'group={group!r} must be a process group of torch.distributed, "world" or None')
+
+
 def check_weight(value, name="kl_weight"):
     """ValueError for a weight of a term that is no number, negative or not finite."""
-    if not isinstance(value, (Real, Tensor)) or not 0 <= value < math.inf:
+    number = isinstance(value, Real) or (isinstance(value, Tensor) and value.ndim == 0)
+    if not number or not 0 <= value < math.inf:
         raise ValueError(f"{name}={value!r} must be a number, finite and not negative")
 
 
@@ -61,7 +68,10 @@ def check_target(logits, target):
 def check_finite(name, values):
     if not torch.isfinite(values).all():
         bad = values[~torch.isfinite(values)].flatten()[0].item()
-        raise ValueError(f"{name} hold a non-finite value ({bad}); did training diverge?")
+        raise ValueError(
+            f"{name} hold a non-finite value ({bad}); did training diverge? For classes that are masked by"
+            " -inf pass validate=False"
+        )
 
 
 def check_values(logits, target, label_space):

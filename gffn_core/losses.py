@@ -19,7 +19,8 @@ float64 stay what they are. Finite results for logits of +-1e4 in float32.
 Checks. Shapes and dtypes are always checked. *Values* (labels in range, finite logits) need the
 numbers on the host, which would stall a GPU at every step and is impossible under
 ``torch.func.vmap``; the functions look at them with ``validate=True`` only,
-``JointCrossEntropyLoss`` does so unless told ``validate=False``.
+``JointCrossEntropyLoss`` does so unless told ``validate=False``. The classes have ``ignore_index``; here a
+label of -100 is out of range.
 """
 
 import math
@@ -32,9 +33,11 @@ from torch.nn import functional as F
 from gffn_core.checks import (
     check_finite,
     check_finite_number,
+    check_group,
     check_logits,
     check_not_empty,
     check_target,
+    check_tensor,
     check_values,
     check_weight,
 )
@@ -76,7 +79,7 @@ def joint_nll(
     kl_weight: float = 1.0,
     reference_logits: Tensor | None = None,
     validate: bool = False,
-    group: "dist.ProcessGroup | None" = None,
+    group: "dist.ProcessGroup | str | None" = None,
 ) -> Tensor:
     """The GFFN objective -mean<y, f> + logsumexp_l ln Z(x_l) - ln N, in nats; gradient (4.15), (4.16).
 
@@ -93,13 +96,14 @@ def joint_nll(
     Shapes and errors as ``conditional_nll``. The examples of a batch are coupled: the loss of a
     batch is not the mean of the losses of its parts.
 
-    group: processes that hold one part of the batch each, of any sizes (for all processes,
-    ``torch.distributed.group.WORLD``). The mean over the processes of what they return is the loss
-    of the whole batch, and the mean of their gradients, which is what DistributedDataParallel
-    takes, its gradient. Each sends 16 bytes. Where a part is empty, ValueError: in every process on
-    a CPU or with ``validate``, else in the one that holds it.
+    group: processes that hold one part of the batch each, of any sizes; "world" is all of them. The
+    mean over the processes of what they return is the loss of the whole batch, and the mean of their
+    gradients, which is what DistributedDataParallel takes, its gradient. Each sends 16 bytes. Where a
+    part is empty, ValueError: in every process on a CPU or with ``validate``, else in the one that
+    holds it.
     """
     check_weight(kl_weight)
+    check_group(group)
     ln_z, score = terms(logits, target, label_space, validate)
     reference = reference_partition(reference_logits, logits.shape, label_space, validate)
     if reference is not None and group is not None:
@@ -121,7 +125,7 @@ def joint_of(ln_z, score, keep, kl_weight, group, validate, reference=None):
         n = keep.sum(-1).to(ln_z.dtype)  # .log() of an integer would be float32
     total, score = ln_z.logsumexp(-1), score.sum(-1)
     if group is not None:
-        total, score, n = _over_group(total, score, n, group, validate)
+        total, score, n = _over_group(total, score, n, _process_group(group), validate)
     else:
         check_not_empty(ln_z, keep if validate else None)
     summed = n  # how many Z are in the sum
@@ -134,6 +138,7 @@ def reference_partition(logits, logits_shape, label_space, validate=False):
     """ln Z of reference logits (..., M, K), beside logits of that shape -> (..., M); None for none."""
     if logits is None:
         return None
+    check_tensor("reference_logits", logits)
     reference = log_partition(logits, label_space=label_space)
     rows = logits.shape[-2:-1]
     if logits.shape != (*logits_shape[:-2], *rows, logits_shape[-1]) or not rows or rows[0] == 0:
@@ -211,6 +216,17 @@ def log_normaliser_of(value, logits, label_space):
     f = accumulate(logits)
     # Not from the host's memory, which a CUDA graph cannot read.
     return value.to(f) if isinstance(value, Tensor) else f.new_full((), value)
+
+
+def _process_group(group):
+    """The group that is meant, as ``group.WORLD`` is None until there is one."""
+    if group != "world":
+        return group
+    if not dist.is_initialized():
+        raise ValueError(
+            'group="world" has no processes yet; call torch.distributed.init_process_group first'
+        )
+    return dist.group.WORLD
 
 
 def _over_group(total, score, count, group, validate):

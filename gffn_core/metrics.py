@@ -3,10 +3,11 @@
 All functions take tensors (or anything ``torch.as_tensor`` takes) of N examples, convert to
 float64 and reduce to Python floats. Errors are fractions in [0, 1], never per cent. "In" is
 in-distribution, and a higher score means more in-distribution. What takes logits raises ValueError
-where every row is a probability distribution, for which it would give a wrong number.
+where every row is a probability distribution, not always the same, for which it would give a wrong number.
 """
 
 import math
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -53,8 +54,8 @@ def calibration_bins(confidence, correct, *, n_bins: int = 10, strategy: str = "
     Raises ValueError for a confidence outside [0, 1], no examples, or an unknown strategy.
     """
     confidence, correct = _answers(confidence, correct)
-    if n_bins < 1:
-        raise ValueError(f"n_bins={n_bins} must be at least 1")
+    if not isinstance(n_bins, Integral) or n_bins < 1:
+        raise ValueError(f"n_bins={n_bins!r} must be an integer of at least 1")
     if strategy == "uniform":
         edges = torch.arange(n_bins + 1, dtype=torch.float64) / n_bins
     elif strategy == "quantile":
@@ -259,8 +260,10 @@ def _quantiles(values, levels):
 def _logits(values) -> Tensor:
     logits = _float64(values)
     rows = _distributions(logits)
-    # A row of logits may sum to 1 by chance, all of them do not. Of one class nothing can be told.
-    if logits.numel() > rows.numel() and rows.all():
+    # A row of logits may sum to 1 by chance, all of them do not, unless they are one row, as those of a net
+    # that ignores its inputs; if that is uniform, it is no net's. Of one class nothing can be told.
+    alike = (logits == logits[:1]).all() and (logits != logits[:1, :1]).any()
+    if logits.numel() > rows.numel() and rows.all() and not alike:
         raise ValueError("all rows are probabilities that sum to 1; pass logits, or probs.log()")
     return logits
 

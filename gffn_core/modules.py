@@ -6,10 +6,10 @@ from numbers import Integral, Real
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.nn import functional as F
 
 from gffn_core.checks import (
     check_finite_number,
+    check_group,
     check_label_space,
     check_logits,
     check_not_empty,
@@ -19,6 +19,11 @@ from gffn_core.checks import (
     check_weight,
 )
 from gffn_core.losses import accumulate, expm1_with_tangent, joint_of, log_normaliser_of, terms
+
+
+def _one_hot(labels, classes):
+    """(M,) -> booleans (M, classes). torch's function looks at values, which no vmap can."""
+    return labels[:, None] == torch.arange(classes, device=labels.device)
 
 
 class _CrossEntropyLoss(torch.nn.Module):
@@ -58,6 +63,11 @@ class _CrossEntropyLoss(torch.nn.Module):
         check_tensor("target", target)
         if input.ndim == 0:
             raise ValueError("logits must have a class dimension, got a scalar")
+        if input.ndim == 1 and self.label_space == "binary":
+            raise ValueError(
+                f"logits of shape {tuple(input.shape)} would be one example with {len(input)} binary labels;"
+                " pass (N, K), such as logits[:, None] and target[:, None] for one label an example"
+            )
         class_dim = min(1, input.ndim - 1)
         logits = input.movedim(class_dim, -1)
         vectors = target.is_floating_point()
@@ -86,8 +96,9 @@ class _CrossEntropyLoss(torch.nn.Module):
             check_values(logits[keep], target[keep], self.label_space)
         if self.label_smoothing > 0:
             if not vectors:
-                target = F.one_hot(target, classes).to(accumulate(logits).dtype)
-            target = target * (1 - self.label_smoothing) + self.label_smoothing / classes
+                target = _one_hot(target, classes).to(accumulate(logits).dtype)
+            share = self.label_smoothing / (classes if self.label_space == "categorical" else 2)
+            target = target * (1 - self.label_smoothing) + share
         return logits, target, keep
 
 
@@ -99,16 +110,19 @@ class JointCrossEntropyLoss(_CrossEntropyLoss):
     positions that are not ignored form the one batch over which Z is summed.
 
     label_space: "categorical" (softmax) or "binary" (independent sigmoids), see ``losses``.
-    label_smoothing, ignore_index: as in CrossEntropyLoss; ignored positions do not enter Z.
+    label_smoothing, ignore_index: as in CrossEntropyLoss; ignored positions do not enter Z. Binary labels
+        are smoothed towards 1/2.
     kl_weight: how much of the joint loss, see ``joint_nll``; 0 is CrossEntropyLoss.
     reduction: "mean", or "sum" (mean times the number of positions). "none" and class weights are
         refused: the loss couples the batch, so it is no sum of per-example terms.
-    validate: raise ValueError for labels out of range, class probabilities that do not sum to 1,
-        non-finite logits and a batch in which all is ignored. One device synchronisation a call;
-        switch it off in a GPU training loop. Skipped while ``torch.compile`` or ``torch.export``
-        traces. Without it the loss of a batch in which all is ignored is NaN, its gradient zero.
-    group: processes over whose batches together Z is summed, see ``joint_nll``; with None each
-        process normalises over its own part, which is another loss.
+    validate: raise ValueError for labels out of range, class probabilities that do not sum to 1, non-
+        finite logits and a batch in which all is ignored. One device synchronisation a call; switch it
+        off in a GPU training loop. Skipped while ``torch.compile`` or ``torch.export`` traces; under
+        ``torch.func.vmap`` pass False. Without it the loss of a batch in which all is ignored is NaN,
+        its gradient zero.
+    group: processes over whose batches together Z is summed, "world" for all, see ``joint_nll``; with None
+        each process normalises over its own part, which is another loss. (``torch.distributed.group.WORLD``
+        is None until ``init_process_group`` has been called.)
     """
 
     def __init__(
@@ -121,7 +135,7 @@ class JointCrossEntropyLoss(_CrossEntropyLoss):
         label_space: str = "categorical",
         kl_weight: float = 1.0,
         validate: bool = True,
-        group: "dist.ProcessGroup | None" = None,
+        group: "dist.ProcessGroup | str | None" = None,
     ):
         super().__init__(ignore_index, reduction, label_smoothing, label_space, kl_weight, validate)
         if weight is not None:
@@ -136,6 +150,7 @@ class JointCrossEntropyLoss(_CrossEntropyLoss):
                 "the batch through Z, so there is no loss per example; use 'mean' or 'sum', or "
                 "SelfNormalisedCrossEntropyLoss"
             )
+        check_group(group)
         if group is not None and reduction != "mean":
             raise ValueError(f"reduction={reduction!r} is not supported with a group; use 'mean'")
         self.group = group
@@ -157,8 +172,8 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
 
     log_normaliser: b, see ``self_normalised_nll``; None: that of zero logits. learn: make it a
         parameter, which starts there; hand it to the optimiser with the net's own, ``[*net.parameters(),
-        *loss.parameters()]``: a RuntimeWarning says so where a hundred training steps have left it as it
-        was.
+        *loss.parameters()]``: a RuntimeWarning says so where a hundred forward passes of training have left
+        it as it was.
     kl_weight, label_space, label_smoothing, ignore_index, validate: as in JointCrossEntropyLoss; a batch in
         which all is ignored is refused for "mean" alone.
     """
@@ -195,8 +210,7 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
         self.log_normaliser = (
             torch.nn.Parameter(torch.tensor(float(log_normaliser))) if learn else log_normaliser
         )
-        # As the parameter rounds it, to be compared with that.
-        self._start, self._calls = self.log_normaliser.item() if learn else None, 0
+        self._start, self._calls = None, 0
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         logits, labels, keep = self._positions(input, target)
@@ -211,8 +225,9 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
                 )
             # As in torch, whose mean is weighed by the labels' own weights.
             if not target.is_floating_point():
-                count = self.weight[torch.where(keep, target.reshape(-1).long(), 0)][keep].sum()
-            vectors = labels if labels.ndim == 2 else F.one_hot(labels, logits.shape[-1])
+                own = self.weight[torch.where(keep, target.reshape(-1).long(), 0)]
+                count = torch.where(keep, own, 0).sum()  # as it stands, vmap takes no ``own[keep]``
+            vectors = labels if labels.ndim == 2 else _one_hot(labels, logits.shape[-1])
             labels = vectors * self.weight
             share = labels.sum(-1)
         ln_z, score = terms(logits, labels, self.label_space, validate=False)
@@ -224,14 +239,16 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
         return loss.sum() if self.reduction == "sum" else loss.sum() / count
 
     def _notice_if_forgotten(self):
-        learning = self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        if self._start is None or not learning:
+        learned = isinstance(self.log_normaliser, Tensor) and self.training and torch.is_grad_enabled()
+        if not learned or torch.compiler.is_compiling():
             return
         self._calls += 1
-        if self._calls == 100 and self.log_normaliser.item() == self._start:
+        if self._calls == 1:
+            self._start = self.log_normaliser.detach().clone()
+        if self._calls == 100 and torch.equal(self.log_normaliser, self._start):
             warnings.warn(
-                "log_normaliser has not changed in 100 training steps; is it in the optimiser? Hand over "
-                "[*net.parameters(), *loss.parameters()]",
+                "log_normaliser has not changed in 100 forward passes; if that is not one step of accumulated"
+                " gradients, it is not in the optimiser: hand over [*net.parameters(), *loss.parameters()]",
                 RuntimeWarning,
                 stacklevel=3,
             )

@@ -198,7 +198,7 @@ def test_environment_names_the_folder(arrays, tmp_path, monkeypatch):
         ({"train_y": np.arange(40)[:, None] % 2}, r"got int64 \(40, 1\); labels.ravel\(\) makes them so"),
         ({"train_y": np.arange(40) % 2 * 1.0}, "integer labels, got float64.*numpy.unique"),
         ({"train_y": np.arange(40) % 2 * 2}, r"\[0, 2\]"),
-        ({"train_y": np.arange(40) % 2 + 1}, r"\[1, 2\]; number them by numpy.unique"),
+        ({"train_y": np.arange(40) % 2 + 1}, r"\[1, 2\]; number both parts by names = numpy.unique"),
         ({"train_y": np.zeros(40, int), "test_y": np.zeros(10, int)}, "label 0 alone"),
         ({"test_y": np.full(10, 2)}, "label 2"),
         ({"test_y": np.full(10, -1)}, "label -1"),

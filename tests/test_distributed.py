@@ -105,6 +105,8 @@ def all_checks(rank, folder):
     for size, group in groups.items():
         if rank < size:
             equals_the_whole_batch(group, rank, SHARDS[size])
+    batch = torch.randn(3, 5) + rank, torch.arange(3)
+    assert torch.equal(joint_nll(*batch, group="world"), joint_nll(*batch, group=dist.group.WORLD))
     if rank < 2:
         for check in (is_not_the_mean_of_local_losses, names_an_empty_part_everywhere, sends_sixteen_bytes):
             check(groups[2], rank, SHARDS[2])
@@ -119,4 +121,10 @@ def test_on_one_two_and_four_processes(tmp_path):
 
 def test_sum_over_processes_is_refused():
     with pytest.raises(ValueError, match="'sum' is not supported with a group"):
-        JointCrossEntropyLoss(reduction="sum", group=object())
+        JointCrossEntropyLoss(reduction="sum", group="world")
+
+
+def test_all_processes_are_asked_for_before_there_are_any():
+    """``group.WORLD``, which is None until then, would train another loss without a word."""
+    with pytest.raises(ValueError, match="call torch.distributed.init_process_group first"):
+        JointCrossEntropyLoss(group="world")(torch.randn(4, 3), torch.zeros(4, dtype=torch.long))

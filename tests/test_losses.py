@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch.nn import functional as F
 
-from gffn_core import JointCrossEntropyLoss, conditional_nll, joint_nll, log_partition
+from gffn_core import (
+    JointCrossEntropyLoss,
+    SelfNormalisedCrossEntropyLoss,
+    conditional_nll,
+    joint_nll,
+    log_partition,
+)
 from gffn_core.checks import LABEL_SPACES
 
 both_losses = pytest.mark.parametrize("loss", (conditional_nll, joint_nll))
@@ -490,7 +496,9 @@ def test_sum_is_mean_times_positions():
         ({"label_smoothing": -0.1}, "-0.1"),
         ({"ignore_index": None}, "ignore_index=None must be an integer; leave it out"),
         ({"ignore_index": 2.0}, "ignore_index=2.0"),
-        ({"group": object(), "reduction": "sum"}, "reduction='sum' .* group"),
+        ({"group": "world", "reduction": "sum"}, "reduction='sum' .* group"),
+        ({"group": "all"}, "group='all' must be .* \"world\" or None"),
+        ({"kl_weight": torch.tensor([1.0, 5.0])}, "must be a number"),
     ),
 )
 def test_refused_options(options, message):
@@ -599,3 +607,38 @@ def test_a_class_may_be_impossible():
     """A logit of -inf, where it is not the label's, as in cross-entropy; unvalidated."""
     logits, target = torch.tensor([[0.5, -math.inf, 1.0]]), torch.tensor([2])
     close(JointCrossEntropyLoss(validate=False)(logits, target), F.cross_entropy(logits, target), 1e-6)
+
+
+@pytest.mark.parametrize("classes", (1, 2, 5))
+def test_binary_labels_are_smoothed_towards_one_half(classes):
+    """As two classes with one logit fixed at 0, each label by itself, whatever their number."""
+    logits, labels = torch.randn(6, classes, dtype=torch.float64), torch.rand(6, classes).round().double()
+    loss = JointCrossEntropyLoss(label_space="binary", label_smoothing=0.2, kl_weight=0)(logits, labels)
+    pairs = torch.stack([torch.zeros_like(logits), logits], -1).flatten(0, 1)
+    close(loss, classes * F.cross_entropy(pairs, labels.flatten().long(), label_smoothing=0.2))
+
+
+def test_one_binary_label_needs_a_class_dimension():
+    """Else BCEWithLogitsLoss's (N,) would be one example with N labels, N times the loss and uncoupled."""
+    logits, labels = torch.randn(8), torch.ones(8)
+    with pytest.raises(ValueError, match=r"one example with 8 binary labels; pass .* logits\[:, None\]"):
+        JointCrossEntropyLoss(label_space="binary")(logits, labels)
+    loss = JointCrossEntropyLoss(label_space="binary", kl_weight=0)(logits[:, None], labels[:, None])
+    close(loss, F.binary_cross_entropy_with_logits(logits, labels))
+
+
+def test_class_weights_can_be_mapped_over_models():
+    module = SelfNormalisedCrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0]), validate=False)
+    logits, target = torch.randn(4, 8, 3), torch.randint(3, (4, 8))
+    mapped = torch.func.vmap(torch.func.grad(module))(logits, target)
+    for i in range(4):
+        close(mapped[i], torch.func.grad(module)(logits[i], target[i]))
+
+
+def test_a_forgotten_normaliser_is_noticed_also_after_loading_another():
+    module = SelfNormalisedCrossEntropyLoss(log_normaliser=1.0, learn=True)
+    module.load_state_dict({"log_normaliser": torch.tensor(2.5)})
+    logits, target = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    with pytest.warns(RuntimeWarning, match="has not changed in 100 forward passes"):
+        for _ in range(100):
+            module(logits, target)

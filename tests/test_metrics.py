@@ -133,7 +133,8 @@ def test_probabilities_are_not_taken_for_logits(metric):
         with pytest.raises(ValueError, match=r"pass logits, or probs.log\(\)"):
             metric(probs)
     chance = torch.tensor([[0.25, 0.75], [1.0, 2.0]])  # one row of logits may sum to 1
-    for taken in (logits, logits.softmax(-1).log(), chance, torch.zeros(3, 4), torch.ones(3, 1)):
+    ignorant = torch.tensor([[0.1, 0.9]]).expand(3, 2)  # of a net that ignores its inputs, all of them
+    for taken in (logits, logits.softmax(-1).log(), chance, ignorant, torch.zeros(3, 4), torch.ones(3, 1)):
         assert np.isfinite(metric(taken)).all()
 
 

@@ -279,6 +279,13 @@ def canonical_images(x: np.ndarray, where: str) -> np.ndarray:
     return np.require(x, requirements="CW")
 
 
+# By one list of names, as labels of the test images alone would be numbered otherwise.
+_NUMBER = (
+    "number both parts by names = numpy.unique(train_y), numpy.searchsorted(names, train_y) and"
+    " numpy.searchsorted(names, test_y), where names has every label of test_y"
+)
+
+
 def _canonical(arrays, where):
     """uint8 (N, C, H, W) images and int64 labels, or ValueError that names the array."""
     out = {}
@@ -286,19 +293,16 @@ def _canonical(arrays, where):
         x = out[f"{part}_x"] = canonical_images(arrays[f"{part}_x"], f"{where}: {part}_x")
         y = np.asarray(arrays[f"{part}_y"])
         if not np.issubdtype(y.dtype, np.integer) or y.shape != x.shape[:1]:
-            flat = np.issubdtype(y.dtype, np.integer) and y.size == len(x)
+            remedy = _NUMBER if y.shape == x.shape[:1] else "there has to be one for each image"
+            if y.ndim == 2 and len(y) == len(x):
+                remedy = f"labels.{'argmax(1)' if y.shape[1] > 1 else 'ravel()'} makes them so"
             raise ValueError(
-                f"{where}: {part}_y must be {len(x)} integer labels, got {y.dtype} {y.shape}; "
-                + ("labels.ravel()" if flat else "numpy.unique(labels, return_inverse=True)[1]")
-                + " makes them so"
+                f"{where}: {part}_y must be {len(x)} integer labels, got {y.dtype} {y.shape}; {remedy}"
             )
         out[f"{part}_y"] = y.astype(np.int64)
     classes = np.unique(out["train_y"])
     if classes[0] != 0 or classes[-1] != len(classes) - 1:
-        raise ValueError(
-            f"{where}: train_y must use every label 0..K-1, got {classes.tolist()}; "
-            "number them by numpy.unique(labels, return_inverse=True)[1]"
-        )
+        raise ValueError(f"{where}: train_y must use every label 0..K-1, got {classes.tolist()}; {_NUMBER}")
     if len(classes) == 1:
         raise ValueError(f"{where}: train_y has label 0 alone; there must be two classes at least")
     if out["test_y"].min() < 0 or out["test_y"].max() >= len(classes):

@@ -113,7 +113,12 @@ def read_folder(
     if not classes:
         raise FileNotFoundError(f"{path} holds no folder of a class; put each class's images into its own")
     numbers = {name: number for number, name in enumerate(classes)}
-    samples = folder.make_dataset(path, numbers, folder.IMG_EXTENSIONS)
+    try:
+        samples = folder.make_dataset(path, numbers, folder.IMG_EXTENSIONS)
+    except FileNotFoundError as error:  # torchvision's text names classes alone
+        raise FileNotFoundError(
+            f"{path}: every folder of {', '.join(classes)} must hold an image, such as a .png ({error})"
+        ) from error
     images, labels = zip(*((square(file), label) for file, label in samples))
     channels_last = np.stack(images).reshape(len(images), size, size, -1)
     return channels_last.transpose(0, 3, 1, 2), np.array(labels), classes
