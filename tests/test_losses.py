@@ -620,7 +620,7 @@ def test_binary_labels_are_smoothed_towards_one_half(classes):
 
 def test_one_binary_label_needs_a_class_dimension():
     """Else BCEWithLogitsLoss's (N,) would be one example with N labels, N times the loss and uncoupled."""
-    logits, labels = torch.randn(8), torch.ones(8)
+    logits, labels = torch.randn(8, dtype=torch.float64), torch.ones(8, dtype=torch.float64)
     with pytest.raises(ValueError, match=r"one example with 8 binary labels; pass .* logits\[:, None\]"):
         JointCrossEntropyLoss(label_space="binary")(logits, labels)
     loss = JointCrossEntropyLoss(label_space="binary", kl_weight=0)(logits[:, None], labels[:, None])
@@ -629,7 +629,7 @@ def test_one_binary_label_needs_a_class_dimension():
 
 def test_class_weights_can_be_mapped_over_models():
     module = SelfNormalisedCrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0]), validate=False)
-    logits, target = torch.randn(4, 8, 3), torch.randint(3, (4, 8))
+    logits, target = torch.randn(4, 8, 3, dtype=torch.float64), torch.randint(3, (4, 8))
     mapped = torch.func.vmap(torch.func.grad(module))(logits, target)
     for i in range(4):
         close(mapped[i], torch.func.grad(module)(logits[i], target[i]))
