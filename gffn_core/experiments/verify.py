@@ -50,15 +50,17 @@ def repeat(record: dict, store: Store, *, device: str = "auto", root: str | Path
 def compare(first: dict, again: dict) -> dict:
     """Two executions of a run as a row of plain data.
 
-    ``run``, ``title`` of its data set, ``equal``: whether the weights are, to the bit; pairs, first and
-    again, of ``hardware`` and, of the long scheme, ``test_accuracy`` and ``ece`` (10 bins of equal width).
+    ``run``, ``title`` of its data set, ``equal``: whether the weights are, to the bit, of all schemes that
+    both kept; pairs, first and again, of ``hardware`` and, of the long scheme, ``test_accuracy`` and ``ece``
+    (10 bins of equal width).
     """
     pair = (first, again)
+    weights = [record["provenance"]["weights_sha256"] for record in pair]
     long = [record["evaluations"]["long"] for record in pair]
     return {
         "run": Run.of(first["run"]),
         "title": first["data"]["title"],
-        "equal": first["provenance"]["weights_sha256"] == again["provenance"]["weights_sha256"],
+        "equal": all(weights[0][scheme] == weights[1][scheme] for scheme in weights[0].keys() & weights[1]),
         "hardware": tuple(record["provenance"]["hardware"] for record in pair),
         "test_accuracy": tuple(one["test_accuracy"] for one in long),
         "ece": tuple(one["ece"]["uniform10"] for one in long),

@@ -44,13 +44,19 @@ def by_stop(store: Store, profile: str, dataset: str) -> pd.DataFrame:
 
 
 def basis(
-    title: str, final: pd.DataFrame, epochs: int = 60, net: str = "narrow", images: tuple = (1_000, 250)
+    title: str,
+    final: pd.DataFrame,
+    epochs: int = 60,
+    net: str = "narrow",
+    images: tuple = (1_000, 250),
+    chosen_with: int = 0,
 ) -> str:
     """The runs that a figure rests on, in words. images: for training and for validation."""
+    (batch_size,) = final["batch_size"].unique()
     return (
         f"{title}, first {images[0]:,} training and {images[1]:,} validation images, all 10,000 test images;"
-        f" {net} net, batch size 64, at most {epochs} epochs; seeds {final['seed'].min()} to"
-        f" {final['seed'].max()}, and seed 0 to choose"
+        f" {net} net, batch size {batch_size}, at most {epochs} epochs; seeds {final['seed'].min()} to"
+        f" {final['seed'].max()}, and seed {chosen_with} to choose"
     )
 
 
