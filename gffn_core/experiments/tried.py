@@ -149,7 +149,14 @@ CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
 COMBINED_MORE = [  # of ``combined_more_tuning``, likewise
     {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 25.0}, "weight_decay": 0.5}
 ]
-LARGE = [{"loss": "conditional", "learning_rate": 1.2e-3}]  # of ``contest_large_tuning``, likewise
+LARGE = [  # of ``contest_large_tuning``, likewise
+    {"loss": "conditional", "learning_rate": 1.2e-3},
+    {"loss": "conditional", "learning_rate": 6e-3, "weight_decay": 2.0},
+    {"loss": "conditional", "learning_rate": 6e-4, "dropout": 0.7},
+    {"loss": "joint", "learning_rate": 2e-3, "options": {"kl_weight": 125.0}},
+    {"loss": "self_normalised", "learning_rate": 2e-3, "options": {"kl_weight": 25.0}},
+    {"loss": "joint", "learning_rate": 2e-3, "options": {"kl_weight": 25.0}, "weight_decay": 0.5},
+]
 # The leaders there, with these settings on all images of CIFAR-10 and on others.
 CARRIED = [
     one
