@@ -85,6 +85,8 @@ trends and of single cells often needs more seeds than we have: [how many](verdi
 # without our part of SVHN the verdict would be another, or an open claim would lean to the other side. *No
 # data*: none of our nets can test it. Where another method disagrees, the row says so. [How a verdict comes
 # about](verdicts.ipynb) has the tests and the margins. Numbers that are missing were double, or had no test.
+# What we claimed of experiments beyond the thesis stands apart, as [predictions](../book/predictions.md)
+# that the same rule scores: [how often were we right?](verdicts.ipynb)
 
 # %% tags=["hide-input"]
 display(HTML(claims.filter_bar(ledger)))
