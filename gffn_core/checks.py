@@ -68,10 +68,8 @@ def check_target(logits, target):
 def check_finite(name, values):
     if not torch.isfinite(values).all():
         bad = values[~torch.isfinite(values)].flatten()[0].item()
-        raise ValueError(
-            f"{name} hold a non-finite value ({bad}); did training diverge? For classes that are masked by"
-            " -inf pass validate=False"
-        )
+        masked = "; for classes that are masked by -inf pass validate=False" * name.endswith("logits")
+        raise ValueError(f"{name} hold a non-finite value ({bad}); did training diverge{masked}?")
 
 
 def check_values(logits, target, label_space):

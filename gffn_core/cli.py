@@ -306,7 +306,7 @@ def _detect(args):
     _publish_table(table, args, "held_back" if args.held_back else "detection")
 
 
-_SCHEMES = (*course.SCHEMES, course.LOWEST_NLL, course.REFINED)
+_SCHEMES = (*course.SCHEMES, course.LOWEST_NLL, course.LOWEST_SCALED_NLL)
 
 
 @_command(

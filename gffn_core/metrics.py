@@ -3,7 +3,7 @@
 All functions take tensors (or anything ``torch.as_tensor`` takes) of N examples, convert to
 float64 and reduce to Python floats. Errors are fractions in [0, 1], never per cent. "In" is
 in-distribution, and a higher score means more in-distribution. What takes logits raises ValueError
-where every row is a probability distribution, not always the same, for which it would give a wrong number.
+where every row is a probability distribution, for which it would give a wrong number.
 """
 
 import math
@@ -260,10 +260,10 @@ def _quantiles(values, levels):
 def _logits(values) -> Tensor:
     logits = _float64(values)
     rows = _distributions(logits)
-    # A row of logits may sum to 1 by chance, all of them do not, unless they are one row, as those of a net
-    # that ignores its inputs; if that is uniform, it is no net's. Of one class nothing can be told.
-    alike = (logits == logits[:1]).all() and (logits != logits[:1, :1]).any()
-    if logits.numel() > rows.numel() and rows.all() and not alike:
+    # A row of logits may sum to 1 by chance, all of them do not, unless a net ignores its inputs; then hardly
+    # to so many digits. Of one class nothing can be told.
+    chance = (logits == logits[:1]).all() and (logits[:1].sum(-1) - 1).abs().max() > 1e-5
+    if logits.numel() > rows.numel() and rows.all() and not chance:
         raise ValueError("all rows are probabilities that sum to 1; pass logits, or probs.log()")
     return logits
 

@@ -22,8 +22,8 @@ from gffn_core.losses import accumulate, expm1_with_tangent, joint_of, log_norma
 
 
 def _one_hot(labels, classes):
-    """(M,) -> booleans (M, classes). torch's function looks at values, which no vmap can."""
-    return labels[:, None] == torch.arange(classes, device=labels.device)
+    """(M,) -> (M, classes). torch's function looks at values, which no vmap can."""
+    return labels.new_zeros((len(labels), classes)).scatter(1, labels[:, None], 1)
 
 
 class _CrossEntropyLoss(torch.nn.Module):
@@ -105,7 +105,7 @@ class _CrossEntropyLoss(torch.nn.Module):
 class JointCrossEntropyLoss(_CrossEntropyLoss):
     """Drop-in for ``torch.nn.CrossEntropyLoss`` that trains p(x, y) instead of p(y|x) (``joint_nll``).
 
-    Takes what CrossEntropyLoss takes: ``(N, K)``, ``(K,)`` or ``(N, K, d1, ...)`` logits, with
+    Takes what CrossEntropyLoss takes: ``(N, K)``, ``(K,)`` (categorical) or ``(N, K, d1, ...)`` logits, with
     class indices of the shape without K or class probabilities of the same shape. All N * d1 * ...
     positions that are not ignored form the one batch over which Z is summed.
 
@@ -239,13 +239,14 @@ class SelfNormalisedCrossEntropyLoss(_CrossEntropyLoss):
         return loss.sum() if self.reduction == "sum" else loss.sum() / count
 
     def _notice_if_forgotten(self):
-        learned = isinstance(self.log_normaliser, Tensor) and self.training and torch.is_grad_enabled()
+        learned = isinstance(self.log_normaliser, torch.nn.Parameter)
+        learned = learned and self.training and torch.is_grad_enabled()
         if not learned or torch.compiler.is_compiling():
             return
         self._calls += 1
         if self._calls == 1:
-            self._start = self.log_normaliser.detach().clone()
-        if self._calls == 100 and torch.equal(self.log_normaliser, self._start):
+            self._start = self.log_normaliser.item()
+        if self._calls == 100 and self.log_normaliser.item() == self._start:
             warnings.warn(
                 "log_normaliser has not changed in 100 forward passes; if that is not one step of accumulated"
                 " gradients, it is not in the optimiser: hand over [*net.parameters(), *loss.parameters()]",

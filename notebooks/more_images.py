@@ -329,9 +329,18 @@ page.draw(
     basis=page.basis("CIFAR-10", large, epochs=120, images=(10_000, 5_000)),
 )
 settings = large.groupby("contender")["setting"].first()
-print(in_large.to_string()); print(settings); print(large.groupby("contender")[["test_accuracy","epoch","train_accuracy","scaled_ece"]].mean())
-for who, than in (("joint", WEIGHT_DECAY), (JOINT_DECAYED, WEIGHT_DECAY), (JOINT_DECAYED, "joint"), ("joint","dropout"),(JOINT_DECAYED,"dropout"),("self-normalised","joint")):
-    print(who, than, {k: words.with_interval(v) for k,v in lead(LARGE, who, than).items()})
+print(in_large.to_string())
+print(settings)
+print(large.groupby("contender")[["test_accuracy", "epoch", "train_accuracy", "scaled_ece"]].mean())
+for who, than in (
+    ("joint", WEIGHT_DECAY),
+    (JOINT_DECAYED, WEIGHT_DECAY),
+    (JOINT_DECAYED, "joint"),
+    ("joint", "dropout"),
+    (JOINT_DECAYED, "dropout"),
+    ("self-normalised", "joint"),
+):
+    print(who, than, {k: words.with_interval(v) for k, v in lead(LARGE, who, than).items()})
 
 # %% [markdown]
 # ## What had we expected?

@@ -64,9 +64,8 @@ def of(place, way, metric, scheme="long", weight=None):
 # was the rival beside augmentation, catch up?
 
 # %% tags=["hide-input"]
-seeds = 6
-assert wide["contender"].value_counts().eq(seeds).all() and {*wide["contender"]} == {*FINALISTS}
-assert moved["contender"].value_counts().eq(seeds).all() and {*moved["contender"]} == {*AUGMENTED}
+assert wide["contender"].value_counts().eq(6).all() and {*wide["contender"]} == {*FINALISTS}
+assert moved["contender"].value_counts().eq(6).all() and {*moved["contender"]} == {*AUGMENTED}
 sizes = [sum(map(torch.numel, ConvNet(3, 32, width=width).parameters())) for width in WIDTHS.values()]
 assert [f"{size / 1e6:.1f}" for size in sizes] == ["0.3", "1.1"]  # as the text says
 standard = page.of(wide, LOWEST_NLL, STANDARD)
@@ -92,12 +91,7 @@ def better(need, who, than):
 ON = predicted.WIDE
 over = {
     (who, than, need): better(need, ON + who, ON + than)
-    for who, than in (
-        ("joint", "dropout"),
-        (JOINT_MOVED, MOVED),
-        (JOINT_MOVED, DROPOUT_MOVED),
-        ("joint", MOVED),
-    )
+    for who, than in (("joint", "dropout"), (JOINT_MOVED, MOVED), (JOINT_MOVED, DROPOUT_MOVED))
     for need in ("test_accuracy", "scaled_nll")
 }
 wider = {who: 100 * better("test_accuracy", ON + who, who) for who in (STANDARD, "joint")}
@@ -112,8 +106,7 @@ assert wider[STANDARD]["low"] < 0 < wider[STANDARD]["high"]
 for need in ("test_accuracy", "nll", "scaled_nll"):
     assert found.loc[need].drop(STANDARD)["seen"].all()
     assert ((1 if need in UP else -1) * found.loc[need].loc[[*FINALISTS], "mean"]).idxmax() == "joint"
-alone = over.pop(("joint", MOVED, "scaled_nll"))
-over.pop(("joint", MOVED, "test_accuracy"))
+alone = better("scaled_nll", ON + "joint", ON + MOVED)
 assert all(one["low"] > 0 for one in over.values()) and alone["low"] < 0 < alone["high"]
 auroc = found.loc["auroc_max_softmax"].loc[["joint", JOINT_MOVED, DROPOUT_MOVED]]
 assert auroc["seen"].all() and (auroc["mean"] < -0.05).all()
@@ -187,23 +180,16 @@ gain = pd.DataFrame(
         for way, weight in WAYS
     }
 ).T
-LOOK = {"long": {"shift": 0.13, "markersize": 7}, LOWEST_NLL: {"shift": -0.13, "markersize": 6}}
+LOOK = {"long": {"markersize": 7}, LOWEST_NLL: {"markersize": 6, "markerfacecolor": "none"}}
 with plt.rc_context(style.STYLE):
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 2.6), layout="constrained", sharey=True)
     for axis, metric in zip(axes, ("test_accuracy", "scaled_nll")):
-        for scheme, look in LOOK.items():
+        for shift, (scheme, look) in zip((0.13, -0.13), LOOK.items()):
             for row, (way, weight) in enumerate(reversed(WAYS)):
                 mean, low, high = gain.loc[scheme, metric, way, weight]
                 color = style.LOSS_STYLE["joint"]["color"] if way == "joint" else style.INK
-                axis.errorbar(
-                    mean,
-                    row + look["shift"],
-                    xerr=[[mean - low], [high - mean]],
-                    fmt="o",
-                    color=color,
-                    markersize=look["markersize"],
-                    markerfacecolor=color if scheme == "long" else "none",
-                )
+                bar = [[mean - low], [high - mean]]
+                axis.errorbar(mean, row + shift, xerr=bar, fmt="o", color=color, **look)
         axis.locator_params(axis="x", nbins=5)
         axis.axvline(0, color=style.INK, linewidth=1, linestyle=":")
     axes[0].set(title="accuracy gained", yticks=range(len(WAYS)))
@@ -212,8 +198,8 @@ with plt.rc_context(style.STYLE):
     axes[1].xaxis.set_major_formatter(lambda value, _: f"{-value:g}".replace("-", "−"))
     axes[1].invert_xaxis()
     handles = [
-        plt.Line2D([], [], color=style.INK, marker="o", linestyle="none", label=label, markerfacecolor=fill)
-        for label, fill in ((STOPPED["long"], style.INK), (STOPPED[LOWEST_NLL], "none"))
+        plt.Line2D([], [], color=style.INK, marker="o", linestyle="none", label=STOPPED[scheme], **look)
+        for scheme, look in LOOK.items()
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
 publish.show(

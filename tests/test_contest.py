@@ -16,7 +16,7 @@ from gffn_core.experiments.profiles import PROFILES, Profile, profile
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import sweep
 from gffn_core.pages.contest import PREFERRED, by_stop
-from gffn_core.training.course import LOWEST_NLL, REFINED
+from gffn_core.training.course import LOWEST_NLL, LOWEST_SCALED_NLL
 from gffn_core.training.run import Run
 
 
@@ -140,7 +140,7 @@ def test_the_contest_has_the_settings_that_validation_images_chose():
         ("contest_large", LOWEST_NLL),
         ("contest_wide", LOWEST_NLL),
         ("combined_wide", LOWEST_NLL),
-        ("refined", REFINED),
+        ("refined", LOWEST_SCALED_NLL),
     ),
 )
 def test_others_have_the_settings_that_validation_images_chose(name, scheme):

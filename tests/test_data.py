@@ -195,7 +195,7 @@ def test_environment_names_the_folder(arrays, tmp_path, monkeypatch):
         ({"train_x": np.zeros((40, 2, 8, 8), np.uint8)}, "1 or 3 channels"),
         ({"test_x": np.zeros((10, 6, 6), np.uint8)}, "use one shape"),
         ({"train_y": np.arange(39) % 2}, "40 integer labels"),
-        ({"train_y": np.arange(40)[:, None] % 2}, r"got int64 \(40, 1\); labels.ravel\(\) makes them so"),
+        ({"train_y": np.arange(40)[:, None] % 2}, r"got int64 \(40, 1\); labels.ravel\(\) has that shape"),
         ({"train_y": np.arange(40) % 2 * 1.0}, "integer labels, got float64.*numpy.unique"),
         ({"train_y": np.arange(40) % 2 * 2}, r"\[0, 2\]"),
         ({"train_y": np.arange(40) % 2 + 1}, r"\[1, 2\]; number both parts by names = numpy.unique"),

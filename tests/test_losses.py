@@ -627,6 +627,16 @@ def test_one_binary_label_needs_a_class_dimension():
     close(loss, F.binary_cross_entropy_with_logits(logits, labels))
 
 
+@pytest.mark.parametrize("label", (-1, 3))
+def test_a_label_out_of_range_is_refused_without_looking(label):
+    """By torch itself, with options that make vectors of the labels, too."""
+    logits, target = torch.randn(4, 3), torch.tensor([0, 1, 2, label])
+    weights = SelfNormalisedCrossEntropyLoss(torch.ones(3), validate=False)
+    for loss in (JointCrossEntropyLoss(label_smoothing=0.1, validate=False), weights):
+        with pytest.raises((IndexError, RuntimeError)):
+            loss(logits, target)
+
+
 def test_class_weights_can_be_mapped_over_models():
     module = SelfNormalisedCrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0]), validate=False)
     logits, target = torch.randn(4, 8, 3, dtype=torch.float64), torch.randint(3, (4, 8))

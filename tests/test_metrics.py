@@ -129,11 +129,18 @@ def test_rows_of_probabilities_sum_to_one_within_one_per_cent(metric, total, tak
 )
 def test_probabilities_are_not_taken_for_logits(metric):
     logits, _ = predictions()
-    for probs in (logits.softmax(-1), logits.half().softmax(-1), torch.full((3, 4), 0.25)):
+    prior = torch.tensor([[0.25, 0.75]])
+    for probs in (
+        logits.softmax(-1),
+        logits.half().softmax(-1),
+        torch.full((3, 4), 0.25),
+        prior,
+        prior.expand(3, 2),
+    ):
         with pytest.raises(ValueError, match=r"pass logits, or probs.log\(\)"):
             metric(probs)
     chance = torch.tensor([[0.25, 0.75], [1.0, 2.0]])  # one row of logits may sum to 1
-    ignorant = torch.tensor([[0.1, 0.9]]).expand(3, 2)  # of a net that ignores its inputs, all of them
+    ignorant = torch.tensor([[0.098, 0.9]]).expand(3, 2)  # of a net that ignores its inputs, all of them
     for taken in (logits, logits.softmax(-1).log(), chance, ignorant, torch.zeros(3, 4), torch.ones(3, 1)):
         assert np.isfinite(metric(taken)).all()
 

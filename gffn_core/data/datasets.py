@@ -295,7 +295,7 @@ def _canonical(arrays, where):
         if not np.issubdtype(y.dtype, np.integer) or y.shape != x.shape[:1]:
             remedy = _NUMBER if y.shape == x.shape[:1] else "there has to be one for each image"
             if y.ndim == 2 and len(y) == len(x):
-                remedy = f"labels.{'argmax(1)' if y.shape[1] > 1 else 'ravel()'} makes them so"
+                remedy = "labels.ravel() has that shape" if y.shape[1] == 1 else "labels.argmax(1) if one-hot"
             raise ValueError(
                 f"{where}: {part}_y must be {len(x)} integer labels, got {y.dtype} {y.shape}; {remedy}"
             )

@@ -7,7 +7,7 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
-from gffn_core.training.course import LOWEST_NLL, REFINED
+from gffn_core.training.course import LOWEST_NLL, LOWEST_SCALED_NLL
 from gffn_core.training.run import Run
 from gffn_core.training.step import options_of
 
@@ -74,7 +74,7 @@ def contender_of(run: Run) -> str:
 def frame(records: Iterable[dict], schemes: Iterable[str] = SCHEMES) -> pd.DataFrame:
     """``tables.frame`` with three columns more: ``contender``, its ``setting`` in words, and ``val_nll``.
 
-    Of the scheme ``REFINED`` that is the NLL of validation images after temperature scaling.
+    Of the scheme ``LOWEST_SCALED_NLL`` that is the NLL of validation images after temperature scaling.
     """
     from gffn_core.experiments import tables  # here, as the profiles, and so the command's help, do without
 
@@ -85,7 +85,7 @@ def frame(records: Iterable[dict], schemes: Iterable[str] = SCHEMES) -> pd.DataF
         contender=[contender_of(runs[key]) for key in table["key"]],
         setting=[_setting(runs[key]) for key in table["key"]],
         val_nll=[
-            records[key]["curves"]["val_scaled_nll" if scheme == REFINED else "val_nll"][epoch - 1]
+            records[key]["curves"]["val_scaled_nll" if scheme == LOWEST_SCALED_NLL else "val_nll"][epoch - 1]
             for key, scheme, epoch in zip(table["key"], table["scheme"], table["epoch"])
         ],
     )

@@ -89,7 +89,7 @@ _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # Other seeds than those of the choice; at the other batch sizes the epochs of the profile cpu.
 _FINAL = {"epochs": {8: 12, 128: 20, 2048: 200}, "seeds": (2, 3, 4, 5, 6, 7)}
 _CONTEST = {"epochs": {64: 60}, "seeds": (1, 2, 3, 4, 5, 6)}
-_REFINED = (8, 9, 10, 11, 12, 13)
+_OTHER_SEEDS = (8, 9, 10, 11, 12, 13)
 _LARGE = {1024: CPU_EPOCHS[1024]}
 # A small and a large batch of the profile cpu, for what differs from it in one choice.
 _CHOICE = {"epochs": {64: 30, 1024: 120}, "seeds": (0, 1, 2)}
@@ -256,7 +256,7 @@ PROFILES = {
             **_named(one | tried.MOVED | tried.WIDE for one in tried.COMBINED_WIDE),
         ),
         # The leaders once more, for nets that stop at their lowest NLL after a temperature
-        # (``course.REFINED``). Other seeds, as the records of the first ones lack that epoch.
+        # (``course.LOWEST_SCALED_NLL``). Other seeds, as the records of the first ones lack that epoch.
         Profile(
             "refined_tuning",
             tuple(tried.REFINED),
@@ -273,7 +273,7 @@ PROFILES = {
                 ]
             ),
         ),
-        Profile("refined", epochs={64: 60}, seeds=_REFINED, **_by_dataset(tried.REFINED)),
+        Profile("refined", epochs={64: 60}, seeds=_OTHER_SEEDS, **_by_dataset(tried.REFINED)),
         Profile(
             "refined_wide_tuning",
             ("cifar10_1000",),
@@ -285,7 +285,7 @@ PROFILES = {
             "refined_wide",
             ("cifar10_1000",),
             epochs={64: 60},
-            seeds=_REFINED,
+            seeds=_OTHER_SEEDS,
             **_named(one | tried.WIDE for one in tried.REFINED_WIDE),
         ),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.

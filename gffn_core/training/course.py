@@ -17,7 +17,9 @@ from gffn_core.training.run import Run
 
 SCHEMES = ("early", "long")  # the thesis's
 LOWEST_NLL = "lowest_nll"  # a third: the epoch of the lowest negative log-likelihood on validation images
-REFINED = "lowest_scaled_nll"  # a fourth: the same after temperature scaling (which those images fit, too)
+LOWEST_SCALED_NLL = (
+    "lowest_scaled_nll"  # a fourth: the same after temperature scaling (which those images fit, too)
+)
 # "Training accuracies of close to 100%" (thesis 5.1). A long run that ends below is underfit.
 FITTED = 0.99
 CURVES = (
@@ -37,8 +39,8 @@ class Result:
 
     curves: lists over epochs. ``train_loss`` and ``train_accuracy`` are means over the epoch's
     batches, each taken before its step; ``val_*`` are measured after the epoch.
-    evaluations: per scheme (``SCHEMES``, ``LOWEST_NLL``, ``REFINED``) what ``evaluate`` returns, plus the
-    epoch; empty for a run that diverged. diverged: None, or the ``epoch`` and ``step`` of the first
+    evaluations: per scheme (``SCHEMES``, ``LOWEST_NLL``, ``LOWEST_SCALED_NLL``) what ``evaluate`` returns,
+    plus the epoch; empty for a run that diverged. diverged: None, or the ``epoch`` and ``step`` of the first
     non-finite loss (or logits after it); both count from 1.
     logits: float16 arrays ``{scheme}_{val,test,ood}``. weights: by scheme the net's state, on the CPU.
     """
@@ -131,7 +133,12 @@ class Course:
         evaluations, logits, weights, hashes = {}, {}, {}, {}
         if self.diverged is None:
             end = {"epoch": self.epoch, "weights": model.state_dict()}
-            kept = {"long": end, "early": self.early, LOWEST_NLL: self.likeliest, REFINED: self.finest}
+            kept = {
+                "long": end,
+                "early": self.early,
+                LOWEST_NLL: self.likeliest,
+                LOWEST_SCALED_NLL: self.finest,
+            }
             weights = {
                 scheme: {name: value.cpu().clone() for name, value in one["weights"].items()}
                 for scheme, one in kept.items()

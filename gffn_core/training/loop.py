@@ -24,7 +24,7 @@ def train(
     out_of_distribution: Dataset | None = None,
 ) -> Result:
     """Train a run and evaluate it at four points: the thesis's two schemes (5.1), and the lowest NLL on
-    validation images, raw (``course.LOWEST_NLL``) and after temperature scaling (``course.REFINED``).
+    validation images, raw (``course.LOWEST_NLL``) and after a temperature (``course.LOWEST_SCALED_NLL``).
 
     *early*: the weights of the best validation accuracy when patience has run out (or at the end,
     if that never happens). *long*: the weights at the end, see ``Run``. A run whose loss or logits
