@@ -118,8 +118,23 @@ COMBINED = [
 ]
 # Of ``refined_tuning`` and ``refined_wide_tuning``, for nets that stop at the lowest NLL after a temperature.
 REFINED = {
-    "cifar10_1000": [{"loss": "conditional", "learning_rate": 2e-4}],
-    "fashion_mnist_1000": [{"loss": "conditional", "learning_rate": 4e-4}],
+    "cifar10_1000": [
+        {"loss": "conditional", "learning_rate": 3e-4},
+        {"loss": "conditional", "learning_rate": 3e-4, "weight_decay": 2.0},
+        {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7},
+        {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 125.0}},
+        {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
+        {"loss": "conditional", "learning_rate": 2e-3} | MOVED,
+        {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7} | MOVED,
+        {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 5.0}} | MOVED,
+    ],
+    "fashion_mnist_1000": [
+        {"loss": "conditional", "learning_rate": 6e-4},
+        {"loss": "conditional", "learning_rate": 1e-3, "weight_decay": 2.0},
+        {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.1},
+        {"loss": "joint", "learning_rate": 1e-3},
+        {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 5.0}},
+    ],
 }
 REFINED_WIDE = [{"loss": "conditional", "learning_rate": 4e-4}]
 CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
