@@ -25,18 +25,20 @@ from gffn_core.experiments import contest, tables
 from gffn_core.experiments.contest import CONTENDERS, OURS, STANDARD
 from gffn_core.experiments.store import Store
 from gffn_core.experiments.sweep import results
-from gffn_core.training.course import Course
+from gffn_core.training.course import LOWEST_SCALED_NLL, Course
 from gffn_core.training.run import Normalise, Run, initial_model
 
 NEEDS = ("test_accuracy", "nll", "ece", "scaled_nll", "auroc")  # see ``tables.COLUMNS``
-LATE = f"{STANDARD}, to the end"  # all others stop at the epoch of the lowest NLL on validation images
+# All others stop at the epoch of the lowest NLL on validation images, after a temperature: by the raw NLL a
+# net that is too sure of itself would stop before it is at its best.
+LATE = f"{STANDARD}, to the end"
 
 
 def trained(runs, data, args, unfamiliar=None):
     """A row for each run that did not diverge, two for a standard one; trains those that are missing."""
     store, prepare = Store(args.results), Normalise(data.train_x, "cpu")
     records = results(runs, store, train_missing=True, root=args.root)
-    table = contest.frame(records.values())
+    table = contest.frame(records.values(), (LOWEST_SCALED_NLL, "long"))
     if lost := {contest.contender_of(run) for run in runs} - {*table["contender"]}:
         raise ValueError(
             f"every net of {', '.join(sorted(lost))} diverged; look at the images, try another --batch-size, "
@@ -108,8 +110,8 @@ def compete(args):
         print("These are few test images: on others, differences may lie outside the intervals over seeds")
     if len(data.val_x) < 100:
         print("These are few validation images: which settings and epochs they choose is partly luck")
-    print(f"Tuning: {2 * values} settings of each contender, a net each; least NLL on validation images wins")
-    print(f"It also says at which epoch a net stops, but for one row: {LATE}")
+    print(f"Tuning: {2 * values} settings of each contender, a net each; least NLL after a temperature wins")
+    print(f"That is of validation images, and also says at which epoch a net stops, but for one row: {LATE}")
     print(f"Test: that setting with {seeds} other seeds; test images decide nothing")
     print(f"At most {count} nets, epochs each: {run.epochs}; minutes on a CPU: {minutes:.1f}", flush=True)
     tuned = trained(tuning, data, args)
