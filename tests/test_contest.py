@@ -141,6 +141,7 @@ def test_the_contest_has_the_settings_that_validation_images_chose():
         ("contest_wide", LOWEST_NLL),
         ("combined_wide", LOWEST_NLL),
         ("refined", LOWEST_SCALED_NLL),
+        ("refined_wide", LOWEST_SCALED_NLL),
     ),
 )
 def test_others_have_the_settings_that_validation_images_chose(name, scheme):

@@ -136,7 +136,12 @@ REFINED = {
         {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 5.0}},
     ],
 }
-REFINED_WIDE = [{"loss": "conditional", "learning_rate": 4e-4}]
+REFINED_WIDE = [
+    {"loss": "conditional", "learning_rate": 1e-3},
+    {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7},
+    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
+    {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
+]
 CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
     "cifar10_10000": [
         {"loss": "conditional", "learning_rate": 1.5e-3},
