@@ -34,6 +34,7 @@ def read(store: Store) -> pd.DataFrame:
     )
     tuned = carried.merge(contest.chosen(rates)[["dataset", "contender", "scheme", "setting"]])
     parts += [carried, tuned.assign(contender=TUNED)]
+    parts = [part for part in parts if len(part)]  # an empty one would make the columns' types objects
     return pd.concat(parts).set_index(["dataset", "contender", "scheme", "seed"]).sort_index()
 
 
