@@ -340,7 +340,7 @@ with plt.rc_context(style.STYLE):
 publish.show(
     figure,
     name="where-it-helps",
-    data=where.reset_index(),
+    data=where[["standard", "joint"]].round(4).reset_index(),
     alt="Confidence minus accuracy of the joint net against that of the standard one,"
     f" {len(where)} points below the diagonal, with a best line of slope {slope:.2f}.",
     caption="Below the diagonal the joint net promises less than the standard one. Over all cells it promises"

@@ -429,7 +429,7 @@ dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
 rows = []
 for n, classes in ((4, 10), (128, 10), (128, 1000)):
     logits = torch.randn(n, classes, requires_grad=True)
-    criterion = JointCrossEntropyLoss(group="world")
+    criterion = JointCrossEntropyLoss(group=dist.group.WORLD)
     with mock.patch("gffn_core.losses.dist", wraps=dist) as calls:
         criterion(logits, torch.arange(n) % classes).backward()
     sent = [call.args[1].nbytes for call in calls.all_gather.mock_calls]

@@ -71,6 +71,10 @@ def _shared_styles(svg, name):
 
 
 def _terse(place):
-    """To a hundredth of a point, and without the spaces about a path's letters."""
+    """To a tenth of a point, of markers' shapes to a hundredth, and without spaces about a path's letters."""
     place = re.sub(r"\s*([A-Zz])\s*", r"\1", place)
-    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), place)
+    return re.sub(r"\d+\.\d{2,}", lambda number: _rounded(float(number[0])), place)
+
+
+def _rounded(value):
+    return f"{value:.{1 if value >= 10 else 2}f}".rstrip("0").rstrip(".")
