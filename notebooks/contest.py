@@ -77,14 +77,7 @@ svhn, more_fashion = (
     for dataset in (more_images.SVHN, more_images.FASHION)
 )
 # Stopped at, and tuned for, the lowest NLL of validation images after a temperature.
-refined = {
-    field: predicted.on(store, dataset, profile, (LOWEST_SCALED_NLL,))[-1].query("augmentation == ''")
-    for field, dataset, profile in (
-        ("CIFAR-10", predicted.CIFAR, "refined"),
-        (WIDE, predicted.CIFAR, "refined_wide"),
-        ("Fashion-MNIST", predicted.FASHION, "refined"),
-    )
-}
+refined = {field: rows.query("augmentation == ''") for field, rows in page.refined(store, WIDE).items()}
 seeds = final["CIFAR-10"]["seed"].nunique()
 cifar, fashion = stopped.values()
 

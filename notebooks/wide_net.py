@@ -124,8 +124,8 @@ def by(who, than, need="test_accuracy"):
 
 display(
     Markdown(
-        f"**More: the joint loss gains {points['joint']} points of accuracy, and leads dropout, the best"
-        f" of the others, by {by('joint', 'dropout')}; beside augmentation it leads dropout by"
+        f"**More: the joint loss gains {points['joint']} points of accuracy, and leads dropout"
+        f" by {by('joint', 'dropout')}; beside augmentation it leads dropout by"
         f" {by(JOINT_MOVED, DROPOUT_MOVED)}, and augmentation alone by {by(JOINT_MOVED, MOVED)}.** Part of"
         f" that is the [stop](stops.ipynb), which comes at epoch {standard['epoch'].mean():.0f} for the"
         f" standard net. To the end the lead over it is {words.with_interval(to_end[STANDARD], 1, '-')}"

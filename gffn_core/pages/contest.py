@@ -9,7 +9,7 @@ from gffn_core.experiments import contest, profiles, tables
 from gffn_core.experiments.contest import OURS, STANDARD
 from gffn_core.experiments.store import Store
 from gffn_core.pages import publish, style
-from gffn_core.training.course import LOWEST_NLL, SCHEMES
+from gffn_core.training.course import LOWEST_NLL, LOWEST_SCALED_NLL, SCHEMES
 from gffn_core.verdicts.claims import contest as predicted
 from gffn_core.verdicts.claims.contest import NEEDS, UP
 
@@ -41,6 +41,19 @@ def by_stop(store: Store, profile: str, dataset: str) -> pd.DataFrame:
     order = nets.sort_values(["val_accuracy", "val_nll"], ascending=[False, True], kind="stable")
     preferred = order.groupby(["contender", "seed"]).head(1).assign(scheme=PREFERRED)
     return pd.concat([nets, preferred]).set_index(["contender", "scheme", "seed"]).sort_index()
+
+
+def refined(store: Store, wide: str) -> dict[str, pd.DataFrame]:
+    """Nets that stop at, and are tuned for, ``LOWEST_SCALED_NLL``, by field; ``wide`` names that of the wide
+    net."""
+    return {
+        field: predicted.on(store, dataset, profile, (LOWEST_SCALED_NLL,))[-1]
+        for field, dataset, profile in (
+            ("CIFAR-10", predicted.CIFAR, "refined"),
+            (wide, predicted.CIFAR, "refined_wide"),
+            ("Fashion-MNIST", predicted.FASHION, "refined"),
+        )
+    }
 
 
 def basis(

@@ -17,9 +17,7 @@ from gffn_core.training.run import Run
 
 SCHEMES = ("early", "long")  # the thesis's
 LOWEST_NLL = "lowest_nll"  # a third: the epoch of the lowest negative log-likelihood on validation images
-LOWEST_SCALED_NLL = (
-    "lowest_scaled_nll"  # a fourth: the same after temperature scaling (which those images fit, too)
-)
+LOWEST_SCALED_NLL = "lowest_scaled_nll"  # a fourth: the same after a temperature, which they fit, too
 # "Training accuracies of close to 100%" (thesis 5.1). A long run that ends below is underfit.
 FITTED = 0.99
 CURVES = (
