@@ -486,7 +486,7 @@ display(
 # **Before you look:** the joint loss adds one sum over the batch to a step. Will you notice it?
 
 # %% tags=["hide-input"]
-(benched,) = [one for one in tables.benches(RESULTS) if one["provenance"]["device"] == "cpu"]
+(benched,) = tables.benches(RESULTS, "cpu")
 step = {STANDARD: 1.0} | benched["ways"]["over_standard"]
 stops = pd.DataFrame(
     {

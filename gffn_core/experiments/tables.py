@@ -301,9 +301,10 @@ def score_points(record: dict) -> pd.DataFrame:
     )
 
 
-def benches(root: str | Path) -> list[dict]:
-    """What ``bench`` found on several machines: ``bench_*.json`` in the published results of a store."""
-    return [json.loads(path.read_text()) for path in sorted((Path(root) / "published").glob("bench_*.json"))]
+def benches(root: str | Path, device: str | None = None) -> list[dict]:
+    """What ``bench`` found: ``bench_*.json`` in the published results of a store, of all devices or one."""
+    found = [json.loads(path.read_text()) for path in sorted((Path(root) / "published").glob("bench_*.json"))]
+    return [one for one in found if device in (None, one["provenance"]["device"])]
 
 
 def step_ratios(root: str | Path) -> list[float]:
