@@ -85,6 +85,11 @@ def _contenders(contenders, fields=None):
     return _named(one | (fields or {}) for name in contenders for one in contest.settings(name))
 
 
+# With 10,000 images, six settings each. Weight decay beside the joint loss has the value that it has there.
+_LEADING = [
+    *(one for name in contest.LEADERS for one in contest.settings(name, values=2)),
+    *(one for one in contest.settings(contest.DECAYED) if one["weight_decay"] == 0.5),
+]
 _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # Other seeds than those of the choice; at the other batch sizes the epochs of the profile cpu.
 _FINAL = {"epochs": {8: 12, 128: 20, 2048: 200}, "seeds": (2, 3, 4, 5, 6, 7)}
@@ -193,19 +198,12 @@ PROFILES = {
                 for one in tried.CARRIED
             ),
         ),
-        # The leaders there in large batches, with six settings each at twice the rates. Weight decay beside
-        # the joint loss has the value that it has there.
+        # The leaders there in large batches, at twice the rates.
         Profile(
             "contest_large_tuning",
             ("cifar10_10000",),
             epochs=_LARGE,
-            **_named(
-                one | {"learning_rate": 2 * one["learning_rate"]}
-                for one in [
-                    *(one for name in contest.LEADERS for one in contest.settings(name, values=2)),
-                    *(one for one in contest.settings(contest.DECAYED) if one["weight_decay"] == 0.5),
-                ]
-            ),
+            **_named(one | {"learning_rate": 2 * one["learning_rate"]} for one in _LEADING),
         ),
         Profile("contest_large", ("cifar10_10000",), **_CONTEST | {"epochs": _LARGE}, **_named(tried.LARGE)),
         # Would accuracy have chosen otherwise, and was the standard net's rate an unlucky choice?
@@ -287,6 +285,20 @@ PROFILES = {
             epochs={64: 60},
             seeds=_OTHER_SEEDS,
             **_named(one | tried.WIDE for one in tried.REFINED_WIDE),
+        ),
+        Profile(
+            "refined_more_tuning",
+            ("cifar10_10000",),
+            epochs={64: 60},
+            seeds=(7,),
+            **_named(one for one in _LEADING if one["loss"] != "self_normalised"),
+        ),
+        Profile(
+            "refined_more",
+            ("cifar10_10000",),
+            epochs={64: 60},
+            seeds=_OTHER_SEEDS,
+            **_named(tried.REFINED_MORE),
         ),
         # Is a large weight on any evenness of ln Z as good? Pairs of weights that are equal to second order.
         Profile(

@@ -142,6 +142,7 @@ REFINED_WIDE = [
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
     {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
 ]
+REFINED_MORE: list[dict] = []  # of ``refined_more_tuning``, once it is trained
 CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
     "cifar10_10000": [
         {"loss": "conditional", "learning_rate": 1.5e-3},
