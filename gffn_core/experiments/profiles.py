@@ -223,7 +223,7 @@ PROFILES = {
             epochs={64: 60},
             **_named(
                 one | (tried.MOVED if "augmentation" in one else {})
-                for name in contest.COMBINED
+                for name in (*contest.AUGMENTED, contest.DECAYED)
                 for one in contest.settings(name)
             ),
         ),
@@ -263,6 +263,7 @@ PROFILES = {
             **_named(
                 [
                     *(one for name in contest.LEADERS for one in contest.settings(name)),
+                    *(one | {"dataset": "cifar10_1000"} for one in contest.settings(contest.DROPPED)),
                     *(
                         one | tried.MOVED | {"dataset": "cifar10_1000"}
                         for name in contest.AUGMENTED
@@ -277,7 +278,7 @@ PROFILES = {
             ("cifar10_1000",),
             epochs={64: 60},
             seeds=(7,),
-            **_contenders(contest.FINALISTS, tried.WIDE),
+            **_contenders((*contest.FINALISTS, contest.DROPPED), tried.WIDE),
         ),
         Profile(
             "refined_wide",

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from gffn_core.experiments.contest import LEADERS, STANDARD
+from gffn_core.experiments.contest import DROPPED, LEADERS, STANDARD
 from gffn_core.experiments.store import Store
 from gffn_core.training.course import LOWEST_SCALED_NLL
 from gffn_core.verdicts import values
@@ -97,5 +97,19 @@ PREDICTIONS = [
             for who in (STANDARD, WEIGHT_DECAY, DROPOUT, JOINT)
         ),
         time=2,
+    ),
+    Prediction(
+        "On 1,000 images of CIFAR-10 the joint loss with dropout is more accurate than either alone.",
+        lambda nets: all_of(
+            _lead(nets, CIFAR, "test_accuracy", DROPPED, who, low=0) for who in (JOINT, DROPOUT)
+        ),
+        time=3,
+    ),
+    Prediction(
+        "So it is on the wide net.",
+        lambda nets: all_of(
+            _lead(nets, CIFAR, "test_accuracy", WIDE + DROPPED, WIDE + who, low=0) for who in (JOINT, DROPOUT)
+        ),
+        time=3,
     ),
 ]
