@@ -4,7 +4,9 @@
 # ```{margin}
 # **Notation.** $Z(x) = \sum_k e^{f_k(x)}$ of the logits $f(x)$; $p(x)$ is proportional to it. *References*:
 # inputs that stand in the sum $Z$ beside the batch and have no label. AUROC: 1 tells all apart, .5 is chance.
-# [All symbols](../book/glossary.md).
+# *GEN* scores the logits; *ViM*, *NCI*, *fDBD*, *KNN* and the Mahalanobis distances the features
+# ([sources](detection.ipynb)). *AUGRC*: of images that are wrong or unfamiliar, how many are let in, averaged
+# over thresholds; lower is better. [All symbols](../book/glossary.md).
 # ```
 #
 # With [references in its sum](repair.ipynb) the joint loss has an $\ln p(x)$ that finds images like them. But
@@ -209,7 +211,7 @@ display(
         f" {words.with_interval(on_svhn, 2, '-')}. Over all five sets $\\ln p(x)$ is ahead of every score of"
         f" the standard nets, of {steady}, the best on average, by"
         f" {words.with_interval(on_average, 3, '-')}. But over SVHN and the MNISTs it is behind {steady_far}"
-        f" by {-elsewhere['mean']:.2f}. With blur it is seen ahead of the best on no set.\n\nThe {most}"
+        f" by {-elsewhere['mean']:.2f}. With blur it is not seen ahead of the best on any set.\n\nThe {most}"
         f" distance on the net with four kinds is further ahead of {steady} on standard nets, by"
         f" {words.with_interval(by_features, 2, '-')}. But over SVHN and the MNISTs it is behind the"
         f" compressed size ({at(MENDED, most, FAR).mean():.2f} and {size[3]:.2f}). On SVHN and shuffled"
@@ -236,14 +238,14 @@ display(
     Markdown(
         "**Is it only [complexity](detection.ipynb)? Not with four kinds: a score that follows complexity"
         " takes the simpler images for the likelier ones, so it would have SVHN, simpler than CIFAR-10,"
-        f" below chance, and it has {means.loc[MENDED, 'svhn']:.2f}.** The other sets do follow it: noise,"
-        f" the most complex, is found at {means.loc[MENDED, 'noise']:.2f}, and the MNISTs, the simplest,"
-        " worst. The last row of the table says how simple a set is. Its rank correlation with the AUROC of"
-        f" $\\ln p(x)$ is {rank['four']:.1f} with four kinds, {rank['blur']:.1f} with blur and"
-        f" {rank['standard']:.1f} for the standard net. But of all orders of five sets"
-        f" {words.percent(as_far, 0)} are at .8 or beyond. Blurred references are simple, and with them"
-        f" $\\ln p(x)$ gains {simple['svhn']['mean']:.2f} on SVHN; on the MNISTs, simpler still, no gain is"
-        " seen. So to be simple is not enough. Likeness to a kind of reference fits what four kinds find,"
-        " but it was judged by eye."
+        f" below chance, and it has {means.loc[MENDED, 'svhn']:.2f}.** The other sets follow it roughly:"
+        f" patches ({means.loc[MENDED, 'shuffled']:.2f}) and noise ({means.loc[MENDED, 'noise']:.2f}), the"
+        " most complex, are found best, and the MNISTs, the simplest, worst. The last row of the table says"
+        f" how simple a set is. Its rank correlation with the AUROC of $\\ln p(x)$ is {rank['four']:.1f}"
+        f" with four kinds, {rank['blur']:.1f} with blur and {rank['standard']:.1f} for the standard net."
+        f" But of all orders of five sets {words.percent(as_far, 0)} are at .8 or beyond. Blurred"
+        f" references are simple, and with them $\\ln p(x)$ gains {simple['svhn']['mean']:.2f} on SVHN; on"
+        " the MNISTs, simpler still, no gain is seen. So to be simple is not enough. Likeness to a kind of"
+        " reference fits what four kinds find, but it was judged by eye."
     )
 )

@@ -12,8 +12,8 @@
 # $\ln Z$ is the sharpness alone. Which part of what these losses gain is then left?
 #
 # **In short.** At weight 1 and at the end of training the calibration, and more of it: in batches of 128 the
-# joint net's ECE falls to a seventh of the standard net's. Of the gain in nats nothing that is seen, at 128
-# or at 8: the shift carries it.
+# joint net's ECE falls to a seventh of the standard net's. A gain in nats is no longer seen, at 128 or at 8,
+# so it seems to need the shift.
 
 # %% tags=["parameters", "remove-cell"]
 RESULTS = "../results"  # the store of results

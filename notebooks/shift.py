@@ -363,9 +363,8 @@ assert slow[0][1] > 0.6 and 0.5 < slow[1][1] < slow[1][2] < 0.65
 # :class: tip
 # - **No validation images, and a net that fits its training images:** the joint loss at weight 1 makes it
 #   less overconfident. Not for a linear net, which it makes underconfident.
-# - **With validation images:** let their NLL choose the weight among 1, 5 and 25, with about a thousand
-#   images [among 5, 25 and 125](contest.ipynb). For calibration alone [a temperature](calibration.ipynb) is
-#   enough.
+# - **With validation images:** let their NLL choose the weight among 1, 5, 25 and 125 (the larger ones [for
+#   few images](contest.ipynb)). For calibration alone [a temperature](calibration.ipynb) is enough.
 # - **To find unfamiliar inputs:** not with $\ln p(x)$ of a net trained with the conditional or the joint loss
 #   alone. [Give it references](repair.ipynb), or use [another score](detection.ipynb).
 # ```

@@ -124,6 +124,7 @@ REFINED = {
         {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7},
         {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 125.0}},
         {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
+        {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}, "dropout": 0.7},
         {"loss": "conditional", "learning_rate": 2e-3} | MOVED,
         {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7} | MOVED,
         {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 5.0}} | MOVED,
@@ -141,6 +142,7 @@ REFINED_WIDE = [
     {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7},
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
     {"loss": "self_normalised", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}},
+    {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 25.0}, "dropout": 0.5},
 ]
 REFINED_MORE: list[dict] = []  # of ``refined_more_tuning``, once it is trained
 CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
