@@ -384,7 +384,7 @@ sizes = {
 rows = [
     [
         f"{way}, {METRICS[metric]}",
-        *(words.with_interval(sizes[way, metric, place]) for place in (SMALL, FIRST, LARGE)),
+        *(words.with_interval(sizes[way, metric, place]) for place in (LARGE, FIRST, SMALL)),
     ]
     for way in ("joint", "self-normalised", "squared", "z-loss")
     for metric in ("test_accuracy", "scaled_nll")
@@ -404,7 +404,7 @@ shrunk = tables.over_seeds(there - here)
 assert shrunk["low"] < 0 < shrunk["high"]
 display(
     Markdown(
-        words.markdown_table(["minus the standard net", SMALL, FIRST, LARGE], rows)
+        words.markdown_table(["minus the standard net", LARGE, FIRST, SMALL], rows)
         + "\n\n**Not that we see: at 2,048 the joint loss gains"
         f" {-sizes['joint', 'scaled_nll', LARGE]['mean']:.3f} nats, at 128"
         f" {-sizes['joint', 'scaled_nll', FIRST]['mean']:.3f}, and six seeds do not tell the two apart.**"
