@@ -72,6 +72,14 @@ def with_interval(effect: pd.Series, digits: int = 3, sign: str = "+") -> str:
     return f"{mean} [{low},\u00a0{high}]"  # an interval stays on one line
 
 
+def with_half(mean: float, half: float, digits: int = 2) -> str:
+    """An effect and its interval's half width: "+0.12 ± 0.03"; more digits where both would be alike."""
+    while f"{abs(mean):.{digits}f}" == f"{half:.{digits}f}" and digits < 6:  # an end would be zero
+        digits += 1
+    sign = "+" if round(mean, digits) else ""  # no sign of a zero
+    return f"{round(mean, digits) + 0.0:{sign}.{digits}f} ±\u00a0{half:.{digits}f}"
+
+
 def percent(fraction: float, digits: int = 1) -> str:
     """0.6853 -> "68.5 %"."""
     return f"{100 * fraction:.{digits}f} %"
