@@ -244,7 +244,7 @@ comparisons = {
 differences = {key: largest_differences(*found[:2]) for key, found in comparisons.items()}
 assert max(*differences["global"], *differences["local, split"]) < 1e-10 < min(differences["local"])
 rows = [
-    [f"{normalisation} normalisation", what, *map(rounded, differences[key])]
+    [f"normalised {normalisation}ly", what, *map(rounded, differences[key])]
     for key, (normalisation, _, what) in comparisons.items()
 ]
 display(
@@ -305,7 +305,7 @@ split["kept"] = split["penalty"] / split["penalty"].iloc[0]
 split["formula"] = list(kept.values())
 header = ["penalty", "kept", "formula", "cosine"]
 rows = [[*map(str, place), *(f"{one:.4f}" for one in row[header])] for place, row in split.iterrows()]
-display(Markdown(words.markdown_table([*split.index.names, *header], rows)))
+display(Markdown(words.markdown_table(["$R$", "$n$", *header], rows)))
 
 # %% tags=["hide-input"]
 plain, joint = style.LOSS_STYLE["conditional"], style.LOSS_STYLE["joint"]
@@ -384,7 +384,7 @@ rows = [
     [str(parts), f"{row['images each']:.0f}", *(f"{one:.3f}" for one in row[1:])]
     for parts, row in after.iterrows()
 ]
-display(Markdown(words.markdown_table(["processes", *after], rows)))
+display(Markdown(words.markdown_table(["$R$", "$n$", *after.columns[1:]], rows)))
 std, first, last = after["sd of ln Z"], after.iloc[0], after.iloc[-1]
 alike = std[after["images each"] >= 4]  # which keep three quarters of the penalty and more
 assert alike.max() < 1.1 * std[1] < std[BATCH_SIZE // 2] < 2 * std[1] < std[BATCH_SIZE]

@@ -112,7 +112,14 @@ for found in measured:
             "Model-images per second, in brackets how many times as fast ours is, each after"
             f" {contenders.WARM_UP_STEPS:,} steps or {contenders.WARM_UP_SECONDS} seconds of them."
             f"{told(found)}\n\n"
-            + words.markdown_table(["batch size", *bench.CONTENDERS, "ours computed as"], rows)
+            + words.markdown_table(
+                [
+                    "batch size",
+                    *(name.replace(".", ".<wbr>") for name in bench.CONTENDERS),
+                    "ours computed as",
+                ],
+                rows,
+            )
         )
     )
 
@@ -281,10 +288,10 @@ for found in measured:
     rows = [
         [
             f"{row['batch_size']:,}",
-            f"{row['operations'] / 1e6:,.0f} MFLOP",
-            f"{row['bytes'] / 1e6:,.0f} MB",
-            f"{1e3 * max(row['seconds_operations'], row['seconds_bytes']):.2f} ms",
-            f"{1e3 * row['seconds']:.2f} ms",
+            f"{row['operations'] / 1e6:,.0f}",
+            f"{row['bytes'] / 1e6:,.0f}",
+            f"{1e3 * max(row['seconds_operations'], row['seconds_bytes']):.2f}",
+            f"{1e3 * row['seconds']:.2f}",
             f"{over_floor(row):.1f}x",
             row["precision"],
         ]
@@ -296,7 +303,7 @@ for found in measured:
     display(
         Markdown(
             words.markdown_table(
-                ["batch size", "operations", "bytes", "floor", "takes", "times the floor", "in"], rows
+                ["batch size", "MFLOP", "MB", "floor, ms", "takes, ms", "times the floor", "in"], rows
             )
             + f"\n\nOne model, one thread on a CPU; peaks: {peaks}, copy {floor['bandwidth'] / 1e9:.0f} GB/s."
             + told(found)

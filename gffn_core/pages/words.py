@@ -76,8 +76,12 @@ def with_half(mean: float, half: float, digits: int = 2) -> str:
     """An effect and its interval's half width: "+0.12 ± 0.03"; more digits where both would be alike."""
     while f"{abs(mean):.{digits}f}" == f"{half:.{digits}f}" and digits < 6:  # an end would be zero
         digits += 1
-    sign = "+" if round(mean, digits) else ""  # no sign of a zero
-    return f"{round(mean, digits) + 0.0:{sign}.{digits}f} ±\u00a0{half:.{digits}f}"
+    return f"{signed(mean, digits)} ±\u00a0{half:.{digits}f}"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """+0.12, -0.03, but 0.00."""
+    return f"{value:{'+' if round(value, digits) else 'z'}.{digits}f}"
 
 
 def percent(fraction: float, digits: int = 1) -> str:
