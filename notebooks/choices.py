@@ -121,7 +121,7 @@ rows = [
         str(part["epochs"].min()),
         f"{part['step'].min():,} to {part['step'].max():,}",
         f"{part['fitted'].sum()} of {len(part)}",
-        f"{part['late'].mean():+.1f} (at most {part['late'].max():+.1f})",
+        f"{words.signed(part['late'].mean(), 1)} (at most {part['late'].max():+.1f})",
     ]
     for batch, part in ends.groupby("batch")
 ]

@@ -237,18 +237,6 @@ longest = sorted(seconds, reverse=True)
 found = simulate(longest, 64)
 assert found["makespan"] < 1.05 * found["bound"]  # as the text says
 assert round(sum(seconds) / longest[0], -1) == 140  # in short
-display(
-    Markdown(
-        f"**About {round(sum(seconds) / longest[0], -1):.0f}: with more, all wait for the longest run.**"
-        f" There are {sum(seconds) / 3600:.0f} hours of work with the narrow net, and the longest run takes"
-        f" {longest[0] / 3600:.2f}. On 64 workers, longest first, all is done after"
-        f" {found['makespan'] / 3600:.2f} hours, hardly later than the bound; in the order of the grid after"
-        f" {simulate(seconds, 64)['makespan'] / 3600:.2f}. Estimated from the fastest of"
-        f" {len(records)} published runs."
-    )
-)
-
-# %% tags=["hide-input"]
 workers = [8, 16, 32, 64, 128, 256]
 orders = {
     "longest first": (longest, "o", "-", "#3B8BC2"),
@@ -295,6 +283,16 @@ publish.show(
     caption="Longest first (circles) keeps to the bound as long as there is work for all; in the order of the"
     " grid workers wait at the end.",
     basis=f"simulated from times of {len(records)} runs of profile cpu in float32 on a CPU",
+)
+display(
+    Markdown(
+        f"**About {round(sum(seconds) / longest[0], -1):.0f}: with more, all wait for the longest run.**"
+        f" There are {sum(seconds) / 3600:.0f} hours of work with the narrow net, and the longest run takes"
+        f" {longest[0] / 3600:.2f}. On 64 workers, longest first, all is done after"
+        f" {found['makespan'] / 3600:.2f} hours, hardly later than the bound; in the order of the grid after"
+        f" {simulate(seconds, 64)['makespan'] / 3600:.2f}. Estimated from the fastest of"
+        f" {len(records)} published runs."
+    )
 )
 
 # %% [markdown]

@@ -15,7 +15,7 @@
 # **In short.** Processes that normalise alone train another loss, the thesis's at the batch size of one
 # process. In one short training on the digits the net hardly changes with four images or more in each
 # process; with one, nothing is left of the joint loss. Given its `group`, the loss in float64 trains on two
-# processes what it trains on one, to within 1e-10; each process adds 16 bytes a step.
+# processes what it trains on one, to within $10^{-10}$; each process adds 16 bytes a step.
 #
 # **After this chapter you can**
 #
@@ -233,7 +233,7 @@ def largest_differences(normalisation, parts):
 
 
 def rounded(value):
-    return "below 1e-10" if value < 1e-10 else f"{value:.4f}"
+    return "below $10^{-10}$" if value < 1e-10 else f"{value:.4f}"
 
 
 comparisons = {
@@ -243,22 +243,16 @@ comparisons = {
 }
 differences = {key: largest_differences(*found[:2]) for key, found in comparisons.items()}
 assert max(*differences["global"], *differences["local, split"]) < 1e-10 < min(differences["local"])
-display(
-    pd.DataFrame(
-        {
-            "two processes": f"{normalisation} normalisation",
-            "one process": what,
-            "weights": rounded(differences[key][0]),
-            "training loss of an epoch": rounded(differences[key][1]),
-        }
-        for key, (normalisation, _, what) in comparisons.items()
-    ).set_index(["two processes", "one process"])
-)
+rows = [
+    [f"normalised {normalisation}ly", what, *map(rounded, differences[key])]
+    for key, (normalisation, _, what) in comparisons.items()
+]
 display(
     Markdown(
-        "**With global normalisation two processes train what one does, in float64 to within 1e-10. With"
-        " local normalisation they train (distributed.1).** The table holds largest absolute differences,"
-        " of the weights after the last epoch and of the training loss over all epochs."
+        words.markdown_table(["two processes", "one process", "weights", "training loss"], rows)
+        + "\n\n**With global normalisation two processes train what one does, in float64 to within"
+        " $10^{-10}$. With local normalisation they train (distributed.1).** The table holds largest absolute"
+        " differences, of the weights after the last epoch and of the training loss over all epochs."
     )
 )
 
@@ -309,7 +303,9 @@ split = split.groupby(["processes", "per process"]).mean()
 assert split["penalty"].iloc[-1] < 1e-12  # one example per process: the conditional loss
 split["kept"] = split["penalty"] / split["penalty"].iloc[0]
 split["formula"] = list(kept.values())
-display(split[["penalty", "kept", "formula", "cosine"]].round(4))
+header = ["penalty", "kept", "formula", "cosine"]
+rows = [[*map(str, place), *(f"{one:.4f}" for one in row[header])] for place, row in split.iterrows()]
+display(Markdown(words.markdown_table(["$R$", "$n$", *header], rows)))
 
 # %% tags=["hide-input"]
 plain, joint = style.LOSS_STYLE["conditional"], style.LOSS_STYLE["joint"]
@@ -384,7 +380,11 @@ for parts, (one, _) in trained.items():
         }
     )
 after = pd.DataFrame(rows).set_index("processes")
-display(after.round(3))
+rows = [
+    [str(parts), f"{row['images each']:.0f}", *(f"{one:.3f}" for one in row[1:])]
+    for parts, row in after.iterrows()
+]
+display(Markdown(words.markdown_table(["$R$", "$n$", *after.columns[1:]], rows)))
 std, first, last = after["sd of ln Z"], after.iloc[0], after.iloc[-1]
 alike = std[after["images each"] >= 4]  # which keep three quarters of the penalty and more
 assert alike.max() < 1.1 * std[1] < std[BATCH_SIZE // 2] < 2 * std[1] < std[BATCH_SIZE]
@@ -435,25 +435,18 @@ for n, classes in ((4, 10), (128, 10), (128, 1000)):
     sent = [call.args[1].nbytes for call in calls.all_gather.mock_calls]
     called = {name for name, *_ in calls.mock_calls}
     assert called == {"get_world_size", "all_gather"}  # nothing else
-    rows.append(
-        {
-            "images each": n,
-            "classes": classes,
-            "messages a step": len(sent),
-            "bytes contributed": sum(sent),
-            "bytes of the logits": logits.nbytes,
-        }
-    )
+    rows.append([n, classes, len(sent), sum(sent), logits.nbytes])
     assert sum(sent) == 16  # as the page says at its beginning
 dist.destroy_process_group()
-display(pd.DataFrame(rows).set_index(["images each", "classes"]))
+header = ["images each", "classes", "messages a step", "bytes sent", "bytes of the logits"]
+display(Markdown(words.markdown_table(header, [[f"{one:,}" for one in row] for row in rows])))
 
 # %% tags=["hide-input"]
 parameters = sum(p.numel() for p in trained[1][0].parameters())
 display(
     Markdown(
-        f"**Each process contributes {rows[0]['bytes contributed']} bytes a step, whatever the batch and the"
-        f" classes, and receives {rows[0]['bytes contributed']} from every other.** "
+        f"**Each process contributes {sum(sent)} bytes a step, whatever the batch and the"
+        f" classes, and receives {sum(sent)} from every other.** "
         f"`DistributedDataParallel` itself exchanges the gradients, {4 * parameters:,} bytes in float32 "
         f"for the {parameters:,} parameters of this small net.\n\n"
         "**Why.** The whole batch has one normaliser. So a process needs two float64 numbers from each "
@@ -488,12 +481,12 @@ def parts_against_whole(loss_of, parts):
 
 
 LOSSES = {"joint, local": joint_nll, "self-normalised": self_normalised_nll}
-differences = pd.DataFrame(index=pd.Index(PARTS[1:], name="processes"))
-for name, loss_of in LOSSES.items():
-    differences[name] = [parts_against_whole(loss_of, R) for R in PARTS[1:]]
-assert (differences["self-normalised"] < 1e-12).all()
-assert (differences["joint, local"] > 1e-6).all()
-differences.map(rounded)
+rows = []
+for R in PARTS[1:]:
+    found = [parts_against_whole(one, R) for one in LOSSES.values()]
+    assert found[0] > 1e-6 and found[1] < 1e-12
+    rows.append([str(R), *map(rounded, found)])
+Markdown(words.markdown_table(["processes", *LOSSES], rows))
 
 # %% [markdown]
 # **On none: the self-normalised loss is the same on any number of processes, in equal parts.** The table

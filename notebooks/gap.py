@@ -274,9 +274,9 @@ display(
 )
 
 # %% [markdown]
-# **Why?** A guess: both keep a net from learning its images by heart, and who has one gains little from the
-# other. It is not confidence alone: a gain is seen in NLL after a temperature, too ([the chapter on any batch
-# size](any_batch.ipynb)).
+# **Why?** A guess: both keep a net from learning its images by heart, and whoever has one gains little from
+# the other. It is not confidence alone: a gain is seen in NLL after a temperature, too ([the chapter on any
+# batch size](any_batch.ipynb)).
 #
 # **Limits.** A narrow net, 10,000 images of one data set, one learning rate: .001 for both losses. On 1,000
 # images, where the rate was tuned, the standard net [chose a fifth to two fifths of that](contest.ipynb) and

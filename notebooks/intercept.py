@@ -468,11 +468,11 @@ display(
 #
 # ## A batch that does not fit
 #
-# Who wants the thesis's loss itself, with a large batch, on a device that holds a small one? Accumulating
-# gradients over micro-batches adds up another loss, that of the small batches. But the gradient (theory.10)
-# is a quotient of two sums and a mean, and sums can wait: $\sum_l Z\,\partial\ln Z$, $\sum_l Z$ and the
-# scores' part. `joint_backward` keeps them apart and divides at the end, relative to the largest $\ln Z$ so
-# far, so that nothing overflows.
+# Suppose you want the thesis's loss itself, with a large batch, on a device that holds a small one.
+# Accumulating gradients over micro-batches adds up another loss, that of the small batches. But the gradient
+# (theory.10) is a quotient of two sums and a mean, and sums can wait: $\sum_l Z\,\partial\ln Z$,
+# $\sum_l Z$ and the scores' part. `joint_backward` keeps them apart and divides at the end, relative to the
+# largest $\ln Z$ so far, so that nothing overflows.
 #
 # **Before you look:** one forward pass for each example, but two gradients. What does it cost?
 

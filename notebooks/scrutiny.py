@@ -13,7 +13,7 @@
 # **In short.** Against the standard net the lead in accuracy and NLL holds at each of its learning rates, in
 # NLL after a stronger recalibration, and when everyone trains to the end. It goes when validation accuracy
 # chooses setting and epoch, with patience: then six seeds tell nobody from the joint net, not even the
-# standard one. First place goes, too, to the z-loss on Fashion-MNIST at the end. And the form does not
+# standard one. First place is lost, too, to the z-loss on Fashion-MNIST at the end. And the form does not
 # matter: the variance of $\ln Z$ at the same weight does as well. What other [stops](stops.ipynb) leave of
 # the lead has a chapter of its own.
 
@@ -309,7 +309,7 @@ display(
 # %% [markdown]
 # ## What does tuning buy, and what does it cost?
 #
-# Twelve settings are twelve trainings. Who has time for fewer tries some of them. So: of all sets of $k$
+# Twelve settings are twelve trainings. If you have time for fewer, try some of them. So: of all sets of $k$
 # settings, what NLL does the one have that validation picks, on average? All stop in time.
 #
 # **Before you look:** how many settings does it take to be ahead of the standard net with all of its own?

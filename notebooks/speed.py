@@ -59,8 +59,8 @@ display(
     Markdown(
         f"**In short.** Ours is {min(leads):.1f} to {max(leads):.1f} times as fast as the fastest of three"
         " ways to write it in plain PyTorch in float32; ours is in bfloat16 where that is faster. In"
-        f" {len(losses)} timings the joint loss made a step {words.percent(min(losses) - 1)} to"
-        f" {words.percent(max(losses) - 1)} longer. A step still takes"
+        f" {len(losses)} timings the joint loss changed the time of a step by"
+        f" {100 * (min(losses) - 1):+.1f} % to {100 * (max(losses) - 1):+.1f} %. A step still takes"
         f" {min(floors):.1f} to {max(floors):.1f} times as long as the machine's peaks would"
         " allow.\n\n**Measured on:** " + words.escape("; ".join(map(basis, measured))) + "."
     )
@@ -101,7 +101,7 @@ def speed(cell, ours):
 for found in measured:
     rows = [
         [
-            str(row["batch_size"]),
+            f"{row['batch_size']:,}",
             *(speed(row[name], row["gffn"]) for name in bench.CONTENDERS),
             words.escape(row["gffn"]["how"]),
         ]
@@ -112,7 +112,14 @@ for found in measured:
             "Model-images per second, in brackets how many times as fast ours is, each after"
             f" {contenders.WARM_UP_STEPS:,} steps or {contenders.WARM_UP_SECONDS} seconds of them."
             f"{told(found)}\n\n"
-            + words.markdown_table(["batch size", *bench.CONTENDERS, "ours computed as"], rows)
+            + words.markdown_table(
+                [
+                    "batch size",
+                    *(name.replace(".", ".<wbr>") for name in bench.CONTENDERS),
+                    "ours computed as",
+                ],
+                rows,
+            )
         )
     )
 
@@ -133,7 +140,11 @@ for found in measured:
             ]
             axis.plot(*zip(*points), marker=marker, linestyle=line, color=color, label=name)
         axis.set(xscale="log", yscale="log", xlabel="batch size", ylabel="model-images per second")
-        axis.set_xticks(bench.BATCH_SIZES, [str(size) for size in bench.BATCH_SIZES])
+        axis.set_xticks(bench.BATCH_SIZES, [f"{size:,}" for size in bench.BATCH_SIZES])
+        low, high = axis.get_ylim()
+        ticks = [one * 10**tens for tens in range(3, 9) for one in (1, 2, 3, 5)]
+        ticks = [one for one in ticks if low <= one <= high]
+        axis.set_yticks(ticks, [f"{one:,}" for one in ticks])
         axis.minorticks_off()
         axis.legend()
     publish.show(
@@ -201,7 +212,7 @@ for found in measured:
 
 # %% tags=["hide-input"]
 for found in measured:
-    rows = [[str(row["batch_size"]), f"{row['joint_over_conditional']:.3f}"] for row in found["overhead"]]
+    rows = [[f"{row['batch_size']:,}", f"{row['joint_over_conditional']:.3f}"] for row in found["overhead"]]
     display(
         Markdown(
             words.markdown_table(["batch size", "time of a step, joint / conditional"], rows)
@@ -276,11 +287,11 @@ for found in measured:
     floor = found["floor"]
     rows = [
         [
-            str(row["batch_size"]),
-            f"{row['operations'] / 1e6:,.0f} MFLOP",
-            f"{row['bytes'] / 1e6:,.0f} MB",
-            f"{1e3 * max(row['seconds_operations'], row['seconds_bytes']):.2f} ms",
-            f"{1e3 * row['seconds']:.2f} ms",
+            f"{row['batch_size']:,}",
+            f"{row['operations'] / 1e6:,.0f}",
+            f"{row['bytes'] / 1e6:,.0f}",
+            f"{1e3 * max(row['seconds_operations'], row['seconds_bytes']):.2f}",
+            f"{1e3 * row['seconds']:.2f}",
             f"{over_floor(row):.1f}x",
             row["precision"],
         ]
@@ -292,7 +303,7 @@ for found in measured:
     display(
         Markdown(
             words.markdown_table(
-                ["batch size", "operations", "bytes", "floor", "takes", "times the floor", "in"], rows
+                ["batch size", "MFLOP", "MB", "floor, ms", "takes, ms", "times the floor", "in"], rows
             )
             + f"\n\nOne model, one thread on a CPU; peaks: {peaks}, copy {floor['bandwidth'] / 1e9:.0f} GB/s."
             + told(found)
@@ -329,7 +340,7 @@ for found in measured:
         [
             words.escape(row["metric"]),
             f"{row['float32']:.4f}",
-            f"{row['difference']:+.4f} ± {row['half']:.4f}",
+            words.with_half(row["difference"], row["half"], 4),
             f"{row['seed_spread']:.4f}",
         ]
         for row in found["precision"]

@@ -99,7 +99,7 @@ pd.DataFrame(
         "vectors y in the sum": [len(unit_vectors), len(all_vectors)],
         "largest difference": [f"{one:.0e}" for one in differences],
     },
-    index=pd.Index(LABEL_SPACES, name="label space"),
+    index=LABEL_SPACES,
 )
 
 # %% [markdown]
@@ -228,22 +228,17 @@ display(Markdown(words.markdown_table(["label space", "gradient", "largest diffe
 # chapter 4; in code the two agree to the last bit:
 
 # %% tags=["hide-input"]
-pd.DataFrame(
-    [
-        {
-            "label space": space,
-            "batches of one": N,
-            "identical to the last bit": sum(
-                torch.equal(
-                    joint_nll(logits[i : i + 1], target[i : i + 1], label_space=space),
-                    conditional_nll(logits[i : i + 1], target[i : i + 1], label_space=space),
-                )
-                for i in range(N)
-            ),
-        }
-        for space in LABEL_SPACES
-    ]
-).set_index("label space")
+same = [
+    sum(
+        torch.equal(
+            joint_nll(logits[i : i + 1], target[i : i + 1], label_space=space),
+            conditional_nll(logits[i : i + 1], target[i : i + 1], label_space=space),
+        )
+        for i in range(N)
+    )
+    for space in LABEL_SPACES
+]
+pd.DataFrame({"batches of one": N, "identical to the last bit": same}, LABEL_SPACES)
 
 # %% [markdown]
 # ## What does the joint loss add?
@@ -276,14 +271,10 @@ for space in LABEL_SPACES:
         kl = -(N * ln_z.softmax(0)).log().mean()
         assert abs(gap - kl) < 1e-14
         numbers = gap, kl, ln_z.var(correction=0) / 2
-        rows.append([space, f"{scale:g}", *(f"{number:.2e}" for number in numbers)])
-header = [
-    "label space",
-    "scale of logits",
-    "joint - cond.",
-    r"$\operatorname{KL}(\text{uniform}\,\Vert\,p')$",
-]
-display(Markdown(words.markdown_table([*header, "variance / 2"], rows)))
+        decimals = 2 - int(f"{kl:e}"[-3:])  # three digits that count
+        rows.append([space, f"{scale:g}", *(f"{number:.{decimals}f}" for number in numbers)])
+header = ["label space", "scale", "joint - cond.", "KL", "variance / 2"]
+display(Markdown(words.markdown_table(header, rows)))
 
 # %% [markdown]
 # Two consequences that the later chapters meet again:
@@ -409,8 +400,9 @@ if mean := overhead([1 + one for one in longer]):
     assert low < mean.high < high  # open
     display(
         Markdown(
-            f"**In {len(longer)} timings a step took {100 * min(longer):.1f} to {words.percent(max(longer))}"
-            " longer.** They differ in batch size; [how fast it trains](speed.ipynb) shows them. Whether the"
+            f"**In {len(longer)} timings the joint loss changed the time of a step by"
+            f" {100 * min(longer):+.1f} % to {100 * max(longer):+.1f} %.** They differ in batch"
+            " size; [how fast it trains](speed.ipynb) shows them. Whether the"
             f" mean is below {words.percent(mean.high, 0)} is open (claim 2, at the end of this chapter)."
         )
     )

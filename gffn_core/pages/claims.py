@@ -1,5 +1,7 @@
 """The ledger of claims as Markdown and as text."""
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -29,7 +31,10 @@ def short(table: pd.DataFrame) -> str:
             f"**{row.number}** {row.statement} [{row.section}]",
             row.verdict,
             "; ".join(
-                filter(None, (_effect(row), _needs(row), _runs(row), getattr(row, "other_methods", "")))
+                filter(
+                    None,
+                    (_effect(row), _shown(row), _needs(row), _runs(row), getattr(row, "other_methods", "")),
+                )
             ),
         )
         for row in table.itertuples()
@@ -67,7 +72,9 @@ def _table(first, rows, verdict="verdict"):
 def filter_bar(table: pd.DataFrame) -> str:
     """HTML that claims.js turns into buttons, a verdict each, which leave only its claims on the page."""
     count = table["verdict"].value_counts()
-    names = {"": f"all {len(table)}"} | {one: f"{one} {count[one]}" for one in VERDICTS if one in count}
+    ours = sum(table["family"] != "thesis")
+    every = f"all {len(table)} ({len(table) - ours} of the thesis, {ours} ours)"
+    names = {"": every} | {one: f"{one} {count[one]}" for one in VERDICTS if one in count}
     button = '<button type="button" data-verdict="{}" aria-pressed="{}">{}</button>'
     buttons = " ".join(button.format(one, str(not one).lower(), label) for one, label in names.items())
     return f'<p class="gffn-filter" role="group" aria-label="claims shown" hidden>{buttons}</p>'
@@ -97,6 +104,15 @@ def _interval(row):
     if np.isnan(row.low) or row.low == row.high:
         return f"{row.effect:g}" if row.effect % 1 == 0 else _rounded(row.effect)
     return f"{_rounded(row.effect)} [{_rounded(row.low)}, {_rounded(row.high)}]"
+
+
+def _shown(row):
+    """Of which cell, data set or net the effect is, where a claim is about all of them."""
+    weakest = re.search(r"shown: (.+?)(;|$)", row.note)
+    if weakest:
+        return f"weakest: {words.escape(weakest[1])}"
+    found = re.search(r"the \w+( \w+)? is shown", f"{row.note} {row.test}")
+    return found[0] if found else ""
 
 
 def _part(row):

@@ -72,6 +72,18 @@ def with_interval(effect: pd.Series, digits: int = 3, sign: str = "+") -> str:
     return f"{mean} [{low},\u00a0{high}]"  # an interval stays on one line
 
 
+def with_half(mean: float, half: float, digits: int = 2) -> str:
+    """An effect and its interval's half width: "+0.12 ± 0.03"; more digits where both would be alike."""
+    while f"{abs(mean):.{digits}f}" == f"{half:.{digits}f}" and digits < 6:  # an end would be zero
+        digits += 1
+    return f"{signed(mean, digits)} ±\u00a0{half:.{digits}f}"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """+0.12, -0.03, but 0.00."""
+    return f"{value:{'+' if round(value, digits) else 'z'}.{digits}f}"
+
+
 def percent(fraction: float, digits: int = 1) -> str:
     """0.6853 -> "68.5 %"."""
     return f"{100 * fraction:.{digits}f} %"

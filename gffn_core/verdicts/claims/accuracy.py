@@ -278,8 +278,8 @@ CLAIMS = [
     Claim(
         "31",
         "1",
-        "Generative models regularise small data sets, says the thesis of [NJ02]; so, as we read it, the"
-        " joint loss gains more with fewer images.",
+        "Generative models regularise small data sets, says the thesis after Ng and Jordan; so, as we read"
+        " it, the joint loss gains more with fewer images.",
         "Gain in accuracy with 10,000 training images of CIFAR-10 minus that with all 45,000, mean over"
         " batch sizes and both schemes: above the margin.",
         "accuracy gained",
