@@ -1,7 +1,5 @@
 """The ledger of claims as Markdown and as text."""
 
-import re
-
 import numpy as np
 import pandas as pd
 
@@ -107,12 +105,8 @@ def _interval(row):
 
 
 def _shown(row):
-    """Of which cell, data set or net the effect is, where a claim is about all of them."""
-    weakest = re.search(r"shown: (.+?)(;|$)", row.note)
-    if weakest:
-        return f"weakest: {words.escape(weakest[1])}"
-    found = re.search(r"the \w+( \w+)? is shown", f"{row.note} {row.test}")
-    return found[0] if found else ""
+    """The cell that decides, where a claim is about all of them."""
+    return "; ".join(words.escape(part) for part in row.note.split("; ") if part.startswith("shown: "))
 
 
 def _part(row):

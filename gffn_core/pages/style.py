@@ -91,11 +91,11 @@ def draw_line(axis, cells, style, shift=1.0):
 
 
 def batch_axis(axis, batch_sizes):
-    ticks = sorted(set(batch_sizes), reverse=True)
-    named = []  # from the largest on, what has room: labels of neighbours would overlap
+    ticks = sorted(set(batch_sizes))
+    named = [ticks[0], ticks[-1]]  # and between them what has room: labels of neighbours would overlap
     for tick in ticks:
-        if not named or named[-1] >= 4 * tick:
-            named.append(tick)
+        if 4 * named[-2] <= tick <= named[-1] / 4:
+            named.insert(-1, tick)
     axis.set_xscale("log", base=2)
     axis.set_xticks(ticks, [str(tick) if tick in named else "" for tick in ticks])
     axis.minorticks_off()
