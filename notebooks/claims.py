@@ -83,8 +83,8 @@ trends and of single cells often needs more seeds than we have: [how many](verdi
 # Each claim has a number, and in brackets the section of the thesis; B marks claims of our own.
 # *Inconclusive*: the interval holds a boundary of what is claimed. That boundary is often not zero but the
 # margin, what counts as nothing, so an interval that holds zero may still decide. An interval is symmetric,
-# so that of a share may reach beyond 1 (17d). Where a claim is about several cells, data sets or nets, its
-# effect is that of one, and the row says which is shown. *Not testable here*: without our part of SVHN the
+# so that of a share may reach beyond 1 (17d). Where a claim is about every cell, its effect is that of
+# the cell that decides, and the row names it. *Not testable here*: without our part of SVHN the
 # verdict would be another, or an open claim would lean to the other side. *No data*: none of our nets can
 # test it. Where another method disagrees, the row says so. [How a verdict comes about](verdicts.ipynb) has
 # the tests and the margins. Numbers that are missing were duplicates, or had no test. What we claimed of

@@ -169,7 +169,7 @@ display(
     Markdown(
         "**Four kinds for all but the energy margin, and the choice is a close one.** Of those that keep"
         " their accuracy outlier exposure is ahead on these images: on average it has"
-        f" {{rate['outlier_exposure']:.2f}}, the joint loss with four kinds {min(weights):.2f} to"
+        f" {rate['outlier_exposure']:.2f}, the joint loss with four kinds {min(weights):.2f} to"
         f" {max(weights):.2f}, depending on its weight, and the standard net"
         f" {rate['conditional']:.2f}.\n\nThe score is $\\ln p(x)$ for the joint losses and the energy"
         " margin, max softmax for the others. No setting of the energy margin stays within a point of"

@@ -35,6 +35,7 @@ DATA_ROOT = None  # folder of the data sets; None: $GFFN_DATA or the user's cach
 
 # %% tags=["hide-input"]
 import itertools
+import math
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -271,7 +272,7 @@ for space in LABEL_SPACES:
         kl = -(N * ln_z.softmax(0)).log().mean()
         assert abs(gap - kl) < 1e-14
         numbers = gap, kl, ln_z.var(correction=0) / 2
-        decimals = 2 - int(f"{kl:e}"[-3:])  # three digits that count
+        decimals = 2 - math.floor(math.log10(kl))  # three digits that count
         rows.append([space, f"{scale:g}", *(f"{number:.{decimals}f}" for number in numbers)])
 header = ["label space", "scale", "joint - cond.", "KL", "variance / 2"]
 display(Markdown(words.markdown_table(header, rows)))

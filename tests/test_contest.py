@@ -34,15 +34,15 @@ def test_every_contender_has_as_many_settings(values, rates):
     "name, among, settings",
     (
         ("contest", contest.CONTENDERS, 12),
-        ("combined", (*contest.AUGMENTED, contest.DECAYED), 12),
+        ("combined", (*contest.AUGMENTED, contest.JOINT_DECAYED), 12),
         ("contest_more", contest.CONTENDERS, 12),
-        ("combined_more", [contest.DECAYED], 12),
-        ("contest_large", (*contest.LEADERS, contest.DECAYED), 6),
+        ("combined_more", [contest.JOINT_DECAYED], 12),
+        ("contest_large", (*contest.LEADERS, contest.JOINT_DECAYED), 6),
         ("contest_wide", contest.FINALISTS, 12),
         ("combined_wide", contest.AUGMENTED, 12),
-        ("refined", (*contest.LEADERS, contest.DROPPED, *contest.AUGMENTED), 12),
-        ("refined_wide", (*contest.FINALISTS, contest.DROPPED), 12),
-        ("refined_more", ("standard", "weight decay", "dropout", "joint", contest.DECAYED), 6),
+        ("refined", (*contest.LEADERS, contest.JOINT_DROPPED, *contest.AUGMENTED), 12),
+        ("refined_wide", (*contest.FINALISTS, contest.JOINT_DROPPED), 12),
+        ("refined_more", ("standard", "weight decay", "dropout", "joint", contest.JOINT_DECAYED), 6),
     ),
 )
 def test_the_profile_is_the_contest(name, among, settings):

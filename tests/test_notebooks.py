@@ -40,6 +40,9 @@ def test_stored_notebook_is_its_source_and_ran_through(source):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell.outputs]
     assert not [o for o in outputs if o.output_type in ("error", "stream") and o.get("name") != "stdout"]
+    text = "\n".join(o.get("data", {}).get("text/markdown", "") for o in outputs)
+    text = re.sub("```.*?```", "", text, flags=re.DOTALL)
+    assert not re.search(r"\{[a-z_][^{}]*:[+,.\d]+[fg]?\}", text)  # of a sentence that is no f-string
 
 
 def test_sources_are_in_the_order_of_the_book_and_fit_a_screen():

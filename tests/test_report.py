@@ -304,3 +304,38 @@ def test_text_of_a_record_is_nothing_but_text(rendered, text):
     wanted_tags = "table thead tr th th th tbody tr td td code td strong".split()
     assert rendered({"text/markdown": table}).tags == wanted_tags
     assert rendered({"text/html": f'<a title="{shown}">{shown}</a>'}).text == wanted
+
+
+@pytest.mark.parametrize(
+    "value, digits, text",
+    (
+        (0.12, 2, "+0.12"),
+        (-0.03, 2, "-0.03"),
+        (-0.001, 2, "0.00"),
+        (0, 2, "0.00"),
+        (np.float64(0.05), 1, "+0.1"),
+    ),
+)
+def test_zero_has_no_sign(value, digits, text):
+    assert words.signed(value, digits) == text
+
+
+def test_an_effect_and_its_half_width_are_told_apart():
+    assert words.with_half(0.004, 0.003) == "+0.004 ±\u00a00.003"
+    assert words.with_half(-0.12, 0.03) == "-0.12 ±\u00a00.03"
+    assert words.with_half(0.0392, 0.0388) == "+0.0392 ±\u00a00.0388"
+    assert words.with_half(0.1, 0.1).startswith("+0.1")  # it ends
+
+
+@pytest.mark.parametrize(
+    "sizes, named",
+    (
+        ([4, 8, 16, 32, 64], ["4", "16", "64"]),
+        ([4, 16, 64, 256, 1024, 2048], ["4", "16", "64", "256", "2048"]),
+    ),
+)
+def test_the_first_and_the_last_batch_size_are_labelled(sizes, named):
+    axis = plt.figure().add_subplot()
+    style.batch_axis(axis, sizes)
+    assert [label.get_text() for label in axis.get_xticklabels() if label.get_text()] == named
+    plt.close(axis.figure)

@@ -40,8 +40,8 @@ COMBINED = {
 AUGMENTED = tuple(name for name in COMBINED if "augmentation" in name)
 STANDARD, OURS = "standard", ("joint", "self-normalised")
 FINALISTS = (STANDARD, "dropout", *OURS)  # on the wide net
-LEADERS = (*FINALISTS, "weight decay")  # with 10,000 images, and beside them ``DECAYED``
-DECAYED, DROPPED = "joint, weight decay", "joint, dropout"
+LEADERS = (*FINALISTS, "weight decay")  # with 10,000 images, and beside them ``JOINT_DECAYED``
+JOINT_DECAYED, JOINT_DROPPED = "joint, weight decay", "joint, dropout"
 RATES = (1e-3, 3e-4, 3e-3, 6e-4, 1.5e-3, 2e-4, 2e-3, 1e-4, 6e-3, 4e-4, 2.5e-4, 1.4e-4)
 SCHEMES = (LOWEST_NLL, "long")
 

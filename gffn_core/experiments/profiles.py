@@ -88,7 +88,7 @@ def _contenders(contenders, fields=None):
 # With 10,000 images, six settings each. Weight decay beside the joint loss has the value that it has there.
 _LEADING = [
     *(one for name in contest.LEADERS for one in contest.settings(name, values=2)),
-    *(one for one in contest.settings(contest.DECAYED) if one["weight_decay"] == 0.5),
+    *(one for one in contest.settings(contest.JOINT_DECAYED) if one["weight_decay"] == 0.5),
 ]
 _TUNING = {"epochs": {128: 20}, "seeds": (0, 1)}
 # Other seeds than those of the choice; at the other batch sizes the epochs of the profile cpu.
@@ -183,7 +183,10 @@ PROFILES = {
         Profile("contest_more_tuning", _FEWER, epochs={64: 60}, **_contenders(contest.CONTENDERS)),
         Profile("contest_more", **_CONTEST, **_by_dataset(tried.CHOSEN_MORE)),
         Profile(
-            "combined_more_tuning", ("cifar10_10000",), epochs={64: 60}, **_contenders([contest.DECAYED])
+            "combined_more_tuning",
+            ("cifar10_10000",),
+            epochs={64: 60},
+            **_contenders([contest.JOINT_DECAYED]),
         ),
         Profile("combined_more", ("cifar10_10000",), **_CONTEST, **_named(tried.COMBINED_MORE)),
         # Its rate once more for the standard net alone, on the images that nothing else was chosen on.
@@ -223,7 +226,7 @@ PROFILES = {
             epochs={64: 60},
             **_named(
                 one | (tried.MOVED if "augmentation" in one else {})
-                for name in (*contest.AUGMENTED, contest.DECAYED)
+                for name in (*contest.AUGMENTED, contest.JOINT_DECAYED)
                 for one in contest.settings(name)
             ),
         ),
@@ -263,7 +266,7 @@ PROFILES = {
             **_named(
                 [
                     *(one for name in contest.LEADERS for one in contest.settings(name)),
-                    *(one | {"dataset": "cifar10_1000"} for one in contest.settings(contest.DROPPED)),
+                    *(one | {"dataset": "cifar10_1000"} for one in contest.settings(contest.JOINT_DROPPED)),
                     *(
                         one | tried.MOVED | {"dataset": "cifar10_1000"}
                         for name in contest.AUGMENTED
@@ -278,7 +281,7 @@ PROFILES = {
             ("cifar10_1000",),
             epochs={64: 60},
             seeds=(7,),
-            **_contenders((*contest.FINALISTS, contest.DROPPED), tried.WIDE),
+            **_contenders((*contest.FINALISTS, contest.JOINT_DROPPED), tried.WIDE),
         ),
         Profile(
             "refined_wide",

@@ -59,7 +59,7 @@ def refined(store: Store, wide: str) -> dict[str, pd.DataFrame]:
 def basis(
     title: str,
     final: pd.DataFrame,
-    epochs: int = 60,
+    epochs: int | str = 60,
     net: str = "narrow",
     images: tuple = (1_000, 250),
     chosen_with: int = 0,

@@ -81,7 +81,8 @@ def with_half(mean: float, half: float, digits: int = 2) -> str:
 
 def signed(value: float, digits: int = 2) -> str:
     """+0.12, -0.03, but 0.00."""
-    return f"{value:{'+' if round(value, digits) else 'z'}.{digits}f}"
+    text = f"{value:+z.{digits}f}"
+    return text if float(text) else text[1:]
 
 
 def percent(fraction: float, digits: int = 1) -> str:

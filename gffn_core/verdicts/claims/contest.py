@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gffn_core.experiments import contest, profiles, tables
-from gffn_core.experiments.contest import OURS, STANDARD
+from gffn_core.experiments.contest import JOINT_DECAYED, OURS, STANDARD
 from gffn_core.experiments.store import Store
 from gffn_core.training.course import LOWEST_NLL
 from gffn_core.verdicts import values
@@ -15,7 +15,7 @@ from gffn_core.verdicts.claims.relatives import weight_of
 from gffn_core.verdicts.rules import Measured, all_of, any_of, exactly, in_all
 
 JOINT, DROPOUT, SMOOTHING = "joint", "dropout", "label smoothing"
-MOVED, JOINT_MOVED, JOINT_DECAYED = "augmentation", "joint, augmentation", "joint, weight decay"
+MOVED, JOINT_MOVED = "augmentation", "joint, augmentation"
 DROPOUT_MOVED = "dropout, augmentation"
 OTHERS = [who for who in contest.CONTENDERS if who not in (STANDARD, *OURS)]
 NEEDS = {  # metric: what it is called
@@ -289,7 +289,7 @@ def _joint_leads_beside_augmentation(nets: pd.DataFrame) -> Measured | None:
 def _joint_moved_is_best(nets: pd.DataFrame) -> Measured | None:
     return all_of(
         _ahead_on_cifar(nets, JOINT_MOVED, who, test_accuracy=0, scaled_nll=0)
-        for who in (*contest.CONTENDERS, *contest.COMBINED)
+        for who in (*contest.CONTENDERS, MOVED, DROPOUT_MOVED, JOINT_DECAYED)
         if who != JOINT_MOVED
     )
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from gffn_core.experiments.contest import DROPPED, LEADERS, STANDARD
+from gffn_core.experiments.contest import JOINT_DECAYED, JOINT_DROPPED, LEADERS, STANDARD
 from gffn_core.experiments.store import Store
 from gffn_core.training.course import LOWEST_SCALED_NLL
 from gffn_core.verdicts import values
@@ -14,7 +14,6 @@ from gffn_core.verdicts.claims.contest import (
     DROPOUT_MOVED,
     FASHION,
     JOINT,
-    JOINT_DECAYED,
     JOINT_MOVED,
     WIDE,
     ahead,
@@ -101,14 +100,15 @@ PREDICTIONS = [
     Prediction(
         "On 1,000 images of CIFAR-10 the joint loss with dropout is more accurate than either alone.",
         lambda nets: all_of(
-            _lead(nets, CIFAR, "test_accuracy", DROPPED, who, low=0) for who in (JOINT, DROPOUT)
+            _lead(nets, CIFAR, "test_accuracy", JOINT_DROPPED, who, low=0) for who in (JOINT, DROPOUT)
         ),
         time=3,
     ),
     Prediction(
         "So it is on the wide net.",
         lambda nets: all_of(
-            _lead(nets, CIFAR, "test_accuracy", WIDE + DROPPED, WIDE + who, low=0) for who in (JOINT, DROPOUT)
+            _lead(nets, CIFAR, "test_accuracy", WIDE + JOINT_DROPPED, WIDE + who, low=0)
+            for who in (JOINT, DROPOUT)
         ),
         time=3,
     ),
