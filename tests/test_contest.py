@@ -143,6 +143,7 @@ def test_the_contest_has_the_settings_that_validation_images_chose():
         ("combined_wide", LOWEST_NLL),
         ("refined", LOWEST_SCALED_NLL),
         ("refined_wide", LOWEST_SCALED_NLL),
+        ("refined_more", LOWEST_SCALED_NLL),
     ),
 )
 def test_others_have_the_settings_that_validation_images_chose(name, scheme):
