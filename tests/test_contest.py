@@ -30,6 +30,16 @@ def test_every_contender_has_as_many_settings(values, rates):
         assert {contest.contender_of(run) for run in runs} == {name}
 
 
+REFINED_MORE = (
+    "standard",
+    "weight decay",
+    "dropout",
+    "joint",
+    contest.JOINT_DECAYED,
+    contest.DROPOUT_DECAYED,
+)
+
+
 @pytest.mark.parametrize(
     "name, among, settings",
     (
@@ -42,7 +52,7 @@ def test_every_contender_has_as_many_settings(values, rates):
         ("combined_wide", contest.AUGMENTED, 12),
         ("refined", (*contest.LEADERS, contest.JOINT_DROPPED, *contest.AUGMENTED), 12),
         ("refined_wide", (*contest.FINALISTS, contest.JOINT_DROPPED), 12),
-        ("refined_more", ("standard", "weight decay", "dropout", "joint", contest.JOINT_DECAYED), 6),
+        ("refined_more", REFINED_MORE, 6),
     ),
 )
 def test_the_profile_is_the_contest(name, among, settings):

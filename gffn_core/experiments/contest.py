@@ -36,12 +36,14 @@ COMBINED = {
     "joint, augmentation": ("joint", CONTENDERS["joint"][1] | _MOVED),
     "joint, weight decay": ("joint", {"kl_weight": (25.0, 125.0), "weight_decay": (0.5, 2.0)}),
     "joint, dropout": ("joint", {"kl_weight": (25.0, 125.0), "dropout": (0.7, 0.5)}),
+    "dropout, weight decay": ("conditional", {"dropout": (0.7, 0.5), "weight_decay": (0.5,)}),
 }
 AUGMENTED = tuple(name for name in COMBINED if "augmentation" in name)
 STANDARD, OURS = "standard", ("joint", "self-normalised")
 FINALISTS = (STANDARD, "dropout", *OURS)  # on the wide net
 LEADERS = (*FINALISTS, "weight decay")  # with 10,000 images, and beside them ``JOINT_DECAYED``
 JOINT_DECAYED, JOINT_DROPPED = "joint, weight decay", "joint, dropout"
+DROPOUT_DECAYED = "dropout, weight decay"
 RATES = (1e-3, 3e-4, 3e-3, 6e-4, 1.5e-3, 2e-4, 2e-3, 1e-4, 6e-3, 4e-4, 2.5e-4, 1.4e-4)
 SCHEMES = (LOWEST_NLL, "long")
 

@@ -295,7 +295,12 @@ PROFILES = {
             ("cifar10_10000",),
             epochs={64: 60},
             seeds=(7,),
-            **_named(one for one in _LEADING if one["loss"] != "self_normalised"),
+            **_named(
+                [
+                    *(one for one in _LEADING if one["loss"] != "self_normalised"),
+                    *contest.settings(contest.DROPOUT_DECAYED, values=2),
+                ]
+            ),
         ),
         Profile(
             "refined_more",

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from gffn_core.experiments.contest import JOINT_DECAYED, JOINT_DROPPED, LEADERS, STANDARD
+from gffn_core.experiments.contest import DROPOUT_DECAYED, JOINT_DECAYED, JOINT_DROPPED, LEADERS, STANDARD
 from gffn_core.experiments.store import Store
 from gffn_core.training.course import LOWEST_SCALED_NLL
 from gffn_core.verdicts import values
@@ -111,5 +111,14 @@ PREDICTIONS = [
             for who in (JOINT, DROPOUT)
         ),
         time=3,
+    ),
+    Prediction(
+        "On 10,000 images of CIFAR-10 the joint loss with weight decay is more accurate than dropout with weight"
+        " decay, and has a lower NLL.",
+        lambda nets: all_of(
+            _lead(nets, MORE, metric, JOINT_DECAYED, DROPOUT_DECAYED, low=0)
+            for metric in ("test_accuracy", "scaled_nll")
+        ),
+        time=4,
     ),
 ]
