@@ -113,8 +113,8 @@ PREDICTIONS = [
         time=3,
     ),
     Prediction(
-        "On 10,000 images of CIFAR-10 the joint loss with weight decay is more accurate than dropout with weight"
-        " decay, and has a lower NLL.",
+        "On 10,000 images of CIFAR-10 the joint loss with weight decay is more accurate than dropout with"
+        " weight decay, and has a lower NLL.",
         lambda nets: all_of(
             _lead(nets, MORE, metric, JOINT_DECAYED, DROPOUT_DECAYED, low=0)
             for metric in ("test_accuracy", "scaled_nll")
