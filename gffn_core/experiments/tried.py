@@ -150,6 +150,7 @@ REFINED_MORE = [  # of ``refined_more_tuning``, likewise
     {"loss": "conditional", "learning_rate": 1e-3, "dropout": 0.7},
     {"loss": "joint", "learning_rate": 1e-3, "options": {"kl_weight": 125.0}},
     {"loss": "joint", "learning_rate": 3e-3, "options": {"kl_weight": 25.0}, "weight_decay": 0.5},
+    {"loss": "conditional", "learning_rate": 3e-3, "dropout": 0.5, "weight_decay": 0.5},
 ]
 CHOSEN_MORE = {  # of ``contest_more_tuning``, for nets that stop
     "cifar10_10000": [
