@@ -89,7 +89,9 @@ def test_mentions_of_equations_lead_to_them(html):
     assert f'href="theory.html#eq-theory-12">({theory}.12)</a>' in page
     assert 'id="eq-theory-12"' in (html / "notebooks/theory.html").read_text()
     here = numbers["notebooks/distributed"]
-    assert f'two halves, <a href="#eq-distributed-1">({here}.1)</a></th>' in page  # a notebook's output
+    assert (
+        f'two halves, <a class="reference internal" href="#eq-distributed-1">({here}.1)</a>' in page
+    )  # a notebook's output
 
 
 def test_buttons_follow_the_readers_fork(html):
