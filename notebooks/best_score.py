@@ -244,6 +244,9 @@ as_far = sum(one > 0.799 for one in orders) / len(orders)
 simple = {name: gained(BLURRED, ALONE, [name]) for name in FAR}
 assert [f"{one:.1f}" for one in rank.values()] == ["-0.8", "0.8", "-0.5"] and as_far > 0.1
 assert simple["svhn"]["low"] > 0 > max(simple[name]["low"] for name in MNISTS)
+by_size = sorted(SETS, key=dict(zip(SETS, sizes)).get)  # the most complex first
+by_ratio = sorted(SETS, key=lambda name: -at(*PAIRS["four"], [name]).mean())  # the best found first
+assert {*by_size[:2]} == {*by_ratio[:2]} == {"shuffled", "noise"} and {*by_size[3:]} == {*by_ratio[3:]}
 display(
     Markdown(
         words.markdown_table(

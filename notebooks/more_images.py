@@ -71,9 +71,8 @@ points = {who: 100 * larger.loc["test_accuracy", who]["mean"] for who in larger.
 page.draw(
     larger,
     name="contest-more",
-    alt="Nine ways against the standard net, on 10,000 images. Points of accuracy gained: "
-    + ", ".join(f"{who} {gain:.1f}" for who, gain in points.items() if who != STANDARD)
-    + ".",
+    alt="Nine ways against the standard net, on 10,000 images. Points of accuracy gained:"
+    f" {page.points(larger)}.",
     caption="Weight decay is level with the joint loss, and the two together lead.",
     basis=page.basis("CIFAR-10", more, images=(10_000, 5_000)),
 )
@@ -324,9 +323,8 @@ points = {who: f"{100 * in_large.loc['test_accuracy', who]['mean']:.1f}" for who
 page.draw(
     in_large,
     name="contest-large",
-    alt="Five ways against the standard net, in batches of 1,024. Points of accuracy gained: "
-    + ", ".join(f"{who} {gain}" for who, gain in points.items() if who != STANDARD)
-    + ".",
+    alt="Five ways against the standard net, in batches of 1,024. Points of accuracy gained:"
+    f" {page.points(in_large)}.",
     caption="The joint loss with weight decay leads, then come the joint loss and dropout. Of weight decay"
     " alone no gain is seen.",
     basis=page.basis("CIFAR-10", large, epochs=120, images=(10_000, 5_000)),

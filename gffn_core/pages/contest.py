@@ -92,6 +92,12 @@ def gains(rows: pd.DataFrame, standard: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, names=["need"])
 
 
+def points(found: pd.DataFrame) -> str:
+    """Of ``gains`` the accuracy of all but the standard net, in points: "dropout 3.3, joint 2.7"."""
+    accuracy = 100 * found.loc["test_accuracy", "mean"].drop(STANDARD)
+    return ", ".join(f"{who} {gain:.1f}" for who, gain in accuracy.items())
+
+
 def signed(found: pd.DataFrame, need: str, who: str) -> str:
     """A difference in words."""
     return f"{found.loc[need, who]['mean']:+.3f}".replace("-", "−")
